@@ -1,0 +1,108 @@
+package console
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"lifeboat/internal/run"
+)
+
+// Backend is what the console needs of the rest of Lifeboat. It is implemented where
+// the parts are built; tests implement it with values. Every method may block and is
+// called only from commands, never from Update or View. Errors carry hints.
+type Backend interface {
+	// Books lists the runbooks, in the order of the library.
+	Books(ctx context.Context) ([]Book, error)
+	// Runs lists runs, newest first, open ones before all others, at most limit.
+	Runs(ctx context.Context, limit int) ([]Summary, error)
+	// Start begins a run and starts the process that hosts it. Missing or bad
+	// parameters are an error; nothing has been started then.
+	Start(ctx context.Context, s Start) (run.ID, error)
+	// Attach makes sure that a process hosts the open run, starting one if the last
+	// one died. It is harmless when one is there.
+	Attach(ctx context.Context, id run.ID) error
+	// Events lists the events of a run after a sequence number; it returns at once.
+	Events(ctx context.Context, id run.ID, after int64) ([]run.Event, error)
+	// Answer answers the open gate. A gate that has been closed meanwhile is an error.
+	Answer(ctx context.Context, id run.ID, a run.Answer) error
+	// Stop asks the running step to stop: its process group gets the signal ladder.
+	Stop(ctx context.Context, id run.ID) error
+	// Note adds a remark to the run.
+	Note(ctx context.Context, id run.ID, text string) error
+	// Progress tells how far the running step is; zero when there is nothing to tell.
+	Progress(ctx context.Context, id run.ID) (Progress, error)
+	// Log opens a spool file of the run. It may still grow.
+	Log(ctx context.Context, id run.ID, name string) (Log, error)
+	// Now is the clock of the console, so that frames can be golden files.
+	Now() time.Time
+}
+
+// Book is a runbook as the library shows it.
+type Book struct {
+	Name, Title, Kind string
+	Level             int
+	Summary           string   // first paragraph, Markdown
+	When, NotFor      []string // symptoms; when it is the wrong one
+	Asset             string
+	Params            []Param
+	Steps             []run.Outline
+	Guidance          map[string]string // step id -> Markdown
+	Tools             []string          // with what was found: "git 2.39.5"
+	Problems          []string          // of lint; empty when it is sound
+	Broken            bool              // it cannot be run
+	LastRun           time.Time         // zero: never
+	LastOutcome       run.Outcome
+	LastMode          run.Mode
+	Reviewed          time.Time
+	Source            string // where it lies
+	Body              string // the whole document, Markdown
+}
+
+// Param is what a person may set before a run starts.
+type Param struct {
+	Name, Default, Help string
+	Secret, Required    bool
+	Options             []string
+}
+
+// Summary is a run in a list.
+type Summary struct {
+	ID          run.ID
+	Book, Title string
+	Asset       string
+	Mode        run.Mode
+	By          string
+	At, Last    time.Time
+	Steps, Done int
+	Step        string // title of the current step
+	State       run.State
+	Gate        run.GateKind // empty: nobody is asked
+	Outcome     run.Outcome  // empty: open
+	Hosted      bool         // a process drives it right now
+	Debts       int
+}
+
+// Start is the wish to run a runbook.
+type Start struct {
+	Book     string
+	Mode     run.Mode
+	Params   map[string]string
+	Incident time.Time
+}
+
+// Progress of a running step.
+type Progress struct {
+	Step        string
+	Done, Total int64
+	Unit        string
+	Since       time.Time
+}
+
+// Log is a spool file.
+type Log interface {
+	io.ReaderAt
+	io.Closer
+	// Size in bytes, now.
+	Size() (int64, error)
+}

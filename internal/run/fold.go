@@ -1,0 +1,200 @@
+package run
+
+import (
+	"maps"
+	"slices"
+)
+
+type refuse func(state State, why string, args ...any) error
+
+// foldRun takes an event of the whole run into n, which Fold has already copied.
+func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
+	switch b := ev.Body.(type) {
+	case Started:
+		n.ID, n.At, n.Started = ev.Run, ev.At, b
+		n.Steps = make([]Step, len(b.Steps))
+		for i, o := range b.Steps {
+			n.Steps[i] = Step{Outline: o, State: Pending}
+		}
+	case Resumed:
+		n.Resumed = append(slices.Clone(n.Resumed), ev)
+		n.Gate = nil // the new engine reads the target again and asks again
+		n.Steps = slices.Clone(n.Steps)
+		for i := range n.Steps {
+			s := &n.Steps[i]
+			to, ok := next[s.State][RunResumed]
+			if !ok {
+				return n, illegal(s.State, "step %q cannot be resumed", s.ID)
+			}
+			if to == InDoubt && s.State != InDoubt {
+				s.Probe = nil
+			}
+			s.State = to
+			s.Approval, s.Approved = 0, "" // an approval never outlives the engine that asked for it
+		}
+	case Ended:
+		n.Outcome, n.EndedAt, n.EndedBy, n.Reason, n.Gate = b.Outcome, ev.At, b.By, b.Reason, nil
+	case Note:
+		n.Notes = append(slices.Clone(n.Notes), Noted{At: ev.At, Note: b})
+	case Debt:
+		open := slices.IndexFunc(n.Debts, func(d Debt) bool { return d.ID == b.ID })
+		switch {
+		case ev.Kind == DebtOpened && open < 0:
+			n.Debts = append(slices.Clone(n.Debts), b)
+		case ev.Kind == DebtClosed && open >= 0:
+			n.Debts = slices.Delete(slices.Clone(n.Debts), open, open+1)
+		default:
+			return n, illegal("", "debt %q is not in that state", b.ID)
+		}
+	case Gate: // at the end of the run
+		b.Seq = ev.Seq
+		n.Gate = &b
+	case Answer:
+		if n.Gate == nil || n.Gate.Seq != b.Gate {
+			return n, illegal("", "it answers gate %d, which is not open", b.Gate)
+		}
+		n.Gate = nil
+	default:
+		return n, illegal("", "body %T does not belong to a run", ev.Body)
+	}
+	return n, nil
+}
+
+// foldStep takes an event into s, whose State is already the next one. It holds no
+// rule about what may follow what: those are all in the table.
+func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
+	switch b := ev.Body.(type) {
+	case Gate:
+		b.Seq, b.Step = ev.Seq, ev.Step
+		n.Gate = &b
+		if b.Undo {
+			s.UndoPlan = b.Plan
+		} else if b.Plan != nil {
+			s.Plan = b.Plan
+		}
+	case Answer:
+		if ev.Kind == DoubtSettled {
+			if s.Undoing {
+				return illegal(s.State, "the doubt is about its undo")
+			}
+			s.By, s.Evidence, s.Changed = b.By, b.Reason, true
+			break
+		}
+		if n.Gate == nil || n.Gate.Seq != b.Gate || n.Gate.Step != ev.Step {
+			return illegal(s.State, "it answers gate %d, which is not open", b.Gate)
+		}
+		s.Approval, s.Approved = 0, ""
+		if b.Verb == Approve {
+			s.Approval, s.Approved = ev.Seq, b.Digest
+		}
+		if len(b.Values) > 0 {
+			s.Values, s.By = b.Values, b.By
+		}
+		n.Gate = nil
+	case Began:
+		return n.foldBegan(s, ev, b, illegal)
+	case Finished:
+		s.Evidence, s.Back, s.Log, s.Facts, s.Changed = b.Evidence, b.Back, b.Log, b.Facts, true
+		n.save(b.Scope, b.Save, b.Outputs)
+	case Check:
+		s.Checks = append(slices.Clone(s.Checks), b)
+	case Verdict:
+		n.foldVerdict(s, ev, b)
+	case Failure:
+		s.Error, s.Hints, s.Exit, s.Ended = b.Error, b.Hints, b.Exit, ev.At
+		if b.Log != nil {
+			s.Log = b.Log
+		}
+		n.Gate = nil
+	case Reason:
+		n.foldReason(s, ev, b)
+	case Probe:
+		s.Probe = &b
+	default:
+		return illegal(s.State, "body %T does not belong to a step", ev.Body)
+	}
+	return nil
+}
+
+// foldBegan takes an intent. An approval is consumed here, in the very event that
+// makes the intent durable, so it can never serve a second attempt.
+func (n *Run) foldBegan(s *Step, ev Event, b Began, illegal refuse) error {
+	undo := ev.Kind == UndoBegan
+	if b.Gate != 0 && (s.Approval != b.Gate || s.Approved != b.Digest) {
+		return illegal(s.State, "approval %d is not open for this digest", b.Gate)
+	}
+	effect := s.Effect
+	if b.Plan != nil {
+		effect = b.Plan.Effect
+	}
+	if b.Gate == 0 && effect != "read" && n.Started.Mode != Dry {
+		return illegal(s.State, "effect %q without an approval", effect)
+	}
+	if ev.Attempt != s.Attempt+1 {
+		return illegal(s.State, "attempt %d expected", s.Attempt+1)
+	}
+	s.Attempt, s.Undoing, s.Used, s.Approval, s.Approved = ev.Attempt, undo, b.Gate, 0, ""
+	s.Began, s.Digest, s.LogName = ev.At, b.Digest, b.Log
+	s.Log, s.Error, s.Hints, s.Exit, s.Probe = nil, "", nil, 0, nil
+	if undo {
+		s.UndoPlan = b.Plan
+	} else {
+		s.Checks, s.Evidence, s.Back, s.Facts = nil, "", "", nil
+		if b.Plan != nil {
+			s.Plan = b.Plan
+		}
+	}
+	return nil
+}
+
+func (n *Run) foldVerdict(s *Step, ev Event, b Verdict) {
+	s.Ended = ev.At
+	if b.Evidence != "" {
+		s.Evidence = b.Evidence
+	}
+	if b.By != "" {
+		s.By = b.By
+	}
+	if len(b.Values) > 0 {
+		s.Values = b.Values
+	}
+	if ev.Kind == StepUndone {
+		s.Undoing, s.Back, s.Changed = false, "", false
+	}
+	n.save(b.Scope, b.Save, b.Outputs)
+	n.Gate = nil
+}
+
+func (n *Run) foldReason(s *Step, ev Event, b Reason) {
+	s.Reason, s.By = b, b.By
+	switch ev.Kind {
+	case StepElse:
+		s.ElseTo = b.Else
+		if i := slices.IndexFunc(n.Steps, func(o Step) bool { return o.ID == b.Else }); i >= 0 {
+			n.Steps[i].Entered = true
+		}
+	case StepReopened:
+		s.Undoing, s.Approval, s.Approved, s.ElseTo = false, 0, "", ""
+		s.Error, s.Hints, s.Exit, s.Probe, s.Checks, s.Evidence = "", nil, 0, nil, nil, ""
+	default:
+		s.Ended = ev.At
+	}
+	n.Gate = nil
+}
+
+func (n *Run) save(scope, name string, outputs map[string]any) {
+	if name == "" {
+		return
+	}
+	vars := maps.Clone(n.Vars)
+	if vars == nil {
+		vars = map[string]map[string]any{}
+	}
+	inner := maps.Clone(vars[scope])
+	if inner == nil {
+		inner = map[string]any{}
+	}
+	inner[name] = outputs
+	vars[scope] = inner
+	n.Vars = vars
+}
