@@ -82,6 +82,9 @@ type Plan struct {
 	Nothing bool              // the target is already as wanted: Run changes nothing
 }
 
+// Debt is one half of a pair: protection is off, a service is scaled to zero.
+type Debt struct{ ID, Text string }
+
 // Line is a labelled fact of a plan.
 type Line struct{ Label, Text string }
 

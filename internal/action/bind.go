@@ -50,7 +50,7 @@ func New[P any](def Def[P]) Action {
 	a.Params = params(a.typ)
 	a.decode = func(args map[string]any) (any, error) {
 		var p P
-		if err := decode(a.Params, args, reflect.ValueOf(&p).Elem()); err != nil {
+		if err := decode(a.Params, args, reflect.ValueOf(&p).Elem(), nil); err != nil {
 			return nil, err
 		}
 		if def.Check != nil {
@@ -213,8 +213,15 @@ func typeName(t reflect.Type) string {
 	return ""
 }
 
-// decode fills v from args. It reports every bad argument, not only the first.
-func decode(params []Param, args map[string]any, v reflect.Value) error {
+// CheckArgs checks arguments before their values are all known: names, required ones,
+// and the type of each value that open does not call open. Errors as of [Action.Bind].
+func (a Action) CheckArgs(args map[string]any, open func(value any) bool) error {
+	return decode(a.Params, args, reflect.New(a.typ).Elem(), open)
+}
+
+// decode fills v from args, leaving out values that are still open. It reports every
+// bad argument, not only the first.
+func decode(params []Param, args map[string]any, v reflect.Value, open func(any) bool) error {
 	var errs []error
 	for name := range args {
 		if !slices.ContainsFunc(params, func(p Param) bool { return p.Name == name }) {
@@ -233,6 +240,9 @@ func decode(params []Param, args map[string]any, v reflect.Value) error {
 				continue
 			}
 			val = p.Default
+		}
+		if open != nil && open(val) {
+			continue
 		}
 		if err := set(v.Field(p.index), p, val); err != nil {
 			errs = append(errs, err)

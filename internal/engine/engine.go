@@ -51,8 +51,6 @@ type Asker interface {
 	// stale gate never reaches the engine's effect: the engine checks each answer and
 	// asks again, with refused telling why.
 	Ask(ctx context.Context, r run.Run, refused string) (run.Answer, error)
-	// Secret asks for a value that is never stored; ok is false when nobody knows it.
-	Secret(ctx context.Context, r run.Run, name, help string) (value secret.String, ok bool, err error)
 }
 
 // Spool makes the files that hold the output of steps.
@@ -85,6 +83,7 @@ type Config struct {
 	Dir     string                    // relative paths in runbooks start here
 	Fence   func(target string) error // required for drills; nil allows everything
 	Redact  *secret.Redactor          // values that must not reach a sink; required
+	Secrets map[string]secret.String  // secret parameters known beforehand; others are asked for
 
 	// Observe is called after each event has become true; optional. It must not block.
 	Observe func(r run.Run, ev run.Event)

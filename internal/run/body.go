@@ -183,6 +183,8 @@ type Plan struct {
 	Stop    string            `json:"stop,omitempty"`   // is stopping safe?
 	Back    string            `json:"back,omitempty"`   // the way back, empty when there is none
 	Args    map[string]string `json:"args,omitempty"`   // resolved arguments, secrets as [secret]
+	Opens   []Debt            `json:"opens,omitempty"`
+	Closes  []string          `json:"closes,omitempty"` // ids of debts
 }
 
 // Line is a labelled fact: "brings in", "14 lost commits by 6 people".
@@ -216,6 +218,7 @@ type Finished struct {
 	Outputs  map[string]any    `json:"outputs,omitempty"` // strings, numbers, booleans, lists of strings
 	Back     string            `json:"back,omitempty"`    // way back after the effect, empty when there is none
 	Facts    map[string]string `json:"facts,omitempty"`   // what undo needs beyond the plan's facts
+	Checks   []Check           `json:"checks,omitempty"`  // what the action verified itself
 	Log      *Log              `json:"log,omitempty"`
 }
 
@@ -238,6 +241,7 @@ type Verdict struct {
 
 // Failure says why a step did not end well.
 type Failure struct {
+	Check bool     `json:"check,omitempty"` // a check failed, not the work itself
 	Error string   `json:"error"`
 	Hints []string `json:"hints,omitempty"`
 	Exit  int      `json:"exit,omitempty"`

@@ -29,6 +29,9 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 			if to == InDoubt && s.State != InDoubt {
 				s.Probe = nil
 			}
+			if to == Checking {
+				s.Checks = nil // they are made again
+			}
 			s.State = to
 			s.Approval, s.Approved = 0, "" // an approval never outlives the engine that asked for it
 		}
@@ -95,13 +98,14 @@ func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
 		return n.foldBegan(s, ev, b, illegal)
 	case Finished:
 		s.Evidence, s.Back, s.Log, s.Facts, s.Changed = b.Evidence, b.Back, b.Log, b.Facts, true
+		s.Checks = b.Checks
 		n.save(b.Scope, b.Save, b.Outputs)
 	case Check:
 		s.Checks = append(slices.Clone(s.Checks), b)
 	case Verdict:
 		n.foldVerdict(s, ev, b)
 	case Failure:
-		s.Error, s.Hints, s.Exit, s.Ended = b.Error, b.Hints, b.Exit, ev.At
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Ended = b.Error, b.Hints, b.Exit, b.Check, ev.At
 		if b.Log != nil {
 			s.Log = b.Log
 		}
@@ -135,7 +139,7 @@ func (n *Run) foldBegan(s *Step, ev Event, b Began, illegal refuse) error {
 	}
 	s.Attempt, s.Undoing, s.Used, s.Approval, s.Approved = ev.Attempt, undo, b.Gate, 0, ""
 	s.Began, s.Digest, s.LogName = ev.At, b.Digest, b.Log
-	s.Log, s.Error, s.Hints, s.Exit, s.Probe = nil, "", nil, 0, nil
+	s.Log, s.Error, s.Hints, s.Exit, s.CheckFailed, s.Probe = nil, "", nil, 0, false, nil
 	if undo {
 		s.UndoPlan = b.Plan
 	} else {
@@ -175,7 +179,8 @@ func (n *Run) foldReason(s *Step, ev Event, b Reason) {
 		}
 	case StepReopened:
 		s.Undoing, s.Approval, s.Approved, s.ElseTo = false, 0, "", ""
-		s.Error, s.Hints, s.Exit, s.Probe, s.Checks, s.Evidence = "", nil, 0, nil, nil, ""
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Probe = "", nil, 0, false, nil
+		s.Checks, s.Evidence = nil, ""
 	default:
 		s.Ended = ev.At
 	}

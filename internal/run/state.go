@@ -65,33 +65,34 @@ var next = map[State]map[Kind]State{
 // Step is the folded state of one step.
 type Step struct {
 	Outline
-	State    State
-	Attempt  int
-	Undoing  bool // Running and InDoubt speak of the inverse, not of the effect
-	Entered  bool // an alternative that its failed step has called for
-	Began    time.Time
-	Ended    time.Time
-	Plan     *Plan  // of the newest gate or attempt
-	UndoPlan *Plan  // of the newest gate or attempt of its inverse
-	Digest   string // of the newest attempt
-	Approval int64  // Seq of the answer that approved the next attempt, 0 when consumed or absent
-	Approved string // digest that the approval is for
-	Used     int64  // Seq of the approval that the newest attempt consumed
-	Evidence string
-	Back     string // way back, once the effect happened
-	Facts    map[string]string
-	Checks   []Check
-	Values   []string // what a person saw
-	Probe    *Probe
-	Error    string
-	Hints    []string
-	Exit     int
-	LogName  string // spool file of the newest attempt
-	Log      *Log   // set when the attempt ended
-	Reason   Reason // of a skip, an override, a reopening
-	ElseTo   string // the alternative that took over after the failure
-	By       string // who claimed, skipped or overrode
-	Changed  bool   // its effect happened and has not been undone
+	State       State
+	Attempt     int
+	Undoing     bool // Running and InDoubt speak of the inverse, not of the effect
+	Entered     bool // an alternative that its failed step has called for
+	Began       time.Time
+	Ended       time.Time
+	Plan        *Plan  // of the newest gate or attempt
+	UndoPlan    *Plan  // of the newest gate or attempt of its inverse
+	Digest      string // of the newest attempt
+	Approval    int64  // Seq of the answer that approved the next attempt, 0 when consumed or absent
+	Approved    string // digest that the approval is for
+	Used        int64  // Seq of the approval that the newest attempt consumed
+	Evidence    string
+	Back        string // way back, once the effect happened
+	Facts       map[string]string
+	Checks      []Check
+	Values      []string // what a person saw
+	Probe       *Probe
+	Error       string
+	Hints       []string
+	Exit        int
+	CheckFailed bool   // the failure is that of a check
+	LogName     string // spool file of the newest attempt
+	Log         *Log   // set when the attempt ended
+	Reason      Reason // of a skip, an override, a reopening
+	ElseTo      string // the alternative that took over after the failure
+	By          string // who claimed, skipped or overrode
+	Changed     bool   // its effect happened and has not been undone
 }
 
 // Done says whether the run may go past the step.
