@@ -1,0 +1,174 @@
+// Package estate reads lifeboat.yaml: what is protected, how fast it has to be back,
+// how much may be lost, and where its backups live.
+//
+// The file is strict. A key that means nothing is an error, because a misspelt
+// "critical_file" would otherwise protect nothing until the day it is needed. Every
+// error says file, line and column.
+package estate
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/hint"
+)
+
+// FileName is what the file is called.
+const FileName = "lifeboat.yaml"
+
+// Kinds of asset.
+const (
+	Git    = "git"
+	SQLite = "sqlite"
+)
+
+// Estate is everything that is protected.
+type Estate struct {
+	File   string // absolute path of lifeboat.yaml
+	Dir    string // its directory, which relative paths start from
+	Name   string // the name of the directory when the file gives none
+	Vault  string // URL of the bucket, file URLs absolute; empty when there is none
+	Assets []Asset
+}
+
+// Asset is one protected thing.
+type Asset struct {
+	Name     string
+	Kind     string   // [Git] or [SQLite]
+	Path     string   // absolute: the working clone, or the database file
+	Remote   string   // git: URL or absolute path of what is shared, empty when there is none
+	Branches []string // git: the branches that matter, without refs/heads/
+	Critical []string // files that must be there for the asset to be usable, relative to it
+	Tier     string   // "critical", "standard" or "non-critical"
+	RTO      time.Duration
+	RPO      time.Duration
+}
+
+// Tier is how fast an asset has to be back and how much of it may be lost.
+type Tier struct {
+	RTO, RPO time.Duration
+}
+
+// tierNames are the tiers, most urgent first.
+var tierNames = []string{"critical", "standard", "non-critical"}
+
+// DefaultTiers are what lifeboat.yaml need not say.
+func DefaultTiers() map[string]Tier {
+	return map[string]Tier{
+		"critical":     {RTO: time.Hour, RPO: 15 * time.Minute},
+		"standard":     {RTO: 4 * time.Hour, RPO: time.Hour},
+		"non-critical": {RTO: 24 * time.Hour, RPO: 24 * time.Hour},
+	}
+}
+
+// Source is what a backup of the asset reads: the shared repository where there is
+// one, since a clone may lag behind it, else the path.
+func (a Asset) Source() string {
+	if a.Remote != "" {
+		return a.Remote
+	}
+	return a.Path
+}
+
+// Find gives the asset of that name. The error advises with the nearest names.
+func (e *Estate) Find(name string) (Asset, error) {
+	var names []string
+	for _, a := range e.Assets {
+		if a.Name == name {
+			return a, nil
+		}
+		names = append(names, a.Name)
+	}
+	where := e.File
+	if where == "" {
+		where = "this estate"
+	}
+	err := fmt.Errorf("there is no asset %q in %s", name, where)
+	if near := nearest(name, names); near != "" {
+		return Asset{}, hint.Wrapf(err, "did you mean %q? The assets are: %s", near, strings.Join(names, ", "))
+	}
+	if len(names) == 0 {
+		return Asset{}, hint.Wrapf(err, "list it under \"assets:\" in %s", FileName)
+	}
+	return Asset{}, hint.Wrapf(err, "the assets are: %s", strings.Join(names, ", "))
+}
+
+// OfKind lists the assets of a kind, in the order of the file.
+func (e *Estate) OfKind(kind string) []Asset {
+	return slices.DeleteFunc(slices.Clone(e.Assets), func(a Asset) bool { return a.Kind != kind })
+}
+
+// Locate finds lifeboat.yaml in dir or in the nearest directory above it, else in
+// config, the user's own directory for Lifeboat ("" leaves that out). It is
+// [fs.ErrNotExist] when there is none.
+func Locate(dir, config string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("locate %s: %w", FileName, err)
+	}
+	var places []string
+	for d := dir; ; d = filepath.Dir(d) {
+		places = append(places, d)
+		if d == filepath.Dir(d) {
+			break
+		}
+	}
+	if config != "" {
+		places = append(places, config)
+	}
+	for _, d := range places {
+		path := filepath.Join(d, FileName)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("locate %s in %q or above: %w", FileName, dir, fs.ErrNotExist)
+}
+
+// nearest gives the candidate that name was probably meant to be, or "".
+func nearest(name string, candidates []string) string {
+	best, bestDistance := "", max(2, len(name)/3)+1
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	if best != "" || name == "" {
+		return best
+	}
+	for _, c := range candidates {
+		if strings.HasPrefix(c, name) || strings.HasPrefix(name, c) {
+			return c
+		}
+	}
+	return ""
+}
+
+// distance is the number of edits between two words. Long words are not compared:
+// they are no misspelling, and the cost grows with the product of the lengths.
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 1 << 20
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
