@@ -1,0 +1,341 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+)
+
+// lineWidth is the widest line of plain output, on any terminal: a screen reader, a
+// serial console and a log file have no use for more.
+const lineWidth = 80
+
+// indent of lines that belong to the time-stamped one above them.
+const indent = "         "
+
+// lines writes a run as lines that are only ever added: no cursor movement, no
+// colour, nothing outside ASCII of its own. No line begins with "::" or "##[", which
+// CI systems obey, because every line begins with a time, an indent or a prompt.
+type lines struct {
+	mu       sync.Mutex
+	w        io.Writer
+	guidance map[string]string
+	quiet    bool // no output of steps
+	partial  []byte
+	now      func() time.Time
+}
+
+// say writes one time-stamped line, wrapped.
+func (l *lines) say(at time.Time, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.put(at.UTC().Format("15:04:05")+" ", fmt.Sprintf(format, args...))
+}
+
+// add writes a line that belongs to the last one.
+func (l *lines) add(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.put(indent, fmt.Sprintf(format, args...))
+}
+
+func (l *lines) put(head, text string) {
+	for i, line := range wrap(printable.Line(text), lineWidth-len(indent)) {
+		if i == 0 {
+			fmt.Fprintf(l.w, "%s%s\n", head, line)
+		} else {
+			fmt.Fprintf(l.w, "%s%s\n", indent, line)
+		}
+	}
+}
+
+// wrap breaks a line at spaces; a word longer than the width stays whole, so that
+// commands and hashes can be copied.
+func wrap(text string, width int) []string {
+	lead := text[:len(text)-len(strings.TrimLeft(text, " "))]
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return []string{""}
+	}
+	var out []string
+	line := lead + words[0]
+	for _, w := range words[1:] {
+		if len(line)+1+len(w) > width {
+			out = append(out, line)
+			line = lead + w
+			continue
+		}
+		line += " " + w
+	}
+	return append(out, line)
+}
+
+// Write takes the output of a running step and prefixes every line of it.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.quiet {
+		return len(p), nil
+	}
+	l.partial = append(l.partial, p...)
+	for {
+		i := strings.IndexAny(string(l.partial), "\n\r")
+		if i < 0 && len(l.partial) < 8<<10 {
+			return len(p), nil
+		}
+		if i < 0 {
+			i = len(l.partial) - 1
+		}
+		l.flush(l.partial[:i])
+		l.partial = l.partial[i+1:]
+	}
+}
+
+func (l *lines) flush(line []byte) {
+	if text := strings.TrimRight(printable.Line(string(line)), " "); text != "" {
+		fmt.Fprintf(l.w, "%sout| %s\n", indent, text)
+	}
+}
+
+// event writes what became true. It is the Observe of an engine.
+func (l *lines) event(r run.Run, ev run.Event) {
+	l.mu.Lock()
+	if len(l.partial) > 0 {
+		l.flush(l.partial)
+		l.partial = nil
+	}
+	l.mu.Unlock()
+	switch b := ev.Body.(type) {
+	case run.Resumed:
+		l.say(ev.At, "%s run %s taken up again by %s, at step %d of %d", mode(r), r.ID.Short(), b.By, min(r.Current()+1, len(r.Steps)), len(r.Steps))
+	case run.Ended:
+		l.ended(&r, ev, b)
+	case run.Note:
+		l.say(ev.At, "NOTE %s: %s", b.By, b.Text)
+	case run.Debt:
+		if ev.Kind == run.DebtOpened {
+			l.say(ev.At, "DEBT opened: %s", b.Text)
+		} else {
+			l.say(ev.At, "DEBT closed: %s", b.Text)
+		}
+	default:
+		if s := r.Step(ev.Step); s != nil {
+			l.step(&r, s, ev)
+		}
+	}
+}
+
+// start writes the head of a run that begins or is taken up.
+func (l *lines) start(r *run.Run) {
+	level := ""
+	if r.Started.Level > 0 {
+		level = fmt.Sprintf(", level %d", r.Started.Level)
+	}
+	l.say(r.At, "%s run %s, %s%s, by %s", mode(*r), r.ID.Short(), r.Started.Book, level, r.Started.By)
+	l.add("%s. %d steps.", r.Started.Title, len(r.Steps))
+	if rto := r.Started.RTO; rto > 0 {
+		from := r.At
+		if !r.Started.Incident.IsZero() {
+			from = r.Started.Incident
+		}
+		l.add("RTO %s from %s.", clock(rto), from.UTC().Format("15:04:05"))
+	}
+}
+
+// step writes an event of a step.
+func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
+	n := 0
+	for i := range r.Steps {
+		if r.Steps[i].ID == s.ID {
+			n = i + 1
+		}
+	}
+	switch b := ev.Body.(type) {
+	case run.Gate:
+		l.gate(r, s, n, ev, b)
+	case run.Answer:
+		if ev.Kind == run.DoubtSettled {
+			l.say(ev.At, "STEP %d SETTLED by %s: it did happen", n, b.By)
+		} else if b.Verb == run.Approve {
+			l.say(ev.At, "APPROVED step %d by %s (%s)", n, b.By, b.How)
+		}
+	case run.Began:
+		if b.Gate == 0 {
+			l.title(r, s, n, ev)
+		}
+		l.say(ev.At, "RUNNING step %d: %s", n, orElse(planSummary(b.Plan), s.Title))
+		for _, c := range commands(b.Plan) {
+			l.add("runs  %s", c)
+		}
+	case run.Finished:
+		if b.Evidence != "" {
+			l.say(ev.At, "  SENSED %s", b.Evidence)
+		}
+	case run.Check:
+		l.say(ev.At, "  CHECK %s %s%s", okWord(b.OK), b.Text, prefix(": ", b.Evidence))
+	case run.Verdict:
+		took := clock(s.Ended.Sub(s.Began))
+		switch ev.Kind {
+		case run.StepVerified:
+			l.say(ev.At, "STEP %d DONE verified%s. Took %s.", n, prefix(": ", b.Evidence), took)
+		case run.StepClaimed:
+			l.say(ev.At, "STEP %d DONE by hand, %s%s.", n, b.By, prefix(": ", strings.Join(b.Values, ", ")))
+		case run.StepUndone:
+			l.say(ev.At, "STEP %d UNDONE%s. Took %s.", n, prefix(": ", b.Evidence), took)
+		}
+	case run.Failure:
+		word := "FAILED"
+		if ev.Kind == run.StepDoubted {
+			word = "IN DOUBT"
+		}
+		l.say(ev.At, "STEP %d %s: %s", n, word, b.Error)
+		for _, h := range b.Hints {
+			l.add("%s", h)
+		}
+	case run.Reason:
+		words := map[run.Kind]string{run.StepSkipped: "SKIPPED", run.StepOverridden: "OVERRIDDEN", run.StepReopened: "AGAIN", run.StepElse: "FAILED, its alternative takes over:"}
+		l.say(ev.At, "STEP %d %s %s%s", n, words[ev.Kind], s.Title, prefix(": ", orElse(b.Text, b.Else)))
+	case run.Probe:
+		l.say(ev.At, "PROBE read-only: %s", strings.Join(b.Command, "; "))
+		l.add("before %s, wanted %s, found %s", b.Before, b.Wanted, b.Found)
+		l.add("means: %s", b.Means)
+	}
+}
+
+// title writes the head of a step with the beginning of its guidance.
+func (l *lines) title(r *run.Run, s *run.Step, n int, ev run.Event) {
+	how := "runs and checks itself"
+	switch {
+	case s.Hand:
+		how = "by hand"
+	case s.Effect == "destroy":
+		how = "danger gate"
+	case s.Effect == "write":
+		how = "asks first"
+	}
+	l.say(ev.At, "STEP %d of %d: %s (%s)", n, len(r.Steps), s.Title, how)
+	for _, p := range firstParagraph(l.guidance[s.ID]) {
+		l.add("%s", p)
+	}
+}
+
+func (l *lines) gate(r *run.Run, s *run.Step, n int, ev run.Event, g run.Gate) {
+	switch g.Kind {
+	case run.Confirm, run.Token:
+		l.title(r, s, n, ev)
+		word := "CONFIRM"
+		if g.Kind == run.Token {
+			word = "GATE"
+		}
+		l.say(ev.At, "%s step %d of %d: %s", word, n, len(r.Steps), planSummary(g.Plan))
+		l.plan(g.Plan)
+	case run.Doubt:
+		l.say(ev.At, "IN DOUBT step %d: %s", n, g.Prompt)
+	case run.Decision:
+		// the failure was said just before
+	default:
+		l.title(r, s, n, ev)
+	}
+}
+
+// plan writes what a gate is about, in the order that never changes.
+func (l *lines) plan(p *run.Plan) {
+	if p == nil {
+		return
+	}
+	for _, x := range p.Lines {
+		l.add("%-10s %s", x.Label, x.Text)
+	}
+	if p.Back != "" {
+		l.add("%-10s %s", "way back", p.Back)
+	}
+	if p.Stop != "" {
+		l.add("%-10s %s", "stop", p.Stop)
+	}
+	for _, c := range p.Command {
+		l.add("%-10s %s", "runs", c)
+	}
+	for _, c := range p.Checks {
+		l.add("CHECK %s %s", okWord(c.OK), c.Text)
+	}
+}
+
+func (l *lines) ended(r *run.Run, ev run.Event, b run.Ended) {
+	l.say(ev.At, "%s. Run time %s.%s", strings.ToUpper(string(b.Outcome)), clock(ev.At.Sub(r.At)), prefix(" ", b.Reason))
+	for _, s := range r.Steps {
+		if s.State == run.Overridden || s.State == run.Skipped && s.Reason.Class != run.NotApplicable {
+			l.add("%s: %s, %s: %s (%s)", s.Title, s.State, s.Reason.Class, s.Reason.Text, s.By)
+		}
+		if s.State == run.Claimed {
+			l.add("%s: claimed by %s", s.Title, s.By)
+		}
+	}
+}
+
+func mode(r run.Run) string {
+	if r.Started.Mode == run.Dry {
+		return "DRY RUN"
+	}
+	return strings.ToUpper(string(r.Started.Mode))
+}
+
+func planSummary(p *run.Plan) string {
+	if p == nil {
+		return ""
+	}
+	return p.Summary
+}
+
+func commands(p *run.Plan) []string {
+	if p == nil {
+		return nil
+	}
+	return p.Command
+}
+
+func okWord(ok bool) string {
+	if ok {
+		return "OK"
+	}
+	return "FAILED"
+}
+
+func prefix(p, s string) string {
+	if s == "" {
+		return ""
+	}
+	return p + s
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// clock writes a duration as people read it on a clock: 2:46, 1:02:03.
+func clock(d time.Duration) string {
+	d = d.Round(time.Second)
+	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
+	if h > 0 {
+		return fmt.Sprintf("%d:%02d:%02d", h, m, s)
+	}
+	return fmt.Sprintf("%d:%02d", m, s)
+}
+
+// firstParagraph gives the prose with which a section begins, without marks.
+func firstParagraph(markdown string) []string {
+	text, _, _ := strings.Cut(strings.TrimSpace(markdown), "\n\n")
+	text = strings.TrimPrefix(text, ">")
+	text = strings.NewReplacer("**", "", "`", "", "\n>", " ", "\n", " ", "[!CAUTION]", "Caution:", "[!WARNING]", "Warning:", "[!NOTE]", "Note:", "[!IMPORTANT]", "Important:", "[!TIP]", "Tip:").Replace(text)
+	if strings.TrimSpace(text) == "" || strings.HasPrefix(text, "|") {
+		return nil
+	}
+	return wrap(strings.Join(strings.Fields(text), " "), lineWidth-len(indent))
+}

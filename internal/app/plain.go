@@ -1,0 +1,241 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"lifeboat/internal/engine"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+)
+
+// plain asks a person line by line: numbered choices, a typed token, no cursor
+// movement. It is the screen-reader and serial-line mode, and what is left when the
+// terminal can do nothing.
+type plain struct {
+	in  *bufio.Reader // the only reader of standard input
+	out *lines
+	by  string
+}
+
+var _ engine.Asker = (*plain)(nil)
+
+// choice is one numbered way on.
+type choice struct {
+	text, hint string
+	act        func() (run.Answer, error)
+}
+
+// Ask implements engine.Asker. The end of the input leaves the run open.
+func (p *plain) Ask(ctx context.Context, r run.Run, refused string) (run.Answer, error) {
+	if refused != "" {
+		p.out.add("%s", sentence(refused))
+	}
+	if err := ctx.Err(); err != nil {
+		return run.Answer{}, err
+	}
+	g := r.Gate
+	a := run.Answer{Gate: g.Seq, By: p.by, How: "plain"}
+	switch g.Kind {
+	case run.Confirm:
+		return p.pick(&r, append([]choice{{"Run it", "", func() (run.Answer, error) {
+			a.Verb, a.Digest = run.Approve, g.Digest
+			return a, nil
+		}}}, p.leave(&r, a)...))
+	case run.Token:
+		return p.token(&r, a)
+	case run.Checklist:
+		return p.checklist(&r, a)
+	case run.Input:
+		p.out.add("%s", g.Prompt)
+		v, err := p.line(&r, "VALUE")
+		a.Verb, a.Values = run.Give, []string{v}
+		return a, err
+	}
+	p.out.add("%s", g.Prompt)
+	var ways []choice
+	for _, o := range g.Options {
+		ways = append(ways, choice{o.Text, o.Hint, func() (run.Answer, error) {
+			a.Verb, a.Target = o.Verb, o.Key
+			if g.Kind == run.Choice {
+				a.Target, a.Values = "", []string{o.Key}
+			}
+			if o.Verb == run.Override || o.Verb == run.Skip || o.Verb == run.Settle && g.Kind == run.Closing {
+				return p.reason(&r, a)
+			}
+			return a, nil
+		}})
+	}
+	if g.Kind == run.Choice {
+		ways = append(ways, p.leave(&r, a)...)
+	}
+	return p.pick(&r, ways)
+}
+
+// leave lists the ways that every gate of a step has.
+func (p *plain) leave(r *run.Run, a run.Answer) []choice {
+	out := []choice{
+		{"Skip this step, with a reason", "", func() (run.Answer, error) { a.Verb = run.Skip; return p.reason(r, a) }},
+		{"Abort the run", "", func() (run.Answer, error) { a.Verb = run.Abandon; return a, nil }},
+	}
+	if r.Gate.Undo {
+		return out[:1]
+	}
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		if s := r.Steps[i]; s.Changed && s.Back != "" {
+			out = append(out, choice{"Undo step " + strconv.Itoa(i+1) + ": " + s.Title, s.Back, func() (run.Answer, error) {
+				a.Verb, a.Target = run.Undo, s.ID
+				return a, nil
+			}})
+			break
+		}
+	}
+	return out
+}
+
+// pick shows numbered ways and reads a number.
+func (p *plain) pick(r *run.Run, ways []choice) (run.Answer, error) {
+	for i, w := range ways {
+		p.out.add("  %d  %s", i+1, w.text)
+		if w.hint != "" {
+			p.out.add("     %s", w.hint)
+		}
+	}
+	for {
+		text, err := p.line(r, "")
+		if err != nil {
+			return run.Answer{}, err
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err == nil && n >= 1 && n <= len(ways) {
+			return ways[n-1].act()
+		}
+		p.out.add("Type a number from 1 to %d, or q to leave: the run stays open.", len(ways))
+	}
+}
+
+// token reads the token of the live target. Nothing less than all of it counts.
+func (p *plain) token(r *run.Run, a run.Answer) (run.Answer, error) {
+	g := r.Gate
+	for {
+		p.out.add("Type the token read from the target: %s", g.Token)
+		p.out.add("An empty line goes back, nothing has changed.")
+		text, err := p.line(r, "GATE")
+		if err != nil {
+			return run.Answer{}, err
+		}
+		if text = strings.TrimSpace(text); text == "" {
+			return p.pick(r, append([]choice{{"Show the gate again", "", func() (run.Answer, error) {
+				p.out.plan(g.Plan)
+				return p.token(r, a)
+			}}}, p.leave(r, a)...))
+		}
+		if text == g.Token {
+			a.Verb, a.Digest, a.Token = run.Approve, g.Digest, text
+			return a, nil
+		}
+		p.out.add("%d of %d characters match. Nothing has run. Try again.", matching(text, g.Token), len([]rune(g.Token)))
+	}
+}
+
+// matching counts how many characters at the start of typed are those of want.
+func matching(typed, want string) int {
+	n := 0
+	w := []rune(want)
+	for i, c := range []rune(typed) {
+		if i >= len(w) || c != w[i] {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// checklist asks item by item for what the person did or sees.
+func (p *plain) checklist(r *run.Run, a run.Answer) (run.Answer, error) {
+	a.Verb = run.Give
+	for i, it := range r.Gate.Items {
+		p.out.add("%d. %s", i+1, it.Text)
+		if it.Observe || it.Expect != "" {
+			p.out.add("   Type what you see.")
+		} else {
+			p.out.add("   Type who did it, or what you saw. \"skip\" leaves the step out.")
+		}
+		for {
+			v, err := p.line(r, "")
+			if err != nil {
+				return a, err
+			}
+			if v = strings.TrimSpace(v); v == "" {
+				p.out.add("An answer is needed, or \"skip\".")
+				continue
+			}
+			if v == "skip" {
+				return p.pick(r, p.leave(r, a))
+			}
+			a.Values = append(a.Values, v)
+			break
+		}
+	}
+	return a, nil
+}
+
+// reason asks why a person leaves the path.
+func (p *plain) reason(r *run.Run, a run.Answer) (run.Answer, error) {
+	classes := []run.ReasonClass{run.DoneElsewhere, run.NotPossible, run.Unsafe, run.NoTime, run.Other}
+	var ways []choice
+	for _, c := range classes {
+		ways = append(ways, choice{string(c), "", func() (run.Answer, error) {
+			a.Class = c
+			return a, nil
+		}})
+	}
+	p.out.add("Why?")
+	a, err := p.pick(r, ways)
+	if err != nil {
+		return a, err
+	}
+	for strings.TrimSpace(a.Reason) == "" {
+		p.out.add("In a sentence, kept in the record:")
+		if a.Reason, err = p.line(r, "REASON"); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+// line prompts and reads one line. "q" and the end of the input leave.
+func (p *plain) line(r *run.Run, word string) (string, error) {
+	step := min(r.Current()+1, len(r.Steps))
+	fmt.Fprintf(p.out.w, "%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word))
+	text, err := p.in.ReadString('\n')
+	if errors.Is(err, io.EOF) && text == "" {
+		fmt.Fprintln(p.out.w)
+		return "", engine.ErrLeft
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	text = strings.TrimRight(text, "\r\n")
+	if text == "q" {
+		return "", engine.ErrLeft
+	}
+	return printable.Line(text), nil
+}
+
+// sentence makes a message of ours a sentence of its own.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}

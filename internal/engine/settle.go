@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/command"
+	"lifeboat/internal/run"
+)
+
+// decide asks what to do about a failed step: at most the ways that make sense, the
+// recommended one first. Nothing runs until somebody chose.
+func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
+	if b := u.step.Do; b != nil && !s.Undoing {
+		if b.Else != "" {
+			to := u.scope.name(b.Else)
+			return e.commit(ctx, run.StepElse, u.ID, 0, run.Reason{By: "lifeboat", Else: to, Text: s.Error})
+		}
+		if b.Optional {
+			return e.commit(ctx, run.StepOverridden, u.ID, 0, run.Reason{By: "optional", Class: run.NotPossible, Text: s.Error})
+		}
+	}
+	g := run.Gate{Kind: run.Decision, Prompt: s.Error}
+	g.Options = append(g.Options, run.Option{Verb: run.Retry, Text: "Try again", Hint: "The target is read anew, and a step that changes something asks again."})
+	if s.Undoing {
+		g.Options[0] = run.Option{Verb: run.Undo, Text: "Try the undo again", Hint: "It is planned anew and asks again."}
+	} else if s.Changed && e.undoable(u, &s) == "" {
+		g.Options = append(g.Options, run.Option{Verb: run.Undo, Text: "Undo this step", Hint: s.Back})
+	}
+	g.Options = append(g.Options,
+		run.Option{Verb: run.Override, Text: "Accept it as it is and go on", Hint: "Asks for a reason, and comes back at the end."},
+		run.Option{Verb: run.Finish, Text: "End the run here, not complete", Hint: "What has been done stays done and on record."},
+		run.Option{Verb: run.Abandon, Text: "Abort the run", Hint: "Offers to undo what has been changed."},
+	)
+	a, err := e.ask(ctx, u.ID, g)
+	if err != nil {
+		return err
+	}
+	switch a.Verb {
+	case run.Retry:
+		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: a.By, Text: "try again"})
+	case run.Undo:
+		if a.Target == "" || a.Target == u.ID {
+			return e.undo(ctx, u.ID)
+		}
+	case run.Finish:
+		return e.end(ctx, run.NotComplete, a)
+	case run.Skip:
+		a.Verb = run.Override // a step that was begun cannot be left out any more
+	}
+	return e.common(ctx, u, a)
+}
+
+// doubt settles a step whose end is not known: a probe looks, a person decides.
+func (e *Engine) doubt(ctx context.Context, u *unit, s run.Step) error {
+	if !s.Undoing && mayRepeat(u, s) {
+		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: "lifeboat", Text: "it was interrupted, and doing it again does no harm"})
+	}
+	if s.Probe == nil {
+		return e.commit(ctx, run.ProbeMade, u.ID, s.Attempt, e.probe(ctx, u, s))
+	}
+	a, err := e.ask(ctx, u.ID, doubtGate(u, s))
+	if err != nil {
+		return err
+	}
+	switch a.Verb {
+	case run.Reprobe:
+		return e.commit(ctx, run.ProbeMade, u.ID, s.Attempt, e.probe(ctx, u, s))
+	case run.Settle:
+		if s.Undoing {
+			return e.commit(ctx, run.StepUndone, u.ID, s.Attempt, run.Verdict{By: a.By, Evidence: s.Probe.Means})
+		}
+		a.Reason = s.Probe.Means
+		return e.commit(ctx, run.DoubtSettled, u.ID, s.Attempt, a)
+	case run.Retry:
+		if s.Undoing {
+			return e.undo(ctx, u.ID)
+		}
+		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: a.By, Text: "it did not happen: " + s.Probe.Means})
+	case run.Undo:
+		if a.Target == "" || a.Target == u.ID {
+			return e.undo(ctx, u.ID)
+		}
+	case run.Skip:
+		a.Verb = run.Override
+	}
+	return e.common(ctx, u, a)
+}
+
+// doubtGate offers what fits the finding, the recommended way first.
+func doubtGate(u *unit, s run.Step) run.Gate {
+	what := "the step"
+	if s.Undoing {
+		what = "the undo of the step"
+	}
+	g := run.Gate{Kind: run.Doubt, Undo: s.Undoing, Prompt: fmt.Sprintf("%s was begun, and it is not known whether it finished", what)}
+	if s.Undoing {
+		g.Plan = s.UndoPlan
+	}
+	settle := run.Option{Verb: run.Settle, Text: "Mark it done and go on", Hint: "Its checks are made next."}
+	retry := run.Option{Verb: run.Retry, Text: "Run it again", Hint: "With a new approval; the target is read anew."}
+	undo := run.Option{Verb: run.Undo, Text: "Undo it", Hint: "Shows its plan and asks first."}
+	override := run.Option{Verb: run.Override, Text: "Go on without knowing", Hint: "Asks for a reason, and comes back at the end."}
+	look := run.Option{Verb: run.Reprobe, Text: "Look again"}
+	canUndo := !s.Undoing && (u.undo != nil || u.do != nil && u.do.action.HasUndo)
+	switch s.Probe.Finding {
+	case run.Applied:
+		g.Options = append(g.Options, settle, retry)
+	case run.NotApplied:
+		g.Options = append(g.Options, retry, override)
+	default:
+		settle.Text = "I have looked: it did happen"
+		retry.Text = "I have looked: it did not happen, run it again"
+		g.Options = append(g.Options, look, settle, retry, override)
+	}
+	if canUndo && s.Probe.Finding != run.NotApplied {
+		g.Options = append(g.Options, undo)
+	}
+	if s.Probe.Finding != run.Unknown {
+		g.Options = append(g.Options, look)
+	}
+	return g
+}
+
+// probe looks at the target of a step in doubt. It only reads, and what keeps it from
+// reading is a finding too.
+func (e *Engine) probe(ctx context.Context, u *unit, s run.Step) run.Probe {
+	unknown := func(err error) run.Probe {
+		return run.Probe{Finding: run.Unknown, Means: "the target could not be read: " + err.Error()}
+	}
+	if u.probe != nil && !s.Undoing {
+		return e.probeBlock(ctx, u, unknown)
+	}
+	if u.do == nil || s.Undoing && u.undo != nil {
+		return run.Probe{Finding: run.Unknown, Means: "this step has no probe; look at the target yourself"}
+	}
+	call, err := e.call(u, u.do)
+	if err != nil {
+		return unknown(err)
+	}
+	env, done, err := e.env(u, u.do.block, s.Attempt, nil)
+	if err != nil {
+		return unknown(err)
+	}
+	defer done()
+	ctx, cancel := limit(ctx, u.do.block)
+	defer cancel()
+	p, err := guard(func() (action.Probe, error) {
+		if s.Undoing {
+			return call.ProbeUndo(ctx, env, livePlan(s.UndoPlan), livePlan(s.Plan), e.resultOf(u, s))
+		}
+		return call.Probe(ctx, env, livePlan(s.Plan))
+	})
+	if err != nil {
+		return unknown(err)
+	}
+	return run.Probe{Finding: run.Finding(p.Finding), Command: p.Command, Before: p.Before, Wanted: p.Wanted, Found: p.Found, Means: p.Means}
+}
+
+// probeBlock runs the step's own probe: exit 0 says it happened, exit 1 that it did
+// not, and everything else that nobody knows.
+func (e *Engine) probeBlock(ctx context.Context, u *unit, unknown func(error) run.Probe) run.Probe {
+	call, err := e.call(u, u.probe)
+	if err != nil {
+		return unknown(err)
+	}
+	env, done, err := e.env(u, u.probe.block, 0, nil)
+	if err != nil {
+		return unknown(err)
+	}
+	defer done()
+	res, _, err := e.once(ctx, u.probe, func(ctx context.Context) (action.Result, error) {
+		plan, err := call.Plan(ctx, env)
+		if err != nil {
+			return action.Result{}, err
+		}
+		return call.Run(ctx, env, plan)
+	})
+	shown := []string{checkText(u.probe, call)}
+	var exit *command.ExitError
+	switch {
+	case err == nil:
+		return run.Probe{Finding: run.Applied, Command: shown, Found: res.Evidence, Means: "the probe says that it happened"}
+	case errors.Is(err, action.ErrCheck), errors.As(err, &exit) && exit.Exit == 1:
+		return run.Probe{Finding: run.NotApplied, Command: shown, Found: err.Error(), Means: "the probe says that it did not happen"}
+	}
+	return unknown(err)
+}
+
+// resultOf gives an inverse what the journal kept of the effect.
+func (e *Engine) resultOf(u *unit, s run.Step) action.Result {
+	res := action.Result{Evidence: s.Evidence, Back: s.Back, Facts: s.Facts}
+	if b := u.step.Do; b != nil && b.Save != "" {
+		res.Outputs, _ = e.view().Vars[u.scope.id][b.Save].(map[string]any)
+	}
+	return res
+}

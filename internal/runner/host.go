@@ -1,0 +1,326 @@
+package runner
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"lifeboat/internal/durable"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+)
+
+// ErrBusy is a run that another process hosts.
+var ErrBusy = errors.New("another process drives this run")
+
+// Host drives one run and takes wishes for it. Its zero value is not usable; see
+// [NewHost].
+type Host struct {
+	dir    string // of the run
+	lock   *durable.FileLock
+	listen net.Listener
+	engine *engine.Engine
+	ctx    context.Context // of Run, for wishes that come from connections
+	idle   time.Duration
+	wg     sync.WaitGroup // of the accept loop and its connections
+
+	answers chan asked
+
+	mu       sync.Mutex // guards what follows
+	waiting  *asked     // the answer that the engine is looking at
+	progress Progress
+	seen     time.Time // of the last request
+	clients  map[net.Conn]bool
+	gone     bool
+}
+
+// asked is an answer on its way into the engine. reply receives exactly one message:
+// empty when it was accepted and is durable.
+type asked struct {
+	answer run.Answer
+	reply  chan string
+}
+
+// NewHost locks the run and listens for wishes. note says who hosts, for the one who
+// comes second. Close must be called.
+func NewHost(files Files, id run.ID, note string) (*Host, error) {
+	dir := files.Run(id)
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, err
+	}
+	lock, err := durable.Lock(filepath.Join(dir, "lock"), note)
+	if err != nil {
+		var held *durable.LockedError
+		if errors.As(err, &held) {
+			return nil, hint.Wrap(fmt.Errorf("run %s: %w: %s", id.Short(), ErrBusy, held.Note), "lifeboat attach "+id.Short()+" shows it")
+		}
+		return nil, err
+	}
+	h := &Host{dir: dir, lock: lock, answers: make(chan asked), clients: map[net.Conn]bool{}, idle: IdleLimit}
+	if err := h.open(); err != nil {
+		lock.Unlock()
+		return nil, err
+	}
+	h.wg.Add(1)
+	go h.accept()
+	return h, nil
+}
+
+// IdleLimit is how long a host waits at a gate for somebody to come before it leaves.
+// The run stays open; whoever comes starts a new host.
+const IdleLimit = 30 * time.Minute
+
+// maxSocketPath is what fits into a Unix socket address on Linux and macOS.
+const maxSocketPath = 100
+
+// open makes the socket. Where the state directory lies too deep for a socket
+// address, the socket lies in a private temporary directory. The file "address"
+// says where.
+func (h *Host) open() error {
+	path := filepath.Join(h.dir, "socket")
+	if len(path) > maxSocketPath {
+		tmp, err := os.MkdirTemp("", "lifeboat-")
+		if err != nil {
+			return fmt.Errorf("make socket directory: %w", err)
+		}
+		path = filepath.Join(tmp, "socket")
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove old socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("listen on %q: %w", path, err)
+	}
+	h.listen = l
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return fmt.Errorf("protect socket: %w", err)
+	}
+	if err := durable.WriteFile(filepath.Join(h.dir, "address"), []byte(path), 0o600); err != nil {
+		l.Close()
+		return err
+	}
+	return nil
+}
+
+// Run drives the engine until it stops. Start begins it: the engine needs the host as
+// its Asker and for its Progress, so it is made between the two.
+func (h *Host) Run(ctx context.Context, e *engine.Engine) (run.Run, error) {
+	h.mu.Lock()
+	h.engine, h.ctx = e, ctx
+	h.mu.Unlock()
+	r, err := e.Run(ctx)
+	h.mu.Lock()
+	h.gone = true
+	if h.waiting != nil {
+		h.waiting.reply <- "the run stopped"
+		h.waiting = nil
+	}
+	h.mu.Unlock()
+	return r, err
+}
+
+// Close stops listening, lets connections go and unlocks the run.
+func (h *Host) Close() error {
+	err := h.listen.Close()
+	h.mu.Lock()
+	h.gone = true
+	for c := range h.clients {
+		c.Close()
+	}
+	h.mu.Unlock()
+	h.wg.Wait()
+	if filepath.Dir(h.listen.Addr().String()) != h.dir {
+		os.Remove(filepath.Dir(h.listen.Addr().String()))
+	}
+	os.Remove(filepath.Join(h.dir, "address"))
+	return errors.Join(err, h.lock.Unlock())
+}
+
+// Ask waits for an answer from whoever is attached. It implements engine.Asker.
+func (h *Host) Ask(ctx context.Context, r run.Run, refused string) (run.Answer, error) {
+	h.mu.Lock()
+	if h.waiting != nil {
+		h.waiting.reply <- refused
+		h.waiting = nil
+	}
+	h.mu.Unlock()
+	idle := time.NewTicker(max(h.idle/10, time.Millisecond))
+	defer idle.Stop()
+	began := time.Now()
+	for {
+		select {
+		case a := <-h.answers:
+			h.mu.Lock()
+			h.waiting = &a
+			h.mu.Unlock()
+			return a.answer, nil
+		case now := <-idle.C:
+			h.mu.Lock()
+			since := began
+			if h.seen.After(since) {
+				since = h.seen
+			}
+			h.mu.Unlock()
+			if now.Sub(since) > h.idle {
+				return run.Answer{}, engine.ErrLeft
+			}
+		case <-ctx.Done():
+			return run.Answer{}, ctx.Err()
+		}
+	}
+}
+
+// Observe tells the person whose answer became a fact. It is the engine's Observe.
+func (h *Host) Observe(_ run.Run, ev run.Event) {
+	if ev.Kind != run.GateAnswered {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting != nil {
+		h.waiting.reply <- ""
+		h.waiting = nil
+	}
+}
+
+// Progress keeps how far the running step is. It is the engine's Progress.
+func (h *Host) Progress(step string, done, total int64, unit string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.progress.Step != step || done < h.progress.Done {
+		h.progress.Since = time.Now()
+	}
+	h.progress.Step, h.progress.Done, h.progress.Total, h.progress.Unit = step, done, total, unit
+}
+
+func (h *Host) accept() {
+	defer h.wg.Done()
+	for {
+		conn, err := h.listen.Accept()
+		if err != nil {
+			return
+		}
+		h.mu.Lock()
+		if h.gone {
+			h.mu.Unlock()
+			conn.Close()
+			continue
+		}
+		h.clients[conn] = true
+		h.mu.Unlock()
+		h.wg.Add(1)
+		go h.serve(conn)
+	}
+}
+
+// serve answers one connection until it closes. A client that sends nonsense is told
+// so once and dropped.
+func (h *Host) serve(conn net.Conn) {
+	defer h.wg.Done()
+	defer func() {
+		h.mu.Lock()
+		delete(h.clients, conn)
+		h.mu.Unlock()
+		conn.Close()
+	}()
+	in := bufio.NewReader(io.LimitReader(conn, 1<<40))
+	for {
+		line, err := readLine(in)
+		if err != nil {
+			return
+		}
+		var req request
+		var rep reply
+		if err := json.Unmarshal(line, &req); err != nil {
+			rep.Error = "the request is not understood"
+		} else {
+			rep = h.handle(req)
+		}
+		data, err := json.Marshal(rep)
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(append(data, '\n')); err != nil {
+			return
+		}
+	}
+}
+
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, more, err := in.ReadLine()
+		if err != nil {
+			return nil, err
+		}
+		if line = append(line, part...); len(line) > maxMessage {
+			return nil, errors.New("message too long")
+		}
+		if !more {
+			return line, nil
+		}
+	}
+}
+
+func (h *Host) handle(req request) reply {
+	h.mu.Lock()
+	h.seen = time.Now()
+	e, gone, ctx := h.engine, h.gone, h.ctx
+	h.mu.Unlock()
+	if req.Verb == verbPing {
+		return reply{}
+	}
+	if e == nil || gone {
+		return reply{Error: "the run is not being driven right now"}
+	}
+	switch req.Verb {
+	case verbAnswer:
+		if req.Answer == nil {
+			return reply{Error: "there is no answer in the request"}
+		}
+		return reply{Error: h.answer(*req.Answer)}
+	case verbStop:
+		if !e.Stop() {
+			return reply{Error: "no step is running"}
+		}
+		return reply{}
+	case verbNote:
+		if err := e.Note(ctx, req.By, req.Text); err != nil {
+			return reply{Error: err.Error(), Hints: hint.All(err)}
+		}
+		return reply{}
+	case verbProgress:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		p := h.progress
+		return reply{Progress: &p}
+	}
+	return reply{Error: fmt.Sprintf("request %q is not known", req.Verb)}
+}
+
+// answerPatience is how long an answer waits for the engine to be at a gate.
+const answerPatience = 3 * time.Second
+
+// answer hands an answer to the engine and waits until it is durable or refused.
+func (h *Host) answer(a run.Answer) string {
+	msg := asked{answer: a, reply: make(chan string, 1)}
+	patience := time.NewTimer(answerPatience)
+	defer patience.Stop()
+	select {
+	case h.answers <- msg:
+	case <-patience.C:
+		return "the run is not waiting for an answer"
+	}
+	return <-msg.reply
+}
