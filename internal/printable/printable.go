@@ -11,6 +11,7 @@
 package printable
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -36,6 +37,7 @@ func clean(s string, lines bool) string {
 	}
 	var b strings.Builder
 	b.Grow(len(s) + 16)
+	before := rune(0)
 	for i := 0; i < len(s); {
 		if n := sequence(s[i:]); n > 0 {
 			i += n
@@ -43,14 +45,15 @@ func clean(s string, lines bool) string {
 		}
 		if lines && s[i] == '\n' {
 			b.WriteByte('\n')
-			i++
+			i, before = i+1, 0
 			continue
 		}
 		if lines && strings.HasPrefix(s[i:], "\r\n") {
 			i++
 			continue
 		}
-		i += visible(&b, s[i:])
+		n, r := visible(&b, s[i:], before)
+		i, before = i+n, r
 	}
 	return b.String()
 }
@@ -65,8 +68,9 @@ func harmless(s string, lines bool) bool {
 	return true
 }
 
-// visible writes the first character of s so that it is seen, and returns its length.
-func visible(b *strings.Builder, s string) int {
+// visible writes the first character of s so that it is seen, and returns its length and
+// the character that the next one stands behind.
+func visible(b *strings.Builder, s string, before rune) (int, rune) {
 	r, size := utf8.DecodeRuneInString(s)
 	switch {
 	case r == utf8.RuneError && size == 1:
@@ -77,16 +81,12 @@ func visible(b *strings.Builder, s string) int {
 		b.WriteRune('\u2400' + r) // the pictures of C0: ␀ to ␟
 	case r == 0x7f:
 		b.WriteRune('\u2421')
+	case joins(r, before):
+		return size, before
 	case deceptive(r):
-		b.WriteString("<U+")
-		hex := strings.ToUpper(strconv.FormatInt(int64(r), 16))
-		for range 4 - len(hex) {
-			b.WriteByte('0')
-		}
-		b.WriteString(hex)
-		b.WriteByte('>')
+		fmt.Fprintf(b, "<U+%02X>", r)
 	default:
 		b.WriteString(s[:size])
 	}
-	return size
+	return size, r
 }
