@@ -1,0 +1,195 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"lifeboat/internal/hint"
+)
+
+// BackupOptions of [Vault.Backup]. The zero value makes an increment where it can.
+type BackupOptions struct {
+	Full     bool          // do not build on the newest point
+	Class    string        // "", "daily", "weekly", "monthly" or "quarterly"
+	RunID    string        // of the run that asked
+	RPO      time.Duration // wanted, for the manifest
+	Now      func() time.Time
+	Progress func(done, total int64, unit string)
+	Log      io.Writer
+}
+
+// A chain is given up for a new full backup when it has maxSteps increments, or when they
+// hold more than maxShare percent of what the full one holds.
+const (
+	maxSteps = 32
+	maxShare = 30
+)
+
+// Backup makes one restore point of an asset and returns its manifest. The point exists
+// when, and only when, the manifest is stored; that is the last write. After an error
+// nothing lists the attempt; its data stays behind under d/ until it is pruned. Only an
+// error of that last write may leave a point after all: a whole one.
+//
+// The newest point is the parent, unless Full is set, there is none, its chain is too
+// long, or something is wrong with the chain: then the log says why and the backup is
+// full. Two backups of one asset at the same time give two points with the same parent.
+func (v *Vault) Backup(ctx context.Context, a Asset, k Kind, o BackupOptions) (Manifest, error) {
+	if o.Now == nil {
+		o.Now = v.o.Now
+	}
+	o.Log, o.Progress = orDiscard(o.Log), orSilent(o.Progress)
+	if !kindForm.MatchString(k.Name()) || reserved[k.Name()] {
+		return Manifest{}, fmt.Errorf("back up %q: %q cannot be the name of a kind of asset", a.Name, k.Name())
+	}
+	if a.Kind != "" && a.Kind != k.Name() {
+		return Manifest{}, fmt.Errorf("back up %q: it is of kind %q and was given to %q", a.Name, a.Kind, k.Name())
+	}
+	if !slices.Contains([]string{"", "daily", "weekly", "monthly", "quarterly"}, o.Class) {
+		return Manifest{}, hint.Wrap(fmt.Errorf("back up %q: unknown class %q", a.Name, o.Class), "daily, weekly, monthly or quarterly")
+	}
+	m, err := v.backup(ctx, a, k, o)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("back up %q: %w", a.Name, err)
+	}
+	return m, nil
+}
+
+func (v *Vault) backup(ctx context.Context, a Asset, k Kind, o BackupOptions) (Manifest, error) {
+	if err := v.writeReadme(ctx); err != nil {
+		return Manifest{}, err
+	}
+	var parent *Manifest
+	if !o.Full {
+		p, why, err := v.parent(ctx, AssetID(a), k.Name(), o.Now())
+		if err != nil {
+			return Manifest{}, err
+		}
+		if why != "" {
+			fmt.Fprintf(o.Log, "full backup: %s\n", why)
+		}
+		parent = p
+	}
+	m, err := v.attempt(ctx, a, k, o, parent)
+	if parent != nil && errors.Is(err, errParent) && ctx.Err() == nil {
+		fmt.Fprintf(o.Log, "full backup: %v\n", err)
+		m, err = v.attempt(ctx, a, k, o, nil)
+	}
+	return m, err
+}
+
+// parent chooses the point to build on. nil and a reason mean a full backup; an error
+// means that the vault could not be asked.
+func (v *Vault) parent(ctx context.Context, asset, kind string, now time.Time) (*Manifest, string, error) {
+	m, err := v.Latest(ctx, asset)
+	switch {
+	case errors.Is(err, ErrNoBackup):
+		return nil, "this is the first", nil
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrMissing), errors.Is(err, ErrNewer), errors.Is(err, ErrUntrusted):
+		return nil, fmt.Sprintf("the newest point cannot be built on: %v", err), nil
+	case err != nil:
+		return nil, "", err
+	case m.Type != kind:
+		return nil, fmt.Sprintf("point %s is of type %q", m.ID, m.Type), nil
+	case len(m.Chain) == 0:
+		return nil, fmt.Sprintf("point %s holds nothing", m.ID), nil
+	case len(m.Chain) >= maxChain-maxSteps:
+		return nil, fmt.Sprintf("the chain of point %s has %d objects", m.ID, len(m.Chain)), nil
+	}
+	steps, base, rest := chainSizes(m.Chain)
+	if steps >= maxSteps {
+		return nil, fmt.Sprintf("the chain of point %s has %d increments", m.ID, steps), nil
+	}
+	if rest*100 > base*maxShare {
+		return nil, fmt.Sprintf("the increments of point %s hold more than %d %% of its full backup", m.ID, maxShare), nil
+	}
+	if m.Started.After(now) {
+		why := fmt.Sprintf("point %s is dated in the future; compare the clocks", m.ID)
+		return nil, why, nil
+	}
+	err = v.sound(ctx, m)
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrMissing) {
+		return nil, fmt.Sprintf("the chain of point %s is broken: %v", m.ID, err), nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return &m, "", nil
+}
+
+// chainSizes counts the attempts after the first in a chain, and the stored bytes of the
+// first and of the rest.
+func chainSizes(chain []Object) (steps int, base, rest int64) {
+	last := chain[0].attempt()
+	for _, o := range chain {
+		if o.attempt() != last {
+			last = o.attempt()
+			steps++
+		}
+		if steps == 0 {
+			base += o.Size
+		} else {
+			rest += o.Size
+		}
+	}
+	return steps, base, rest
+}
+
+// sound looks whether the objects of a chain are there and whether the last verification
+// of any of its points failed. An increment on a broken chain restores nothing.
+func (v *Vault) sound(ctx context.Context, m Manifest) error {
+	return each(ctx, len(m.Chain)+len(related(m)), func(ctx context.Context, i int) error {
+		if i < len(m.Chain) {
+			return v.stored(ctx, m.Chain[i].Key, m.Chain[i].Size)
+		}
+		point := related(m)[i-len(m.Chain)]
+		names, err := v.receiptNames(ctx, m.Asset, point)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		if last := names[len(names)-1]; !last.pass {
+			return fmt.Errorf("the verification of point %s at %s: %w", point, last.stamp, ErrDamaged)
+		}
+		return nil
+	})
+}
+
+// related are the points whose receipts speak of the objects of m: itself, its parent,
+// and those that wrote the objects.
+func related(m Manifest) []string {
+	ids := []string{m.ID}
+	if m.Parent != nil {
+		ids = append(ids, m.Parent.ID)
+	}
+	for _, o := range m.Chain {
+		ids = append(ids, o.attempt())
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (v *Vault) writeReadme(ctx context.Context) error {
+	v.mu.Lock()
+	done := v.readme
+	v.mu.Unlock()
+	if done {
+		return nil
+	}
+	_, err := v.store.stat(ctx, readmeKey)
+	if errors.Is(err, errNotExist) {
+		err = v.putSmall(ctx, readmeKey, "text/markdown; charset=utf-8", []byte(readmeText))
+		if errors.Is(err, errExists) { // another process, perhaps with another text
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write %q: %w", readmeKey, err)
+	}
+	v.mu.Lock()
+	v.readme = true
+	v.mu.Unlock()
+	return nil
+}

@@ -1,0 +1,173 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/command"
+)
+
+// What restore.sh needs beside the programs of Kind, and what the part of a Kind may use
+// without naming it.
+var (
+	scriptNeeds = []string{"sh", "sha256sum", "gzip", "mkdir", "mv", "rm", "cp"}
+	stockTools  = []string{
+		"awk", "basename", "cat", "chmod", "cmp", "comm", "cut", "date", "dd", "diff", "dirname", "env", "expr", "find",
+		"grep", "head", "ln", "ls", "mktemp", "od", "printf", "pwd", "rmdir", "sed", "sort", "tail", "tee", "test",
+		"touch", "tr", "uname", "uniq", "wc", "xargs",
+	}
+)
+
+// restored does what a person without Lifeboat would do, in an empty directory: download
+// the objects and run restore.sh, with a PATH that has nothing but stock programs. The
+// time that it takes is the measured RTO.
+func (p *verification) restored(ctx context.Context) (err error) {
+	stored, err := p.readScript(ctx)
+	if err != nil {
+		return err
+	}
+	dir, remove, err := p.v.private(p.o.Scratch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	bin, err := stockPath(filepath.Join(dir, "bin"), p.k.Needs())
+	if errors.Is(err, command.ErrNotFound) {
+		p.r.Way = "Lifeboat itself: " + err.Error()
+		p.say("not with stock tools: %v", err)
+		began := time.Now()
+		err = p.replayed(ctx, true)
+		p.r.Took = time.Since(began).Seconds()
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	text, way := p.choose(stored)
+	p.r.Way = way
+	began := time.Now()
+	if err := p.downloadAll(ctx, filepath.Join(dir, "objects")); err != nil {
+		return err
+	}
+	script := filepath.Join(dir, "restore.sh")
+	if err := os.WriteFile(script, text, 0o600); err != nil {
+		return err
+	}
+	last, err := p.runScript(ctx, dir, bin, script)
+	p.r.Took = time.Since(began).Seconds()
+	if err != nil {
+		return err
+	}
+	p.allRead()
+	p.say("%s in %.1f s: %s", way, p.r.Took, last)
+	return nil
+}
+
+// choose decides which text may run on this machine. The bucket is not trusted with
+// that: the stored script runs when it is what this version writes for the manifest, or
+// when a trusted installation has signed the manifest that holds its hash.
+func (p *verification) choose(stored []byte) (text []byte, way string) {
+	own := []byte(restoreScript(p.m, p.k))
+	switch {
+	case bytes.Equal(own, stored):
+		return stored, "restore.sh"
+	case p.m.Sig != nil && len(p.v.o.Trust) > 0:
+		return stored, "restore.sh of version " + p.m.Tool.Version
+	}
+	return own, "restore.sh as this version writes it; the stored one is of another version and was not run"
+}
+
+func (p *verification) downloadAll(ctx context.Context, dir string) error {
+	var total int64 = p.m.Size()
+	for _, o := range p.m.Chain {
+		sub := filepath.Join(dir, "d", o.attempt())
+		if err := os.MkdirAll(sub, 0o700); err != nil {
+			return err
+		}
+		err := p.v.fetchStored(ctx, o, filepath.Join(sub, o.name()), func(n int) {
+			p.r.Bytes += int64(n)
+			p.o.Progress(p.r.Bytes, total, "B")
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+// runScript returns the last line that the script wrote.
+func (p *verification) runScript(ctx context.Context, dir, bin, script string) (string, error) {
+	home := filepath.Join(dir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return "", err
+	}
+	var last lastLine
+	out := io.MultiWriter(p.o.Log, &last)
+	_, err := command.Run(ctx, command.Cmd{
+		Argv: []string{filepath.Join(bin, "sh"), script, filepath.Join(dir, "objects"), filepath.Join(dir, "out")},
+		Dir:  dir,
+		Env: map[string]string{
+			"PATH": bin, "HOME": home, "TMPDIR": dir, "LC_ALL": "C",
+			"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.DevNull,
+		},
+		Stdout: out, Stderr: out,
+	})
+	if err != nil {
+		return "", verdict(ctx, fmt.Errorf("restore.sh: %w (its last line: %q)", err, last.String()))
+	}
+	return last.String(), nil
+}
+
+// stockPath fills a directory with links to stock programs and returns it.
+func stockPath(bin string, needs []string) (string, error) {
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		return "", err
+	}
+	required := slices.Concat(scriptNeeds, needs)
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(required, stockTools)))) {
+		path, err := command.Look(name)
+		if errors.Is(err, command.ErrNotFound) && !slices.Contains(required, name) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+			return "", err
+		}
+	}
+	return bin, nil
+}
+
+// lastLine keeps the last line of text that is not empty, up to 400 bytes of it.
+type lastLine struct{ line, part []byte }
+
+func (l *lastLine) Write(p []byte) (int, error) {
+	for _, c := range p {
+		switch {
+		case c != '\n' && len(l.part) < 400:
+			l.part = append(l.part, c)
+		case c == '\n' && len(bytes.TrimSpace(l.part)) > 0:
+			l.line = append(l.line[:0], l.part...)
+			l.part = l.part[:0]
+		case c == '\n':
+			l.part = l.part[:0]
+		}
+	}
+	return len(p), nil
+}
+
+func (l *lastLine) String() string {
+	if len(bytes.TrimSpace(l.part)) > 0 {
+		return strings.TrimSpace(string(l.part))
+	}
+	return strings.TrimSpace(string(l.line))
+}
