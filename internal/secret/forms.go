@@ -22,30 +22,30 @@ func forms(s string) []string {
 			}
 		}
 	}
-	for _, value := range values(s) {
+	for _, value := range []string{s, strings.TrimSpace(s)} { // a file ends in a newline, an output may not
 		add(value)
 		add(quoted(value)...)
 		add(encoded(value)...)
 	}
+	add(lines(s)...)
+	if len(s) >= 2*Shortest {
+		add(strings.ToLower(s), strings.ToUpper(s))
+	}
 	return out
 }
 
-// values is the secret, its trimmed form (a file ends in a newline, an output may not) and
-// its lines, because a log shows one line at a time.
-func values(s string) []string {
-	const shortestLine = 8 // "}" and "" are lines of a secret too
-	out := []string{s, strings.TrimSpace(s)}
-	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
-	if len(lines) > 1 {
-		for _, l := range lines {
-			l = strings.TrimSpace(l)
-			if len(l) >= shortestLine && !strings.HasPrefix(l, "-----") { // "-----BEGIN …" is public
-				out = append(out, l)
-			}
-		}
+// lines of a secret are secrets, because a log shows one line at a time.
+func lines(s string) []string {
+	all := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
+	if len(all) < 2 {
+		return nil
 	}
-	if len(s) >= shortestLine {
-		out = append(out, strings.ToLower(s), strings.ToUpper(s))
+	var out []string
+	for _, l := range all {
+		l = strings.TrimSpace(l)
+		if len(l) >= 2*Shortest && !strings.HasPrefix(l, "-----") { // neither "}" nor "-----BEGIN …"
+			out = append(out, l)
+		}
 	}
 	return out
 }
