@@ -1,0 +1,235 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Journal modes, as the header of a database tells them.
+const (
+	wal      = "wal"
+	rollback = "rollback"
+)
+
+// Bounds of counting rows: it is evidence, not worth holding a backup up.
+const (
+	maxTables    = 500
+	maxTableName = 200 // bytes
+	countTime    = 3 * time.Second
+)
+
+// Look is what a read transaction sees of a live database.
+type Look struct {
+	Facts
+	Change uint32 // file change counter; in WAL mode it may stand still
+}
+
+// Inspect reads a database that may be in use: its content's hash, counters, schema
+// and rows, all of one state. The hash is that of the file that a backup would make.
+func Inspect(ctx context.Context, path string) (look Look, err error) {
+	s, err := pin(ctx, path)
+	if err != nil {
+		return Look{}, err
+	}
+	defer s.close()
+	if look.Facts, err = describe(ctx, s); err != nil {
+		return Look{}, err
+	}
+	h := newSum()
+	err = s.batches(ctx, func(first uint32, pages []byte) error {
+		if first == 1 {
+			look.Change = binary.BigEndian.Uint32(pages[24:])
+		}
+		h.add(pages)
+		return nil
+	})
+	look.DBSHA256 = hex.EncodeToString(h.end())
+	return look, err
+}
+
+// describe reads everything of the facts but the hash.
+func describe(ctx context.Context, s *snapshot) (Facts, error) {
+	f := Facts{PageSize: s.pageSize, Pages: s.pages, JournalMode: rollback}
+	first := make([]byte, s.pageSize)
+	if err := s.page(ctx, 1, first); err != nil {
+		return Facts{}, err
+	}
+	if first[18] == 2 {
+		f.JournalMode = wal
+	}
+	for pragma, v := range map[string]*int64{"user_version": &f.UserVersion, "application_id": &f.ApplicationID} {
+		if err := s.tx.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(v); err != nil {
+			return Facts{}, Explain("read", s.path, err)
+		}
+	}
+	var err error
+	if f.SchemaSHA256, err = schemaHash(ctx, s.tx); err != nil {
+		return Facts{}, Explain("read the schema of", s.path, err)
+	}
+	f.Rows, f.RowsPartial, err = countRows(ctx, s.tx)
+	if err != nil {
+		return Facts{}, Explain("count the rows of", s.path, err)
+	}
+	return f, nil
+}
+
+// schemaHash is a hash of all statements that made the schema.
+func schemaHash(ctx context.Context, q querier) (string, error) {
+	rows, err := q.QueryContext(ctx, "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name, tbl_name, sql")
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	h := sha256.New()
+	for rows.Next() {
+		var part [4]string
+		if err := rows.Scan(&part[0], &part[1], &part[2], &part[3]); err != nil {
+			return "", err
+		}
+		for _, p := range part {
+			fmt.Fprintf(h, "%d:%s", len(p), p)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), rows.Err()
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// countRows counts the rows of ordinary tables, as far as the bounds allow. A table
+// that cannot be counted is left out: whether the database is sound is for its check
+// to say.
+func countRows(ctx context.Context, q querier) (counts map[string]int64, partial bool, err error) {
+	names, err := tables(ctx, q)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(names) > maxTables {
+		names, partial = names[:maxTables], true
+	}
+	limit, cancel := context.WithTimeout(ctx, countTime)
+	defer cancel()
+	counts = make(map[string]int64, len(names))
+	for _, name := range names {
+		if len(name) > maxTableName {
+			partial = true
+			continue
+		}
+		n, err := countTable(limit, q, name)
+		if ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+		if err != nil {
+			partial = true
+			continue
+		}
+		counts[name] = n
+	}
+	return counts, partial, nil
+}
+
+func countTable(ctx context.Context, q querier, name string) (n int64, err error) {
+	err = q.QueryRowContext(ctx, "SELECT count(*) FROM main."+quoteName(name)).Scan(&n)
+	return n, err
+}
+
+// tables lists the ordinary tables, without SQLite's own and virtual ones, whose
+// reading would run their modules.
+func tables(ctx context.Context, q querier) ([]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT name FROM sqlite_schema
+		WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND rootpage > 0 ORDER BY name`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// Rows counts the rows of the named tables, of every table when names is empty.
+func Rows(ctx context.Context, db *sql.DB, names []string) (map[string]int64, error) {
+	if len(names) == 0 {
+		var err error
+		if names, err = tables(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	counts := make(map[string]int64, len(names))
+	for _, name := range names {
+		n, err := countTable(ctx, db, name)
+		if err != nil {
+			return nil, fmt.Errorf("count the rows of table %q: %w", name, err)
+		}
+		counts[name] = n
+	}
+	return counts, nil
+}
+
+// maxComplaints is how many complaints of a check are kept.
+const maxComplaints = 20
+
+// Integrity runs SQLite's own check of the structure, the quick one without comparing
+// indexes with tables, and the check of foreign keys. It lists at most 20 complaints;
+// none means that the database is sound. err says that the check could not be done.
+func Integrity(ctx context.Context, db *sql.DB, quick bool) (complaints []string, err error) {
+	pragma := "integrity_check"
+	if quick {
+		pragma = "quick_check"
+	}
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("PRAGMA main.%s(%d)", pragma, maxComplaints))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		if text != "ok" {
+			complaints = append(complaints, text)
+		}
+	}
+	if err := rows.Err(); err != nil || len(complaints) > 0 {
+		return complaints, err
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	return foreignKeys(ctx, db)
+}
+
+func foreignKeys(ctx context.Context, db *sql.DB) (complaints []string, err error) {
+	rows, err := db.QueryContext(ctx, "PRAGMA main.foreign_key_check")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() && len(complaints) < maxComplaints {
+		var table, parent string
+		var row sql.NullInt64
+		var key int
+		if err := rows.Scan(&table, &row, &parent, &key); err != nil {
+			return nil, err
+		}
+		complaints = append(complaints, fmt.Sprintf("row %d of table %q refers to a row of %q that is not there", row.Int64, table, parent))
+	}
+	return complaints, rows.Err()
+}

@@ -1,0 +1,232 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+
+	"lifeboat/internal/hint"
+)
+
+// snapshot is one consistent state of a database: a read transaction held open, or,
+// after [snapshot.detach], a private copy of its pages.
+//
+// A reader in WAL mode keeps nobody from writing; what it sees includes the committed
+// content of the -wal file. A reader in rollback mode keeps every writer from
+// committing, so a slow upload must not hold it.
+type snapshot struct {
+	path     string
+	db       *sql.DB
+	tx       *sql.Tx // nil once detached
+	pageSize int
+	pages    uint32
+	spool    *os.File // unlinked at once, so a crash leaves nothing; nil until detached
+}
+
+// pin opens the database and begins the read transaction.
+func pin(ctx context.Context, path string) (*snapshot, error) {
+	db, err := Open(ctx, path, ReadLive)
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshot{path: path, db: db}
+	if err := s.begin(ctx); err != nil {
+		return nil, errors.Join(Explain("read", path, err), s.close())
+	}
+	if s.pages == 0 {
+		err := fmt.Errorf("read database %q: %w: it holds no page", path, ErrDamaged)
+		return nil, errors.Join(hint.Wrap(err, "the file was cut off, never filled, or is encrypted; restore it with sqlite.restore"), s.close())
+	}
+	return s, nil
+}
+
+func (s *snapshot) begin(ctx context.Context) error {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	s.tx = tx
+	var n int
+	// The first read fixes what the transaction sees; BEGIN alone does not.
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
+		return err
+	}
+	if err := tx.QueryRowContext(ctx, "PRAGMA page_size").Scan(&s.pageSize); err != nil {
+		return err
+	}
+	return tx.QueryRowContext(ctx, "PRAGMA page_count").Scan(&s.pages)
+}
+
+// close ends the transaction. Nothing was written, so there is nothing to lose.
+func (s *snapshot) close() error {
+	var errs []error
+	if s.tx != nil {
+		errs = append(errs, s.tx.Rollback())
+		s.tx = nil
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+		s.db = nil
+	}
+	if s.spool != nil {
+		errs = append(errs, s.spool.Close())
+		s.spool = nil
+	}
+	return errors.Join(errs...)
+}
+
+// detach copies the pages to a private file and ends the transaction. On an error
+// the snapshot is as before.
+func (s *snapshot) detach(ctx context.Context) error {
+	f, err := os.CreateTemp("", "lifeboat-snapshot-*")
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	err = s.batches(ctx, func(first uint32, pages []byte) error {
+		_, err := f.Write(pages)
+		return err
+	})
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	err = errors.Join(s.tx.Rollback(), s.db.Close())
+	s.tx, s.db, s.spool = nil, nil, f
+	return err
+}
+
+// batchSize is how many bytes of pages are handed on at once.
+const batchSize = 256 << 10
+
+// batches calls f with runs of pages in ascending order; first is the number of the
+// first page of the run. The bytes are valid until f returns.
+func (s *snapshot) batches(ctx context.Context, f func(first uint32, pages []byte) error) error {
+	if s.spool != nil {
+		return s.spooled(ctx, f)
+	}
+	rows, err := s.tx.QueryContext(ctx, "SELECT data FROM sqlite_dbpage('main') ORDER BY pgno")
+	if err != nil {
+		return Explain("read", s.path, err)
+	}
+	defer rows.Close()
+	per := max(1, batchSize/s.pageSize)
+	buf := make([]byte, 0, per*s.pageSize)
+	var n uint32
+	var page sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&page); err != nil {
+			return Explain("read", s.path, err)
+		}
+		if len(page) != s.pageSize {
+			return fmt.Errorf("read database %q: page %d has %d bytes instead of %d", s.path, n+1, len(page), s.pageSize)
+		}
+		buf = append(buf, page...)
+		n++
+		if len(buf) == cap(buf) {
+			if err := f(n-uint32(len(buf)/s.pageSize)+1, buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return Explain("read", s.path, err)
+	}
+	if len(buf) > 0 {
+		if err := f(n-uint32(len(buf)/s.pageSize)+1, buf); err != nil {
+			return err
+		}
+	}
+	if n != s.pages {
+		return fmt.Errorf("read database %q: %d pages came instead of %d", s.path, n, s.pages)
+	}
+	return nil
+}
+
+func (s *snapshot) spooled(ctx context.Context, f func(first uint32, pages []byte) error) error {
+	per := max(1, batchSize/s.pageSize)
+	buf := make([]byte, per*s.pageSize)
+	for n := uint32(0); n < s.pages; n += uint32(per) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part := buf[:min(per, int(s.pages-n))*s.pageSize]
+		if _, err := s.spool.ReadAt(part, int64(n)*int64(s.pageSize)); err != nil {
+			return fmt.Errorf("read the private copy of %q: %w", s.path, err)
+		}
+		if err := f(n+1, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page reads one page into buf, which has the size of a page.
+func (s *snapshot) page(ctx context.Context, number uint32, buf []byte) error {
+	if s.spool != nil {
+		if _, err := s.spool.ReadAt(buf, int64(number-1)*int64(s.pageSize)); err != nil {
+			return fmt.Errorf("read the private copy of %q: %w", s.path, err)
+		}
+		return nil
+	}
+	var data []byte
+	err := s.tx.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno = ?", number).Scan(&data)
+	if err != nil {
+		return Explain("read", s.path, err)
+	}
+	if len(data) != len(buf) {
+		return fmt.Errorf("read database %q: page %d has %d bytes instead of %d", s.path, number, len(data), len(buf))
+	}
+	copy(buf, data)
+	return nil
+}
+
+// lockPage is the page that holds SQLite's lock bytes at 1 GiB. It belongs to no
+// b-tree and must never be written.
+func lockPage(pageSize int) uint32 { return uint32((1<<30)/pageSize) + 1 }
+
+// sum hashes on a second core what the first one reads. Its owner calls end exactly
+// once, also after an error.
+type sum struct {
+	hash hash.Hash
+	in   chan []byte
+	free chan []byte
+	done chan struct{}
+}
+
+func newSum() *sum {
+	s := &sum{hash: sha256.New(), in: make(chan []byte, 4), free: make(chan []byte, 5), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		for b := range s.in {
+			s.hash.Write(b)
+			select {
+			case s.free <- b:
+			default:
+			}
+		}
+	}()
+	return s
+}
+
+// add hashes a copy of b.
+func (s *sum) add(b []byte) {
+	var own []byte
+	select {
+	case own = <-s.free:
+	default:
+	}
+	s.in <- append(own[:0], b...)
+}
+
+func (s *sum) end() []byte {
+	close(s.in)
+	<-s.done
+	return s.hash.Sum(nil)
+}
