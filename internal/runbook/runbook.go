@@ -7,6 +7,7 @@ package runbook
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,11 @@ func (p Pos) String() string {
 		return p.File
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// before says whether p stands before q in the same file.
+func (p Pos) before(q Pos) bool {
+	return p.Line < q.Line || p.Line == q.Line && p.Col < q.Col
 }
 
 // Severity of a problem.
@@ -48,6 +54,11 @@ func (p Problem) Error() string {
 	return s
 }
 
+// Failed says whether a problem forbids running.
+func Failed(problems []Problem) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool { return p.Severity == Error })
+}
+
 // Kind of a runbook.
 type Kind string
 
@@ -65,11 +76,28 @@ type Book struct {
 	File   string // as it was named
 	Title  string
 	Intro  string // Markdown between the title and the first step
+	Outro  string // Markdown after the last step
 	Plain  bool   // no front matter: every shell fence is a step that asks
+	Anchor string // slug of the heading that [Book.Section] selected, else empty
 	Meta   Meta
 	Steps  []*Step // in document order
-	Source []byte
-	Digest string // SHA-256 of Source, hexadecimal
+	Source []byte  // as given to [Parse], also in a book that is one section of it
+	Digest string  // SHA-256 of Source, hexadecimal
+
+	Headings []Heading // all of the document, in order
+	lines    *lines
+	fences   []span // line ranges of code, for lint
+	titleAt  int    // index into Headings of the title, negative: there is none
+}
+
+// Heading is an entry of the table of contents.
+type Heading struct {
+	Level int    // 1 to 6
+	Title string // plain text
+	Slug  string // GitHub's anchor, unique in the document
+	Steps int    // in its subtree
+	Pos   Pos
+	prose string // of its own section, if that has no step
 }
 
 // Meta is the front matter.
@@ -114,6 +142,24 @@ type Step struct {
 	Probe    *Block
 	Undo     *Block
 	Pos      Pos // of the heading
+
+	heading int // index into Book.Headings, -1: before the first
+}
+
+// Blocks lists the blocks of a step in the order in which they may run.
+func (s *Step) Blocks() []*Block {
+	var out []*Block
+	if s.Do != nil {
+		out = append(out, s.Do)
+	}
+	out = append(out, s.Verify...)
+	if s.Probe != nil {
+		out = append(out, s.Probe)
+	}
+	if s.Undo != nil {
+		out = append(out, s.Undo)
+	}
+	return out
 }
 
 // Item is a task-list line: something a person does.
@@ -158,10 +204,48 @@ type Block struct {
 	Target      string         // target=
 	Stop        string         // stop=: is stopping safe?
 	ID          string         // id=
-	Text        string         // body of the fence
+	Ask         string         // question of a choose block
+	Options     []Option       // of a choose block, in order of the file
+	Text        string         // body of the fence; of a shell block what the shell is given
 	Args        map[string]any // decoded YAML of a built-in, unsubstituted
-	ArgPos      map[string]Pos // of each key
+	ArgPos      map[string]Pos // of each key; of a nested one by its path: "env.HOME", "files[0]"
 	Pos         Pos            // of the opening fence
 	Body        Pos            // of the first body line
-	AttrPos     map[string]Pos // of each attribute
+	AttrPos     map[string]Pos // of each attribute, and of the role under "role"
+
+	rows []row // of Text
+}
+
+// row says where a line of a block's text comes from.
+type row struct {
+	pos    Pos // of its first character in the file
+	shifts []shift
+}
+
+// shift is text that was replaced in a line by other text: columns behind at are by
+// characters further right than in the file.
+type shift struct{ at, by int }
+
+// At gives the place in the file of a place in Text, both counted from 1, columns in
+// characters. A place outside Text becomes the nearest one inside.
+func (b *Block) At(line, col int) Pos {
+	if len(b.rows) == 0 {
+		return b.Body
+	}
+	r := b.rows[min(max(line, 1), len(b.rows))-1]
+	back := 0
+	for _, s := range r.shifts {
+		if col > s.at {
+			back += s.by
+		}
+	}
+	r.pos.Col = max(r.pos.Col, r.pos.Col+col-1-back)
+	return r.pos
+}
+
+// Option is one answer of a choose block.
+type Option struct {
+	Key  string // what is saved
+	Text string
+	Pos  Pos
 }
