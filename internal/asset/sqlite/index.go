@@ -40,14 +40,12 @@ func newIndexWriter(w io.Writer, f Facts) *indexWriter {
 	return x
 }
 
-// add hashes whole pages.
-func (x *indexWriter) add(pages []byte) error {
-	for ; len(pages) > 0; pages = pages[x.pageSize:] {
-		if err := x.put(pageHash(pages[:x.pageSize])); err != nil {
-			return err
-		}
+// add hashes whole pages. Its error comes from end.
+func (x *indexWriter) add(pages []byte) {
+	for ; len(pages) > 0 && x.err == nil; pages = pages[x.pageSize:] {
+		h := pageHash(pages[:x.pageSize])
+		_, x.err = x.w.Write(h[:])
 	}
-	return nil
 }
 
 func (x *indexWriter) put(h [pageHashSize]byte) error {

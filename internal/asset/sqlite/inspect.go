@@ -41,7 +41,7 @@ func Inspect(ctx context.Context, path string) (look Look, err error) {
 	if look.Facts, err = describe(ctx, s); err != nil {
 		return Look{}, err
 	}
-	h := newSum()
+	h := newSum(nil)
 	err = s.batches(ctx, func(first uint32, pages []byte) error {
 		if first == 1 {
 			look.Change = binary.BigEndian.Uint32(pages[24:])

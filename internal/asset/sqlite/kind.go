@@ -152,12 +152,9 @@ func (c *capture) full(ctx context.Context) error {
 		return err
 	}
 	x := newIndexWriter(index, c.facts)
-	s := newSum()
+	s := newSum(x.add)
 	err = c.snap.batches(ctx, func(first uint32, pages []byte) error {
 		s.add(pages)
-		if err := x.add(pages); err != nil {
-			return err
-		}
 		_, err := base.Write(pages)
 		c.progress(int64(first)-1+int64(len(pages)/c.snap.pageSize), int64(c.snap.pages), "pages")
 		return err
@@ -219,7 +216,7 @@ func (c *capture) compare(ctx context.Context, old Facts, open func(role string)
 		return d, err.Error(), nil
 	}
 	d.old = old.Pages
-	s := newSum()
+	s := newSum(nil)
 	lock := lockPage(c.snap.pageSize)
 	err = c.snap.batches(ctx, func(first uint32, pages []byte) error {
 		s.add(pages)

@@ -195,17 +195,21 @@ func lockPage(pageSize int) uint32 { return uint32((1<<30)/pageSize) + 1 }
 // once, also after an error.
 type sum struct {
 	hash hash.Hash
+	also func(b []byte) // called there for every part in turn; may be nil
 	in   chan []byte
 	free chan []byte
 	done chan struct{}
 }
 
-func newSum() *sum {
-	s := &sum{hash: sha256.New(), in: make(chan []byte, 4), free: make(chan []byte, 5), done: make(chan struct{})}
+func newSum(also func(b []byte)) *sum {
+	s := &sum{hash: sha256.New(), also: also, in: make(chan []byte, 4), free: make(chan []byte, 5), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		for b := range s.in {
 			s.hash.Write(b)
+			if s.also != nil {
+				s.also(b)
+			}
 			select {
 			case s.free <- b:
 			default:
