@@ -80,6 +80,8 @@ type Plan struct {
 	Stop    string            // is stopping in the middle safe? one sentence
 	Back    string            // the way back in words, empty when there is none
 	Nothing bool              // the target is already as wanted: Run changes nothing
+	Opens   []Debt            // what must be put back before the run may end well
+	Closes  []string          // ids of debts that this puts back
 }
 
 // Debt is one half of a pair: protection is off, a service is scaled to zero.

@@ -305,8 +305,13 @@ func (e *Engine) begin(ctx context.Context, u *unit, s run.Step) error {
 	if !ok {
 		return e.commit(ctx, run.StepSkipped, u.ID, 0, run.Reason{By: "lifeboat", Class: run.NotApplicable, Text: "only when " + which})
 	}
-	if len(u.step.Items) > 0 && len(s.Values) == 0 && e.view().Started.Mode != run.Dry {
-		return e.checklist(ctx, u)
+	if len(u.step.Items) > 0 && e.view().Started.Mode != run.Dry {
+		if len(s.Values) == 0 {
+			return e.checklist(ctx, u)
+		}
+		if u.Hand {
+			return e.claim(ctx, u, s)
+		}
 	}
 	if u.step.Do != nil && u.step.Do.Action == runbook.Choose {
 		return e.choose(ctx, u)

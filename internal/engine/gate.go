@@ -153,10 +153,12 @@ func (e *Engine) checklist(ctx context.Context, u *unit) error {
 	if a.Verb != run.Give {
 		return e.common(ctx, u, a)
 	}
-	if !u.Hand {
-		return nil // the values are on record; the work of the step follows
-	}
-	if err := e.commit(ctx, run.StepClaimed, u.ID, 0, run.Verdict{By: a.By, Values: a.Values, Evidence: strings.Join(a.Values, ", ")}); err != nil {
+	return nil // the values are on record; what the step still needs follows
+}
+
+// claim ends a step that a person has done.
+func (e *Engine) claim(ctx context.Context, u *unit, s run.Step) error {
+	if err := e.commit(ctx, run.StepClaimed, u.ID, 0, run.Verdict{By: s.By, Values: s.Values, Evidence: strings.Join(s.Values, ", ")}); err != nil {
 		return err
 	}
 	return e.repay(ctx)
