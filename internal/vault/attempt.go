@@ -145,6 +145,9 @@ func (at *attempt) begin(role, name string) (*objectWriter, error) {
 	key := dataPrefix(at.asset) + at.id + "/" + name
 	at.mu.Lock()
 	defer at.mu.Unlock()
+	if at.err != nil { // what Kind did not want to hear the first time
+		return nil, at.err
+	}
 	for _, w := range at.objects {
 		if w.object.Key == key {
 			return nil, fmt.Errorf("create object %q: this attempt has one already", key)

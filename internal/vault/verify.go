@@ -26,8 +26,8 @@ type VerifyOptions struct {
 // Verify proves a point at a level and writes a receipt of the outcome. The error is that
 // of a failed verification (ErrDamaged or ErrMissing, naming the object), and then the
 // receipt says so too; or it is an error that proves nothing (stopped, no connection, a
-// full disk, an absent program), and then there is no receipt and the zero Receipt is
-// returned.
+// full disk, an absent program, a receipt that could not be written), and then there is
+// no receipt and the zero Receipt is returned.
 func (v *Vault) Verify(ctx context.Context, m Manifest, k Kind, level Level, o VerifyOptions) (Receipt, error) {
 	if o.Now == nil {
 		o.Now = v.o.Now
@@ -65,7 +65,7 @@ func (v *Vault) Verify(ctx context.Context, m Manifest, k Kind, level Level, o V
 		r.Finished = r.Started
 	}
 	if rerr := v.record(ctx, &r); rerr != nil {
-		return r, errors.Join(err, fmt.Errorf("verify point %s: %w", m.ID, rerr))
+		return Receipt{}, errors.Join(err, fmt.Errorf("verify point %s: %w", m.ID, rerr))
 	}
 	return r, err
 }
