@@ -1,0 +1,236 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/run"
+)
+
+// wide says whether the columns of the 120x36 design fit.
+func wide(a area) bool { return a.w >= 110 }
+
+// footRows is the height of rule, legend and keys.
+func footRows(a area) int {
+	if wide(a) && a.h >= 28 {
+		return 3
+	}
+	return 2
+}
+
+// headRows is the height of what stays lit above a card.
+func headRows(w *world) int {
+	if w.snap != nil {
+		return 3
+	}
+	return 2
+}
+
+// fade lets what is drawn so far step back; mode, clock and rule stay lit.
+func fade(a area) { a.c.Fade(a.x, a.y+3, a.w, a.h-3, rFade) }
+
+// drawFooter writes the rule, then a legend or the newest notice, then the keys.
+func drawFooter(w *world, a area, keys []binding, top screen) {
+	n := footRows(a)
+	foot := a.sub(a.h-n, n)
+	a.c.Clear(foot.x, foot.y, foot.w, foot.h)
+	foot.rule(0, rFrame, false)
+	remark := ""
+	if r, ok := top.(interface{ remark(*world) string }); ok {
+		remark = r.remark(w)
+	}
+	foot.row(n-1, footer(keys, a.w, remark))
+	switch {
+	case w.notice != "":
+		foot.row(n-2, line(txt(rWarn, " ▲ "), txt(rText, w.notice)))
+	case w.broken != "":
+		foot.row(n-2, line(txt(rFail, " ✗ "), txt(rText, "what is shown may be old: "+w.broken)))
+	case n == 3:
+		foot.row(1, legend(top))
+	}
+}
+
+func legend(top screen) row {
+	if l, ok := top.(interface{ legend() row }); ok {
+		return l.legend()
+	}
+	return line(txt(rOK, " ✓ "), txt(rDim, "done   "), txt(rNow, "▸ "), txt(rDim, "now   "), txt(rText, "○ "),
+		txt(rDim, "runs and checks itself   "), txt(rText, "□ "), txt(rDim, "you do it   "), txt(rGate, "◆ "),
+		txt(rDim, "gate, typed token   "), txt(rWarn, "? "), txt(rDim, "in doubt   "), txt(rFail, "✗ "),
+		txt(rDim, "failed   "), txt(rText, "– "), txt(rDim, "skipped"))
+}
+
+// drawBrand is the first row of screens without a run.
+func drawBrand(w *world, a area, where string) {
+	right := []span{txt(rDim, "you "), txt(rText, w.o.User+"   ")}
+	if !w.now.IsZero() {
+		right = append(right, bold(rStrong, hhmmss(w.now)), txt(rText, " UTC"))
+		if wide(a) {
+			right = append(right, txt(rDim, "   "+w.now.UTC().Format("Mon 2 Jan 2006")))
+		}
+	}
+	a.row(0, row{left: []span{bold(rBrand, " LIFEBOAT"), txt(rText, "   "), bold(rStrong, where)}, right: append(right, txt(rText, " "))})
+	if wide(a) {
+		a.rule(1, rFrame, true)
+	}
+}
+
+// drawMode is the first row of a run: the mode before all else.
+func drawMode(w *world, a area) {
+	s := w.snap
+	word, badge, _ := modeLook(s.Started.Mode)
+	left := []span{txt(badge, " "+word+" "), txt(rText, " ")}
+	if s.Started.Asset != "" {
+		left = append(left, bold(rStrong, s.Started.Asset), txt(rText, "  "))
+	}
+	left = append(left, txt(rText, s.Started.Title))
+	dim := s.Started.Book
+	if s.Started.Level > 0 {
+		dim += " · level " + itoa(s.Started.Level)
+	}
+	right := []span{txt(rDim, dim+" · by "), txt(rText, s.Started.By), txt(rDim, " · run "), bold(rText, s.ID.Short()), txt(rText, " ")}
+	if !wide(a) {
+		right = []span{txt(rDim, "run "), bold(rText, s.ID.Short()), txt(rText, " ")}
+	}
+	a.row(0, row{left: left, right: right})
+}
+
+// drawClock is the second row: what is left of the time that was promised, or the time
+// the run has taken where nothing was promised.
+func drawClock(w *world, a area) {
+	s := w.snap
+	took := max(s.end(w.now).Sub(s.started()), 0)
+	done := 0
+	for i := range s.Steps {
+		if s.Steps[i].Done() {
+			done++
+		}
+	}
+	if s.Started.RTO <= 0 {
+		left := []span{bold(rStrong, " TIME "), bold(rText, clock(took)), txt(rDim, " since "+hhmmss(s.started())+" UTC   ")}
+		part := float64(done) / float64(max(len(s.Steps), 1))
+		left = append(left, bar(min(a.w/3, 40), part, rOK)...)
+		a.row(1, row{left: left, right: []span{txt(rDim, fmt.Sprintf("%d of %d steps done ", done, len(s.Steps)))}})
+		return
+	}
+	rto := s.Started.RTO
+	rest := rto - took
+	role, text := rOK, "on track, "+words(rest)+" to spare"
+	switch {
+	case !s.Open() && rest >= 0:
+		text = "the clock stopped with " + words(rest) + " to spare"
+	case !s.Open():
+		role, text = rFail, "the target was missed by "+words(-rest)
+	case rest < 0:
+		role, text = rFail, "the target is missed by "+words(-rest)
+	case took*100 > rto*85:
+		role, text = rWarn, "little time: "+words(rest)+" left"
+	case s.Gate != nil:
+		text = "waits for you, " + words(rest) + " to spare"
+	}
+	left := []span{bold(rStrong, " RTO "), bold(role, clock(rest)), txt(rText, " left "), txt(rDim, "of "+clock(rto)+"   ")}
+	left = append(left, bar(max(min(a.w/3, a.w-spansWidth(left)-widget.Width(text)-5), 0), float64(took)/float64(rto), role)...)
+	a.row(1, row{left: left, right: []span{txt(role, text), txt(rText, " ")}})
+}
+
+// drawStrip is all steps in one row, for terminals without room for the rail.
+func drawStrip(w *world, a area) {
+	s := w.snap
+	at := s.now()
+	r := row{left: []span{txt(rText, " ")}}
+	from := max(0, min(at-10, len(s.Steps)-22))
+	if from > 0 {
+		r.left = append(r.left, txt(rFaint, "… "))
+	}
+	for i := from; i < min(len(s.Steps), from+22); i++ {
+		glyph, role := stateLook(&s.Steps[i])
+		if i == at && s.Open() {
+			if s.Steps[i].State == run.Waiting && s.Steps[i].Effect != "destroy" {
+				glyph = "▸"
+			}
+			r.left = append(r.left, txt(rText, " "), span{" " + glyph + " " + itoa(i+1) + " ", role, widget.Bold | widget.Tint}, txt(rText, "  "))
+			continue
+		}
+		r.left = append(r.left, txt(role, glyph+" "))
+	}
+	r.left = append(r.left, txt(rDim, fmt.Sprintf("  %d of %d · run time ", at+1, len(s.Steps))), txt(rText, clock(s.end(w.now).Sub(s.At))))
+	r.right = []span{bold(rStrong, "tab"), txt(rDim, " all steps ")}
+	a.row(2, r)
+}
+
+// drawRunHead draws the three rows on top of every screen of a run.
+func drawRunHead(w *world, a area) {
+	drawMode(w, a)
+	drawClock(w, a)
+	if wide(a) {
+		_, _, border := modeLook(w.snap.Started.Mode)
+		a.rule(2, border, true)
+		return
+	}
+	drawStrip(w, a)
+}
+
+// drawSmall is the card for windows in which no screen fits.
+func drawSmall(w *world, a area) {
+	var rs []row
+	if s := w.snap; s != nil && s.ID != "" {
+		word, badge, _ := modeLook(s.Started.Mode)
+		rs = append(rs, line(txt(badge, " "+word+" "), bold(rStrong, " "+s.Started.Book)))
+		if st := s.step(); st != nil && s.Open() {
+			rs = append(rs, line(txt(rText, fmt.Sprintf("step %d of %d  %s", s.now()+1, len(s.Steps), st.State))))
+			rs = append(rs, line(txt(rText, st.Title)))
+		} else {
+			rs = append(rs, line(txt(rText, string(s.Outcome))))
+		}
+		if rto := s.Started.RTO; rto > 0 {
+			rs = append(rs, line(txt(rDim, "RTO "), bold(rText, clock(rto-s.end(w.now).Sub(s.started()))), txt(rDim, " left")))
+		}
+	} else {
+		rs = append(rs, line(bold(rBrand, "LIFEBOAT")))
+	}
+	rs = append(rs, gap())
+	rs = append(rs, wrapped(rDim, "Make the window bigger, 60x20 at least, or start with --plain.", a.w, 0)...)
+	a.rows(rs)
+}
+
+// field rows draw a text field as a box of three rows with a visible cursor.
+func fieldRows(f *widget.Field, w int, border widget.Role) []row {
+	w = max(w, 8)
+	before, at, after := f.View(w - 4)
+	text := []span{txt(border, "│"), txt(rText, " "), bold(rStrong, before), {at, rStrong, widget.Invert}, bold(rStrong, after)}
+	room := w - 2 - spansWidth(text[1:])
+	if room < 0 { // what stands behind the cursor is cut
+		text[4].text = widget.Cut(text[4].text, max(w-4-widget.Width(before)-1, 0), "…")
+		room = w - 2 - spansWidth(text[1:])
+	}
+	text = append(text, txt(rText, strings.Repeat(" ", max(room, 0))), txt(border, "│"))
+	return []row{
+		line(txt(border, "╭"+strings.Repeat("─", w-2)+"╮")), line(text...), line(txt(border, "╰"+strings.Repeat("─", w-2)+"╯")),
+	}
+}
+
+// inlineField draws a text field in w cells of a row. Without focus it has no cursor.
+func inlineField(f *widget.Field, w int, focus bool) []span {
+	before, at, after := f.View(w)
+	if !focus {
+		return []span{txt(rText, widget.Cut(before+strings.TrimRight(at+after, " "), w, "…"))}
+	}
+	after = widget.Cut(after, max(w-widget.Width(before)-1, 0), "…")
+	return []span{{before, rStrong, widget.Under}, {at, rStrong, widget.Invert}, {after, rStrong, widget.Under},
+		{strings.Repeat(" ", max(w-widget.Width(before+after)-1, 0)), rDim, widget.Under}}
+}
+
+// day writes when something was, as short as it is clear.
+func day(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "never"
+	case now.Sub(t) < 24*time.Hour && t.UTC().Day() == now.UTC().Day():
+		return t.UTC().Format("15:04")
+	case t.UTC().Year() == now.UTC().Year():
+		return t.UTC().Format("2 Jan")
+	}
+	return t.UTC().Format("2 Jan 2006")
+}

@@ -1,0 +1,233 @@
+// Package console is the terminal UI.
+//
+//	keyboard -> binding -> Intent    -> perform  -> Backend
+//	Backend  -> events  -> polledMsg -> run.Fold -> snapshot -> every screen draws it
+//	perform  -> doneMsg -> a line above the keys, or a card that says what to do
+//
+// [Model] is the only model of the program: it has the size, the stack of screens and
+// the snapshot of the run, and it routes. Screens are plain structs. They draw what
+// they are given on a canvas and return wishes, sealed as [Intent]; they do no I/O and
+// have no clock. The console is a viewer: it can die at any moment, and the run goes on.
+package console
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+	"lifeboat/themes"
+)
+
+const (
+	quietTime  = 400 * time.Millisecond // keys after a change of screen are ignored this long
+	pollBusy   = 100 * time.Millisecond
+	pollIdle   = 250 * time.Millisecond
+	listEvery  = time.Second
+	logBusy    = 50 * time.Millisecond
+	logIdle    = 250 * time.Millisecond
+	noticeTime = 6 * time.Second
+	idleTime   = 2 * time.Minute // after this long without a key you are told what happened
+)
+
+// screen is one full view or a card over one. Its methods may change its own state,
+// nothing else.
+type screen interface {
+	// bindings of the screen as they stand now, most likely first.
+	bindings(w *world) []binding
+	// field is the text field that has the keyboard; nil when letters are keys.
+	field() *widget.Field
+	// draw draws it on the whole canvas.
+	draw(w *world, a area)
+	// card says whether it is drawn over the screen below.
+	card() bool
+}
+
+// world is what every screen may look at.
+type world struct {
+	o      Options
+	size   struct{ w, h int }
+	now    time.Time
+	loaded bool // books and runs were read once
+	books  []Book
+	runs   []Summary
+	snap   *snapshot // of the run on the screen; nil for none
+	sent   int64     // gate whose answer is on its way
+	log    logView
+	notice string
+	until  time.Time // when the notice goes
+	broken string    // the last poll failed; empty: it did not
+}
+
+// logView is the spool file on the screen.
+type logView struct {
+	id    run.ID
+	name  string
+	pane  widget.Log
+	spool *widget.Spool
+	file  Log
+	err   error
+}
+
+// Model is the only tea.Model of the console.
+type Model struct {
+	world
+	ctx     context.Context
+	backend Backend
+	after   func(time.Duration, tea.Msg) tea.Cmd
+	theme   theme
+	style   *style
+	dark    bool
+	mono    bool
+
+	stack   []screen
+	quiet   int // generation of the quiet time that runs; 0: keys are heard
+	quiets  int
+	gate    int64 // the gate that the screen knows
+	lastKey time.Time
+	seqThen int64 // of the run at that key
+	listed  time.Time
+
+	frame string
+	dirty bool
+}
+
+var _ tea.Model = (*Model)(nil)
+
+type (
+	tickMsg    struct{}
+	logTickMsg struct{ spool *widget.Spool }
+	quietMsg   struct{ generation int }
+)
+
+// New makes a console. ctx ends everything that it asks of the backend. A theme that
+// cannot be read is an error.
+func New(ctx context.Context, backend Backend, o Options) (*Model, error) {
+	data := o.Theme
+	if data == nil {
+		data = themes.Default()
+	}
+	t, err := parseTheme(data)
+	if err != nil {
+		return nil, hint.Wrap(err, "correct the theme, or leave it away to get the standard one")
+	}
+	if o.Mode == "" {
+		o.Mode = run.Live
+	}
+	m := &Model{ctx: ctx, backend: backend, theme: t, dark: true, mono: o.mono(), dirty: true}
+	m.o = o
+	m.after = func(d time.Duration, msg tea.Msg) tea.Cmd {
+		return tea.Tick(d, func(time.Time) tea.Msg { return msg })
+	}
+	m.style = newStyle(t, m.dark, m.mono, o.ASCII)
+	m.stack = []screen{newHome()}
+	return m, nil
+}
+
+// Init asks for what the first screen needs.
+func (m *Model) Init() tea.Cmd {
+	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), tea.RequestBackgroundColor}
+	if m.o.Run != "" {
+		cmds = append(cmds, m.perform(openRun{m.o.Run}))
+	}
+	return tea.Batch(cmds...)
+}
+
+// Update routes. It decides nothing.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	dirty := m.dirty
+	m.dirty = true
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.size.w, m.size.h = msg.Width, msg.Height
+	case tea.BackgroundColorMsg:
+		m.dark = msg.IsDark()
+		m.style = newStyle(m.theme, m.dark, m.mono, m.o.ASCII)
+	case tea.ColorProfileMsg:
+		m.mono = m.o.mono() || msg.Profile <= colorprofile.ASCII
+		m.style = newStyle(m.theme, m.dark, m.mono, m.o.ASCII)
+	case tea.KeyPressMsg:
+		return m, m.key(msg)
+	case tea.PasteMsg:
+		return m, m.paste(msg.Content)
+	case tickMsg:
+		m.dirty = dirty
+		return m, m.perform(m.nextPoll())
+	case polledMsg:
+		changed, cmd := m.polled(msg)
+		m.dirty = changed || dirty
+		return m, cmd
+	case booksMsg:
+		return m, m.gotBooks(msg)
+	case openedMsg:
+		return m, m.opened(msg)
+	case doneMsg:
+		return m, m.done(msg)
+	case logOpenedMsg:
+		return m, m.logOpened(msg)
+	case logTickMsg:
+		m.dirty = dirty
+		return m, m.logTick(msg)
+	case logReadMsg:
+		changed, cmd := m.logRead(msg)
+		m.dirty = changed || dirty
+		return m, cmd
+	case quietMsg:
+		if m.quiet == msg.generation {
+			m.quiet = 0
+		}
+	default:
+		m.dirty = dirty
+	}
+	return m, nil
+}
+
+// View gives the frame. It is drawn again only when something has changed.
+func (m *Model) View() tea.View {
+	if m.dirty {
+		m.frame, m.dirty = m.draw(), false
+	}
+	v := tea.NewView(m.frame)
+	v.AltScreen = true
+	v.WindowTitle = printable.Line(m.title())
+	return v
+}
+
+func (m *Model) draw() string {
+	c := widget.NewCanvas(m.size.w, m.size.h, printable.Line)
+	a := area{c, 0, 0, c.W, c.H}
+	if c.W < 60 || c.H < 20 {
+		drawSmall(&m.world, a)
+		return c.Render(m.style.paint())
+	}
+	from := len(m.stack) - 1
+	for from > 0 && m.stack[from].card() {
+		from--
+	}
+	for i, s := range m.stack[from:] {
+		if i > 0 {
+			fade(a)
+		}
+		s.draw(&m.world, a)
+	}
+	drawFooter(&m.world, a, m.keys(), m.top())
+	return c.Render(m.style.paint())
+}
+
+func (m *Model) top() screen { return m.stack[len(m.stack)-1] }
+
+// keys are the bindings of the top screen and the ones that always work.
+func (m *Model) keys() []binding {
+	bs := m.top().bindings(&m.world)
+	if _, ok := m.top().(*helpScreen); !ok && m.top().field() == nil {
+		below := bs
+		bs = append(bs, binding{keys: []string{"?"}, help: "all keys", brief: "keys",
+			long: "Show all keys of this screen.", act: func() Intent { return push{&helpScreen{of: below}} }})
+	}
+	return append(bs, binding{keys: []string{"ctrl+c"}, long: "Leave the console. A run goes on without it.", act: wish(leave{})})
+}

@@ -1,0 +1,139 @@
+package console
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// update writes the golden frames anew: go test ./internal/console -update
+var update = flag.Bool("update", false, "write the golden frames anew")
+
+// scenes are the screens that have golden frames.
+var scenes = []struct {
+	name string
+	make func(t *testing.T, w, h int) *driver
+}{
+	{"home", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil) }},
+	{"home-open", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, func(b *fakeBackend, _ *Options) { b.runs = pastRuns() })
+	}},
+	{"home-search", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/").typeText("forc") }},
+	{"plan", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil).press("enter", "down", "down", "down")
+	}},
+	{"plan-start", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("enter", "s") }},
+	{"checklist", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).frozen()).press("y").typeText("s.ka")
+	}},
+	{"confirm", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keepGate()) }},
+	{"run", func(t *testing.T, w, h int) *driver {
+		s := newStory(t).keeping()
+		return drive(t, w, h, s, func(b *fakeBackend, _ *Options) {
+			b.progress = Progress{Step: "keep", Done: 890e6, Total: 1420e6, Unit: "B", Since: s.now}
+		})
+	}},
+	{"danger", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).pushGate()).typeText("main@3f2")
+	}},
+	{"doubt", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).doubt()) }},
+	{"decision", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()) }},
+	{"reason", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("2") }},
+	{"undo", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("u") }},
+	{"input", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).told()).typeText("p.os") }},
+	{"closing", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).closing()) }},
+	{"result", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).complete()) }},
+	{"steps", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("tab") }},
+	{"log", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("l") }},
+	{"help", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("?") }},
+	{"problem", func(t *testing.T, w, h int) *driver {
+		d := drive(t, w, h, newStory(t).keepGate())
+		d.b.fail = errBroken
+		return d.press("y")
+	}},
+}
+
+func TestFrames(t *testing.T) {
+	for _, sc := range scenes {
+		for _, size := range [][2]int{{120, 36}, {80, 24}, {60, 20}} {
+			t.Run(fmt.Sprintf("%s-%dx%d", sc.name, size[0], size[1]), func(t *testing.T) {
+				d := sc.make(t, size[0], size[1])
+				d.m.dirty = true
+				golden(t, plainFrame(d.frame()))
+			})
+		}
+	}
+}
+
+// TestStyledFrame holds the escape sequences of one frame, in colour and in ASCII
+// without colour.
+func TestStyledFrame(t *testing.T) {
+	t.Run("colour", func(t *testing.T) {
+		golden(t, drive(t, 80, 24, newStory(t).pushGate()).typeText("main@3f2").frame())
+	})
+	t.Run("ascii", func(t *testing.T) {
+		d := drive(t, 80, 24, newStory(t).pushGate(), func(_ *fakeBackend, o *Options) { o.ASCII, o.Env = true, []string{"NO_COLOR=1"} })
+		frame := d.typeText("main@3f2").frame()
+		for _, r := range frame {
+			if r > 0x7f {
+				t.Fatalf("%q in an ASCII frame", r)
+			}
+		}
+		golden(t, frame)
+	})
+}
+
+func plainFrame(s string) string {
+	lines := strings.Split(ansi.Strip(s), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func golden(t *testing.T, got string) {
+	t.Helper()
+	name := filepath.Join("testdata", strings.ReplaceAll(t.Name(), "/", "-")+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatalf("%v (write it with: go test ./internal/console -update)", err)
+	}
+	if got != string(want) {
+		t.Errorf("the frame has changed; if it should, write it with: go test ./internal/console -update\n--- want\n%s\n--- got\n%s", want, got)
+	}
+}
+
+// TestSizes draws every scene in every size: no line may be wider and no frame taller
+// than the terminal.
+func TestSizes(t *testing.T) {
+	sizes := [][2]int{{0, 0}, {1, 1}, {20, 5}, {59, 19}, {60, 20}, {61, 40}, {79, 23}, {80, 24}, {109, 27}, {110, 28}, {120, 20}, {200, 60}, {400, 120}}
+	for _, sc := range scenes {
+		d := sc.make(t, 120, 36)
+		for _, size := range sizes {
+			d.send(sizeMsg(size[0], size[1]))
+			lines := strings.Split(d.frame(), "\n")
+			if len(lines) > max(size[1], 1) {
+				t.Errorf("%s at %v: %d lines", sc.name, size, len(lines))
+			}
+			for i, l := range lines {
+				if w := ansi.StringWidth(l); w > size[0] {
+					t.Errorf("%s at %v: line %d is %d cells wide: %q", sc.name, size, i, w, ansi.Strip(l))
+				}
+			}
+		}
+	}
+}

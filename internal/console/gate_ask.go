@@ -1,0 +1,339 @@
+package console
+
+import (
+	"strings"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/run"
+)
+
+// checklist asks for a value per item. What is to be observed is typed, never ticked.
+type checklist struct {
+	asking
+	values []widget.Field
+	done   []bool
+	at     int // item with the cursor; len(values): the line that hands in
+}
+
+func newChecklist(a asking) *checklist {
+	return &checklist{asking: a, values: make([]widget.Field, len(a.g.Items)), done: make([]bool, len(a.g.Items))}
+}
+
+// typed says whether the item wants a value.
+func typed(it run.Item) bool { return it.Observe || it.Expect != "" }
+
+func (c *checklist) field() *widget.Field {
+	if c.at < len(c.values) && typed(c.g.Items[c.at]) {
+		return &c.values[c.at]
+	}
+	return nil
+}
+
+// open counts the items that are not answered.
+func (c *checklist) open() int {
+	n := 0
+	for i, it := range c.g.Items {
+		if typed(it) && c.values[i].Empty() || !typed(it) && !c.done[i] {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *checklist) step(by int) func() Intent {
+	return func() Intent {
+		c.at = min(max(c.at+by, 0), len(c.values))
+		return nil
+	}
+}
+
+func (c *checklist) bindings(w *world) []binding {
+	enter := does("enter", "next item", "Go to the next item.", c.step(1))
+	off := ""
+	if n := c.open(); n > 0 {
+		off = plural(n, "item is open", "items are open")
+	}
+	var bs []binding
+	switch {
+	case c.at == len(c.values):
+		enter = does("enter", "hand in", "Hand in what you saw.", func() Intent {
+			a := w.answer(c.g, run.Give)
+			for i, it := range c.g.Items {
+				v := "done"
+				if typed(it) {
+					v = strings.TrimSpace(c.values[i].Value())
+				}
+				a.Values = append(a.Values, v)
+			}
+			return answerGate{w.snap.ID, a}
+		}).unless(off)
+	case c.field() == nil:
+		bs = append(bs, binding{keys: []string{"y", "space"}, show: "y", help: "I have done it", long: "Say that you have done this item.", act: func() Intent {
+			c.done[c.at] = !c.done[c.at]
+			if c.done[c.at] {
+				c.at++
+			}
+			return nil
+		}})
+	default:
+		bs = append(bs, binding{show: "type", help: "what you see", long: "Type the value that you see."})
+	}
+	return append(bs, enter,
+		binding{keys: []string{"up", "shift+tab"}, show: "up down", help: "move", long: "Go from item to item.", act: c.step(-1)},
+		binding{keys: []string{"down"}, long: "Go to the next item.", act: c.step(1)})
+}
+
+func (c *checklist) frame(w *world) frame {
+	return frame{
+		title: []span{txt(rText, "□ "), bold(rStrong, "STEP "+itoa(w.snap.now()+1)+" of "+itoa(len(w.snap.Steps))), bold(rText, "  you do it"), txt(rText, "  "+clock(w.since(w.snap.gateAt)))},
+		right: []span{txt(rDim, "□ by hand")},
+	}
+}
+
+// askHead is title, guidance and question of a step that is done by hand.
+func askHead(w *world, g *run.Gate, width int) []row {
+	rs := []row{}
+	if st := w.snap.Step(g.Step); st != nil {
+		rs = append(rs, line(bold(rStrong, st.Title)))
+		guide := prose(w.guidance(st.ID), width, true)
+		var text []row
+		for _, r := range guide {
+			if len(r.left) > 0 && strings.HasPrefix(r.left[0].text, "□") {
+				continue // the items follow as questions
+			}
+			text = append(text, r)
+		}
+		if len(text) > 6 {
+			text = append(text[:5], line(txt(rFaint, "… the whole guidance: esc, tab")))
+		}
+		rs = append(rs, text...)
+	}
+	if g.Prompt != "" {
+		rs = append(append(rs, gap()), wrapped(rText, g.Prompt, width, 4)...)
+	}
+	return append(rs, gap())
+}
+
+func (c *checklist) rows(w *world, width int) (head, foot []row) {
+	head = askHead(w, c.g, width)
+	for i, it := range c.g.Items {
+		here := i == c.at
+		mark := txt(rText, "□ ")
+		if c.done[i] || typed(it) && !c.values[i].Empty() {
+			mark = txt(rOK, "✓ ")
+		}
+		for n, l := range wrap(it.Text, width-4, 3) {
+			lead := txt(rText, "    ")
+			if n == 0 {
+				point := "  "
+				if here {
+					point = "▸ "
+				}
+				head = append(head, row{left: []span{txt(rNow, point), mark, bold(rText, l)}, tint: here})
+				continue
+			}
+			head = append(head, row{left: []span{lead, bold(rText, l)}, tint: here})
+		}
+		if typed(it) {
+			f := inlineField(&c.values[i], min(width-24, 40), here)
+			r := line(append([]span{txt(rDim, "      you see  ")}, f...)...)
+			if v := strings.TrimSpace(c.values[i].Value()); it.Expect != "" && v != "" && v != it.Expect && !here {
+				r.right = []span{txt(rWarn, "▲ should be "+it.Expect)}
+			} else if it.Expect != "" {
+				r.right = []span{txt(rDim, "should be "+it.Expect)}
+			}
+			head = append(head, r)
+		}
+	}
+	text := txt(rFaint, "[ enter  hand in ]")
+	if c.open() == 0 {
+		text = bold(rStrong, "[ enter  hand in ]")
+	}
+	point := "  "
+	if c.at == len(c.values) {
+		point = "▸ "
+	}
+	foot = []row{gap(), {left: []span{txt(rNow, point), text}, right: []span{txt(rDim, plural(c.open(), "item open", "items open"))}}}
+	if w.sent == c.g.Seq {
+		foot[1] = line(txt(rNow, "▸ "), txt(rText, "your answer is on its way"))
+	}
+	return head, foot
+}
+
+// inputGate asks for one value; a secret one shows stars.
+type inputGate struct {
+	asking
+	value widget.Field
+}
+
+func (g *inputGate) field() *widget.Field { return &g.value }
+
+func (g *inputGate) bindings(w *world) []binding {
+	off := ""
+	if g.value.Empty() {
+		off = "nothing has been typed"
+	}
+	return []binding{
+		{show: "type", help: "the value", long: "Type the value."},
+		does("enter", "hand in", "Hand in the value.", func() Intent {
+			a := w.answer(g.g, run.Give)
+			a.Values = []string{g.value.Value()}
+			return answerGate{w.snap.ID, a}
+		}).unless(off),
+	}
+}
+
+func (g *inputGate) frame(w *world) frame {
+	return frame{
+		title: []span{txt(rText, "□ "), bold(rStrong, "STEP "+itoa(w.snap.now()+1)+" of "+itoa(len(w.snap.Steps))), bold(rText, "  needs a value"), txt(rText, "  "+clock(w.since(w.snap.gateAt)))},
+	}
+}
+
+func (g *inputGate) rows(w *world, width int) (head, foot []row) {
+	head = askHead(w, g.g, width)
+	foot = fieldRows(&g.value, width, rHeavy)
+	words := "It is recorded in the journal."
+	if g.g.Secret {
+		words = "A secret: shown as stars, never recorded."
+	}
+	if w.sent == g.g.Seq {
+		words = "Your answer is on its way."
+	}
+	return head, append(foot, row{left: []span{txt(rDim, words)}, right: []span{txt(rDim, "[ enter  hand in ]")}})
+}
+
+// optionGate asks for one of several ways on: a choice, a decision after a failure, a
+// step in doubt, the end of the run. Nothing runs until a number is pressed.
+type optionGate struct {
+	asking
+	options []run.Option
+}
+
+func (o *optionGate) ways() []run.Option { return nil }
+
+func (o *optionGate) bindings(w *world) []binding {
+	bs := optionKeys(o.options, func(op run.Option) Intent { return w.choose(o.g, op) })
+	for _, op := range o.options {
+		if op.Verb == run.Reprobe {
+			bs = append(bs, does("p", "probe again", "Look at the target again. Only reads.", func() Intent { return w.choose(o.g, op) }).named("", "probe"))
+		}
+	}
+	return append(bs, o.moves()...)
+}
+
+func (o *optionGate) frame(w *world) frame {
+	where := bold(rStrong, "  "+stepOf(w))
+	f := frame{}
+	switch o.g.Kind {
+	case run.Doubt:
+		f.title = []span{txt(rWarnBadge, " ? IN DOUBT "), bold(rStrong, "  "+stepOf(w)+", paused")}
+	case run.Decision:
+		f.title = []span{txt(rFailBadge, " ✗ FAILED "), where}
+	case run.Closing:
+		f.title = []span{txt(rWarnBadge, " ▲ BEFORE THE END "), bold(rStrong, "  what was left out comes back")}
+	default:
+		f.title = []span{txt(rText, "□ "), bold(rStrong, "STEP "+itoa(w.snap.now()+1)+" of "+itoa(len(w.snap.Steps))), bold(rText, "  choose one")}
+	}
+	f.right = []span{txt(rDim, clock(w.since(w.snap.gateAt)))}
+	return f
+}
+
+func (o *optionGate) rows(w *world, width int) (head, foot []row) {
+	st := w.snap.Step(o.g.Step)
+	switch {
+	case o.g.Kind == run.Doubt && st != nil:
+		head = doubtRows(w, o.g, st, width)
+	case o.g.Kind == run.Decision && st != nil:
+		head = decisionRows(o.g, st, width)
+	case o.g.Kind == run.Closing:
+		head = closingRows(w, o.g, width)
+	default:
+		head = askHead(w, o.g, width)
+	}
+	foot = append(foot, line(bold(rStrong, "WHAT NOW?"), txt(rDim, "   nothing runs until you choose")))
+	if w.sent == o.g.Seq {
+		foot[0] = line(txt(rNow, "▸ "), txt(rText, "your answer is on its way"))
+	}
+	return head, append(foot, optionRows(o.options, width, o.g.Kind != run.Choice)...)
+}
+
+// doubtRows says that the end is not known, and what a read-only look has found.
+func doubtRows(w *world, g *run.Gate, st *run.Step, width int) []row {
+	rs := []row{line(bold(rStrong, st.Title))}
+	what := "It was running at " + hhmmss(st.Began) + ". It is not known whether it finished."
+	if st.Undoing {
+		what = "Its undo was running at " + hhmmss(st.Began) + ". It is not known whether that finished."
+	}
+	rs = append(rs, wrapped(rWarn, what, width, 2)...)
+	if g.Prompt != "" {
+		rs = append(rs, wrapped(rDim, g.Prompt, width, 3)...)
+	}
+	rs = append(rs, gap())
+	p := st.Probe
+	if p == nil {
+		return append(rs, line(bold(rStrong, "PROBE"), txt(rDim, "   there is none for this step: look for yourself")), gap())
+	}
+	head := "   read-only, done for you"
+	if !w.snap.probeAt.IsZero() {
+		head += " at " + hhmmss(w.snap.probeAt)
+	}
+	rs = append(rs, line(bold(rStrong, "PROBE"), txt(rDim, head)))
+	for i, c := range p.Command {
+		rs = append(rs, labelled([]string{"runs", ""}[min(i, 1)], 9, rText, c, width, 2)...)
+	}
+	found, mark := rWarn, " ?"
+	switch p.Finding {
+	case run.Applied:
+		found, mark = rOK, " ✓"
+	case run.NotApplied:
+		mark = " ✗"
+	}
+	one := line(txt(rDim, pad("before", 9)), txt(rText, p.Before), txt(rDim, "      wanted "), txt(rText, p.Wanted),
+		txt(rDim, "      found "), bold(found, p.Found+mark))
+	if spansWidth(one.left) <= width {
+		rs = append(rs, one)
+	} else {
+		rs = append(rs, labelled("before", 9, rText, p.Before, width, 2)...)
+		rs = append(rs, labelled("wanted", 9, rText, p.Wanted, width, 2)...)
+		rs = append(rs, labelled("found", 9, found, p.Found+mark, width, 2)...)
+	}
+	return append(append(rs, labelled("means", 9, rText, p.Means, width, 3)...), gap())
+}
+
+// decisionRows says what failed, what helps, and in what state things are.
+func decisionRows(g *run.Gate, st *run.Step, width int) []row {
+	rs := append([]row{line(bold(rStrong, st.Title))}, failureRows(st, width)...)
+	for _, c := range st.Checks {
+		if !c.OK {
+			rs = append(rs, line(checkSpans(c)...))
+		}
+	}
+	if g.Prompt != "" {
+		rs = append(append(rs, gap()), wrapped(rText, g.Prompt, width, 3)...)
+	}
+	state := "Its effect has not happened, as far as it is known."
+	if st.Changed {
+		state = "Its effect has happened, its checks do not hold."
+	}
+	return append(rs, gap(), line(txt(rDim, pad("state", 9)), txt(rText, state)), gap())
+}
+
+// closingRows brings back what was skipped, overridden or left open.
+func closingRows(w *world, g *run.Gate, width int) []row {
+	var rs []row
+	if g.Prompt != "" {
+		rs = append(wrapped(rText, g.Prompt, width, 3), gap())
+	}
+	for i := range w.snap.Steps {
+		st := &w.snap.Steps[i]
+		if st.State != run.Skipped && st.State != run.Overridden {
+			continue
+		}
+		glyph, role := stateLook(st)
+		rs = append(rs, line(txt(role, glyph+" "), txt(rText, itoa(i+1)+" "+st.Title), txt(rDim, "   "+string(st.State)+", "+reasonWords(st))))
+	}
+	for _, d := range w.snap.Debts {
+		rs = append(rs, line(txt(rWarn, "▲ "), txt(rText, d.Text), txt(rDim, "   still open")))
+	}
+	return append(rs, gap())
+}

@@ -1,0 +1,195 @@
+package console
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/run"
+)
+
+// Intent is a wish that a screen returns. The kinds in this file are all there are.
+// Those of the first group only change what is on the screen; those of the second one
+// go through [Model.perform], which is the only code that calls the [Backend].
+type Intent interface{ intent() }
+
+type (
+	push    struct{ screen screen } // put a screen on top
+	replace struct{ screen screen } // in place of the top one
+	pop     struct{}                // back to the one below
+	goHome  struct{}                // back to the first one; the run goes on
+	leave   struct{}                // end the console; the run goes on
+	say     struct{ text string }   // a line above the keys for some seconds
+	several []Intent
+)
+
+type (
+	loadBooks  struct{}
+	startRun   struct{ start Start }
+	openRun    struct{ id run.ID } // look at it, and make sure that it is hosted
+	showRun    struct{ id run.ID } // look at one that has ended
+	hostRun    struct{ id run.ID } // start a process for an open run that has lost its own
+	answerGate struct {
+		id     run.ID
+		answer run.Answer
+	}
+	stopStep struct{ id run.ID }
+	addNote  struct {
+		id   run.ID
+		text string
+	}
+	poll struct {
+		id    run.ID // empty: no run is on the screen
+		after int64
+		list  bool // read the list of runs as well
+	}
+	openLog struct {
+		id   run.ID
+		name string
+	}
+	readLog struct {
+		spool *widget.Spool
+		want  widget.Want
+	}
+	closeLog struct{ log Log }
+)
+
+func (push) intent()       {}
+func (replace) intent()    {}
+func (pop) intent()        {}
+func (goHome) intent()     {}
+func (leave) intent()      {}
+func (say) intent()        {}
+func (several) intent()    {}
+func (loadBooks) intent()  {}
+func (startRun) intent()   {}
+func (openRun) intent()    {}
+func (showRun) intent()    {}
+func (hostRun) intent()    {}
+func (answerGate) intent() {}
+func (stopStep) intent()   {}
+func (addNote) intent()    {}
+func (poll) intent()       {}
+func (openLog) intent()    {}
+func (readLog) intent()    {}
+func (closeLog) intent()   {}
+
+// What comes back.
+type (
+	booksMsg struct {
+		books []Book
+		now   time.Time
+		err   error
+	}
+	openedMsg struct { // a run was started or attached to, its events follow
+		id     run.ID
+		events []run.Event
+		now    time.Time
+		doing  string
+		err    error
+	}
+	polledMsg struct {
+		ask      poll
+		now      time.Time
+		events   []run.Event
+		progress Progress
+		runs     []Summary
+		err      error
+	}
+	doneMsg struct { // an answer, a stop or a note arrived, or did not
+		doing string
+		gate  int64
+		err   error
+	}
+	logOpenedMsg struct {
+		id   run.ID
+		name string
+		log  Log
+		err  error
+	}
+	logReadMsg struct {
+		spool *widget.Spool
+		want  widget.Want
+		got   widget.Got
+		now   time.Time
+	}
+)
+
+// runsShown is how many runs the home screen asks for.
+const runsShown = 40
+
+// perform turns an intent of the second group into a command. Commands run beside the
+// event loop, so whatever blocks there blocks no key and no frame.
+func (m *Model) perform(i Intent) tea.Cmd {
+	ctx, b := m.ctx, m.backend
+	switch i := i.(type) {
+	case loadBooks:
+		return func() tea.Msg {
+			books, err := b.Books(ctx)
+			return booksMsg{books, b.Now(), err}
+		}
+	case startRun:
+		return func() tea.Msg {
+			id, err := b.Start(ctx, i.start)
+			if err != nil {
+				return openedMsg{doing: "start the run", err: err}
+			}
+			return opened(ctx, b, id, "start the run")
+		}
+	case openRun:
+		return func() tea.Msg {
+			if err := b.Attach(ctx, i.id); err != nil {
+				return openedMsg{id: i.id, doing: "attach to the run", err: err}
+			}
+			return opened(ctx, b, i.id, "attach to the run")
+		}
+	case showRun:
+		return func() tea.Msg { return opened(ctx, b, i.id, "show the run") }
+	case hostRun:
+		return func() tea.Msg { return doneMsg{doing: "take the run up again", err: b.Attach(ctx, i.id)} }
+	case answerGate:
+		return func() tea.Msg {
+			return doneMsg{doing: "answer the gate", gate: i.answer.Gate, err: b.Answer(ctx, i.id, i.answer)}
+		}
+	case stopStep:
+		return func() tea.Msg { return doneMsg{doing: "stop the step", err: b.Stop(ctx, i.id)} }
+	case addNote:
+		return func() tea.Msg { return doneMsg{doing: "add the note", err: b.Note(ctx, i.id, i.text)} }
+	case poll:
+		return func() tea.Msg { return polled(ctx, b, i) }
+	case openLog:
+		return func() tea.Msg {
+			log, err := b.Log(ctx, i.id, i.name)
+			return logOpenedMsg{i.id, i.name, log, err}
+		}
+	case readLog:
+		return func() tea.Msg { return logReadMsg{i.spool, i.want, i.spool.Fetch(i.want), b.Now()} }
+	case closeLog:
+		return func() tea.Msg {
+			i.log.Close() // it was only read
+			return nil
+		}
+	}
+	return nil
+}
+
+func opened(ctx context.Context, b Backend, id run.ID, doing string) tea.Msg {
+	events, err := b.Events(ctx, id, 0)
+	return openedMsg{id: id, events: events, now: b.Now(), doing: doing, err: err}
+}
+
+func polled(ctx context.Context, b Backend, p poll) tea.Msg {
+	out := polledMsg{ask: p}
+	if p.id != "" {
+		if out.events, out.err = b.Events(ctx, p.id, p.after); out.err == nil {
+			out.progress, out.err = b.Progress(ctx, p.id)
+		}
+	}
+	if p.list && out.err == nil {
+		out.runs, out.err = b.Runs(ctx, runsShown)
+	}
+	out.now = b.Now()
+	return out
+}

@@ -1,0 +1,195 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/run"
+)
+
+// drawRail draws all steps with their evidence, and the notes below.
+func drawRail(w *world, a area) {
+	s := w.snap
+	rows := railRows(w, a.w-4, true)
+	notes := max(a.h/3, 6)
+	if len(rows)+4 > a.h-notes {
+		rows = railRows(w, a.w-4, false)
+	}
+	high := min(max(len(rows)+4, a.h/2), a.h-notes)
+	in := a.sub(0, high).box(frame{
+		title: []span{bold(rStrong, "STEPS"), txt(rDim, fmt.Sprintf("  %d of %d", s.now()+1, len(s.Steps)))},
+		right: []span{txt(rDim, "tab")}, role: rFrame,
+	})
+	list := in.sub(0, in.h-1)
+	from := 0
+	if len(rows) > list.h { // keep the current step among those shown
+		from = min(max(s.now()-list.h/2, 0), len(rows)-list.h)
+	}
+	for i := from; i < len(rows) && i-from < list.h; i++ {
+		list.row(i-from, rows[i])
+	}
+	in.row(in.h-1, row{left: []span{txt(rDim, "run time "), txt(rText, clock(s.end(w.now).Sub(s.At)))}, right: resumedWords(s)})
+	drawNotes(w, a.sub(high, a.h-high))
+}
+
+func resumedWords(s *snapshot) []span {
+	if n := len(s.Resumed); n > 0 {
+		return []span{txt(rDim, plural(n, "restart", "restarts"))}
+	}
+	return nil
+}
+
+// railRows has one row per step, or two with what is known about it.
+func railRows(w *world, width int, two bool) []row {
+	s := w.snap
+	var rs []row
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		now := i == s.now() && s.Open()
+		glyph, role := stateLook(st)
+		title := txt(rText, st.Title)
+		if now {
+			title = bold(rStrong, st.Title)
+			if st.State == run.Waiting && st.Effect != "destroy" {
+				glyph, role = "▸", rNow
+			}
+		} else if st.Done() {
+			title = txt(rText, st.Title)
+		}
+		r := row{left: []span{txt(role, glyph+" "), txt(rText, itoa(i+1)+" "), title}, right: railTime(w, st), tint: now}
+		rs = append(rs, r)
+		if two {
+			role, text := railWords(st)
+			rs = append(rs, line(txt(role, "    "+widget.Cut(text, max(width-4, 0), "…"))))
+		}
+	}
+	return rs
+}
+
+// railTime is what stands at the right end of a step: its time, or what it will ask.
+func railTime(w *world, st *run.Step) []span {
+	switch st.State {
+	case run.Running, run.Checking:
+		return []span{bold(rText, clock(w.since(st.Began)))}
+	case run.InDoubt:
+		return []span{bold(rWarn, "doubt")}
+	case run.Failed:
+		return []span{txt(rFail, "failed")}
+	case run.Skipped:
+		return []span{txt(rDim, "skipped")}
+	case run.Overridden:
+		return []span{txt(rWarn, "overridden")}
+	case run.Undone:
+		return []span{txt(rDim, "undone")}
+	case run.Pending, run.Waiting:
+		switch {
+		case st.Hand:
+			return []span{txt(rDim, "by hand")}
+		case st.Effect == "destroy":
+			return []span{txt(rGate, "gate")}
+		case st.Effect == "write":
+			return []span{txt(rDim, "asks")}
+		}
+		return nil
+	}
+	if st.Began.IsZero() || st.Ended.Before(st.Began) {
+		return nil
+	}
+	return []span{txt(rDim, clock(st.Ended.Sub(st.Began)))}
+}
+
+// railWords is the line below a step: the evidence, or what will be asked.
+func railWords(st *run.Step) (widget.Role, string) {
+	switch st.State {
+	case run.Verified:
+		return rFaint, "sensed   " + st.Evidence
+	case run.Claimed:
+		if len(st.Values) > 0 {
+			return rFaint, fmt.Sprintf("by hand  %s: %q", st.By, strings.Join(st.Values, ", "))
+		}
+		return rFaint, "claimed  " + st.By + " " + st.Evidence
+	case run.Running:
+		if st.Undoing {
+			return rText, "being undone"
+		}
+		return rText, "running"
+	case run.Checking:
+		return rText, "its checks are being made"
+	case run.Waiting:
+		return rText, "waits for you"
+	case run.Failed:
+		if st.ElseTo != "" {
+			return rFaint, "failed, then " + st.ElseTo
+		}
+		return rFail, st.Error
+	case run.InDoubt:
+		return rWarn, "IN DOUBT, running at " + hhmmss(st.Began)
+	case run.Skipped, run.Overridden:
+		return rFaint, reasonWords(st)
+	case run.Undone:
+		return rFaint, "undone, " + st.Evidence
+	}
+	if st.Only {
+		return rFaint, "only if another step fails"
+	}
+	_, _, words := stepLook(st.Outline)
+	return rFaint, words
+}
+
+func reasonWords(st *run.Step) string {
+	text := string(st.Reason.Class)
+	if st.Reason.Text != "" {
+		text = strings.TrimPrefix(text+": "+st.Reason.Text, ": ")
+	}
+	if st.Reason.By != "" {
+		text += ", " + st.Reason.By
+	}
+	return text
+}
+
+// drawNotes draws what people remarked, the newest at the end; after a restart, first
+// of all, what happened while nobody watched.
+func drawNotes(w *world, a area) {
+	s := w.snap
+	title := "NOTES"
+	var rs []row
+	width := a.w - 4
+	st := s.step()
+	if st != nil && st.State == run.InDoubt && !s.resumed.IsZero() {
+		title = "SINCE YOU WERE HERE"
+		rs = sinceRows(w, st)
+	}
+	var notes []row
+	for _, n := range s.Notes {
+		head := n.At.UTC().Format("15:04") + " "
+		for i, l := range wrap(n.Text, max(width-16, 8), 4) {
+			if i == 0 {
+				notes = append(notes, line(txt(rFaint, head), bold(rText, pad(n.By, 10)), txt(rText, l)))
+			} else {
+				notes = append(notes, line(txt(rText, strings.Repeat(" ", 16)+l)))
+			}
+		}
+	}
+	in := a.box(frame{title: []span{bold(rStrong, title)}, role: rFrame})
+	list := in.sub(0, in.h-1)
+	if room := list.h - len(rs); len(notes) > room {
+		notes = notes[len(notes)-max(room, 0):]
+	}
+	list.rows(append(rs, notes...))
+	in.row(in.h-1, line(bold(rStrong, "n"), txt(rDim, " add a note, kept in the record")))
+}
+
+func sinceRows(w *world, st *run.Step) []row {
+	s := w.snap
+	pair := func(label string, spans ...span) row {
+		return line(append([]span{txt(rDim, pad(label, 12))}, spans...)...)
+	}
+	return []row{
+		line(txt(rText, fmt.Sprintf("You were at step %d of %d.", s.now()+1, len(s.Steps)))), gap(),
+		pair("last sign", txt(rText, hhmmss(s.lastSign))),
+		pair("back at", txt(rText, hhmmss(s.resumed))),
+		pair("gap", bold(rText, words(s.resumed.Sub(s.lastSign)))),
+		pair("journal", txt(rOK, "✓ "), txt(rText, fmt.Sprintf("%d entries, none lost", s.Seq))), gap(),
+	}
+}

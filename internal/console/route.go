@@ -1,0 +1,318 @@
+package console
+
+import (
+	"fmt"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+)
+
+// key sends a key to the text field that has the keyboard, or looks up what it means.
+// Right after a change of the screen nothing is heard but ctrl+c: a key meant for the
+// old screen must not answer the new one.
+func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
+	key := k.String()
+	if key == "ctrl+c" {
+		return m.do(leave{})
+	}
+	if m.quiet != 0 || m.size.w < 60 || m.size.h < 20 {
+		return nil
+	}
+	m.welcomeBack()
+	b, bound := find(m.keys(), key)
+	if f := m.top().field(); f != nil {
+		if typed := k.Text != "" && k.Mod&(tea.ModCtrl|tea.ModAlt) == 0; typed || !bound {
+			f.Key(k)
+			return nil
+		}
+	}
+	switch {
+	case !bound:
+		return nil
+	case b.off != "":
+		return m.do(say{b.label() + " is not possible now: " + b.off})
+	case b.act == nil:
+		return nil
+	}
+	return m.do(b.act())
+}
+
+// paster is a screen that decides itself about pasted text.
+type paster interface{ paste(text string) Intent }
+
+func (m *Model) paste(text string) tea.Cmd {
+	if m.quiet != 0 {
+		return nil
+	}
+	if p, ok := m.top().(paster); ok {
+		return m.do(p.paste(text))
+	}
+	if f := m.top().field(); f != nil {
+		f.Insert(text)
+	}
+	return nil
+}
+
+// do carries out an intent: what concerns the screen here, the rest in perform.
+func (m *Model) do(i Intent) tea.Cmd {
+	switch i := i.(type) {
+	case nil:
+		return nil
+	case several:
+		var cmds []tea.Cmd
+		for _, one := range i {
+			cmds = append(cmds, m.do(one))
+		}
+		return tea.Batch(cmds...)
+	case push:
+		m.stack = append(m.stack, i.screen)
+		return m.hush()
+	case replace:
+		m.stack[len(m.stack)-1] = i.screen
+		return m.hush()
+	case pop:
+		if len(m.stack) > 1 {
+			m.stack = m.stack[:len(m.stack)-1]
+		}
+		return m.hush()
+	case goHome:
+		m.stack = m.stack[:1]
+		m.snap, m.gate, m.sent = nil, 0, 0
+		return tea.Batch(m.hush(), m.dropLog(), m.perform(loadBooks{}))
+	case leave:
+		return tea.Quit
+	case say:
+		m.notice, m.until = i.text, m.now.Add(noticeTime)
+		return nil
+	case answerGate:
+		if m.sent == i.answer.Gate {
+			return nil // one answer per gate, however often the key is pressed
+		}
+		m.sent = i.answer.Gate
+	}
+	return m.perform(i)
+}
+
+// hush begins a quiet time.
+func (m *Model) hush() tea.Cmd {
+	m.quiets++
+	m.quiet = m.quiets
+	return m.after(quietTime, quietMsg{m.quiet})
+}
+
+// welcomeBack tells somebody who was away what happened meanwhile.
+func (m *Model) welcomeBack() {
+	if s := m.snap; s != nil {
+		away := m.now.Sub(m.lastKey)
+		if !m.lastKey.IsZero() && away > idleTime && s.Seq > m.seqThen && s.step() != nil {
+			m.do(say{fmt.Sprintf("You were away for %s. Since then: %s, now at step %d of %d.", words(away),
+				plural(int(s.Seq-m.seqThen), "entry in the journal", "entries in the journal"), s.now()+1, len(s.Steps))})
+		}
+		m.seqThen = s.Seq
+	}
+	m.lastKey = m.now
+}
+
+// nextPoll says what to look at next.
+func (m *Model) nextPoll() poll {
+	p := poll{list: m.now.Sub(m.listed) >= listEvery}
+	if m.snap != nil {
+		p.id, p.after = m.snap.ID, m.snap.Seq
+	}
+	return p
+}
+
+// polled takes what a poll found. It says whether the frame may have changed.
+func (m *Model) polled(msg polledMsg) (changed bool, cmd tea.Cmd) {
+	wait := pollIdle
+	if m.snap != nil && m.snap.Open() {
+		wait = pollBusy
+	}
+	next := m.after(wait, tickMsg{})
+	if msg.err != nil {
+		changed = m.broken != msg.err.Error()
+		m.broken = msg.err.Error()
+		return changed, next
+	}
+	changed = m.broken != "" || msg.now.Unix() != m.now.Unix()
+	m.broken, m.now = "", msg.now
+	if m.notice != "" && m.now.After(m.until) {
+		m.notice, changed = "", true
+	}
+	if msg.ask.list {
+		m.runs, m.listed, changed = msg.runs, msg.now, true
+	}
+	if m.snap == nil || msg.ask.id != m.snap.ID {
+		return changed, next
+	}
+	if len(msg.events) > 0 || msg.progress != m.snap.progress {
+		m.snap.add(msg.events)
+		m.snap.progress = msg.progress
+		changed = true
+	}
+	return changed, tea.Batch(next, m.follow())
+}
+
+// follow brings gate, log and result in line with the snapshot after it has changed.
+func (m *Model) follow() tea.Cmd {
+	var cmds []tea.Cmd
+	s := m.snap
+	seq := int64(0)
+	if s.Gate != nil {
+		seq = s.Gate.Seq
+	}
+	if seq != m.gate {
+		m.gate, m.sent = seq, 0
+		for i, on := range m.stack { // cards that belong to the old gate go with it
+			if r, ok := on.(*runScreen); ok {
+				r.take(&m.world)
+				m.stack = m.stack[:min(len(m.stack), i+1+keep(m.stack[i+1:]))]
+				break
+			}
+		}
+		cmds = append(cmds, m.hush())
+	}
+	if name := s.logName(); name != "" && (name != m.log.name || s.ID != m.log.id) {
+		if _, own := m.top().(*logScreen); !own {
+			cmds = append(cmds, m.dropLog())
+			m.log.id, m.log.name = s.ID, name
+			cmds = append(cmds, m.perform(openLog{s.ID, name}))
+		}
+	}
+	if _, ok := m.top().(*runScreen); ok && !s.Open() {
+		cmds = append(cmds, m.do(replace{&resultScreen{}}))
+	}
+	return tea.Batch(cmds...)
+}
+
+// keep says how many of the screens above the run do not depend on the gate.
+func keep(above []screen) int {
+	for i, s := range above {
+		if g, ok := s.(interface{ ofGate() bool }); ok && g.ofGate() {
+			return i
+		}
+	}
+	return len(above)
+}
+
+func (m *Model) gotBooks(msg booksMsg) tea.Cmd {
+	if m.now.Before(msg.now) {
+		m.now = msg.now
+	}
+	m.loaded = true
+	if msg.err != nil {
+		return m.do(push{problem("The runbooks cannot be read", msg.err)})
+	}
+	m.books = msg.books
+	return nil
+}
+
+// opened puts a run on the screen, the result when it has ended.
+func (m *Model) opened(msg openedMsg) tea.Cmd {
+	if msg.err != nil {
+		return m.do(push{problem("Could not "+msg.doing, msg.err)})
+	}
+	if m.now.Before(msg.now) {
+		m.now = msg.now
+	}
+	m.snap, m.gate, m.sent = &snapshot{}, 0, 0
+	m.snap.add(msg.events)
+	m.stack = m.stack[:1]
+	var on screen = &runScreen{}
+	if !m.snap.Open() {
+		on = &resultScreen{}
+	}
+	return tea.Batch(m.dropLog(), m.do(push{on}), m.follow())
+}
+
+func (m *Model) done(msg doneMsg) tea.Cmd {
+	if msg.err == nil {
+		return nil
+	}
+	if msg.gate != 0 && msg.gate == m.sent {
+		m.sent = 0
+	}
+	return m.do(push{problem("Could not "+msg.doing, msg.err)})
+}
+
+func (m *Model) logOpened(msg logOpenedMsg) tea.Cmd {
+	if msg.id != m.log.id || msg.name != m.log.name { // another one is on the screen by now
+		if msg.err == nil {
+			return m.perform(closeLog{msg.log})
+		}
+		return nil
+	}
+	if msg.err != nil {
+		m.log.err = msg.err
+		return nil
+	}
+	m.log.file, m.log.spool = msg.log, widget.NewSpool(msg.log)
+	return m.logTick(logTickMsg{m.log.spool})
+}
+
+// logTick reads the log again. Only one read is under way at a time, because the next
+// tick is made by the answer.
+func (m *Model) logTick(msg logTickMsg) tea.Cmd {
+	if msg.spool != m.log.spool {
+		return nil
+	}
+	return m.perform(readLog{m.log.spool, m.log.pane.Want()})
+}
+
+func (m *Model) logRead(msg logReadMsg) (changed bool, cmd tea.Cmd) {
+	if msg.spool != m.log.spool {
+		return false, nil
+	}
+	changed = m.log.pane.Take(msg.want, msg.got, msg.now)
+	wait := logIdle
+	if m.log.pane.Moving() {
+		wait = logBusy
+	}
+	return changed, m.after(wait, logTickMsg{msg.spool})
+}
+
+// dropLog lets go of the log on the screen.
+func (m *Model) dropLog() tea.Cmd {
+	file := m.log.file
+	m.log = logView{}
+	if file == nil {
+		return nil
+	}
+	return m.perform(closeLog{file})
+}
+
+// title is the window title: mode, runbook, step, and whether a person is needed.
+func (m *Model) title() string {
+	s := m.snap
+	if s == nil || s.ID == "" {
+		return "lifeboat"
+	}
+	word, _, _ := modeLook(s.Started.Mode)
+	title := fmt.Sprintf("%s %s %d/%d", word, s.Started.Book, min(s.now()+1, len(s.Steps)), len(s.Steps))
+	switch st := s.step(); {
+	case !s.Open():
+		return word + " " + s.Started.Book + " " + string(s.Outcome)
+	case st != nil && st.State == run.InDoubt:
+		return title + " IN DOUBT"
+	case s.Gate != nil:
+		return title + " GATE"
+	}
+	return title
+}
+
+// problem is a card that says what went wrong and what to do.
+func problem(title string, err error) screen {
+	return &card{title: title, badge: rFailBadge, body: err.Error(), hints: hint.All(err)}
+}
+
+// since is the time from t to now, zero when t is not known.
+func (w *world) since(t time.Time) time.Duration {
+	if t.IsZero() || w.now.Before(t) {
+		return 0
+	}
+	return w.now.Sub(t)
+}

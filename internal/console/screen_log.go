@@ -1,0 +1,164 @@
+package console
+
+import (
+	"fmt"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/run"
+)
+
+// logScreen is the whole log of the step, to scroll and to search.
+type logScreen struct {
+	h        int // lines of text at the last size
+	seeking  bool
+	query    widget.Field
+	searched string
+}
+
+func (l *logScreen) card() bool { return false }
+
+func (l *logScreen) field() *widget.Field {
+	if l.seeking {
+		return &l.query
+	}
+	return nil
+}
+
+func (l *logScreen) bindings(w *world) []binding {
+	p := &w.log.pane
+	h := logHeight(w)
+	if l.seeking {
+		return []binding{
+			does("enter", "search", "Search from here down.", func() Intent {
+				l.seeking, l.searched = false, l.query.Value()
+				p.Search(l.searched, false, h)
+				return nil
+			}),
+			does("esc", "cancel", "", func() Intent { l.seeking = false; return nil }),
+		}
+	}
+	scroll := func(n int) func() Intent { return func() Intent { p.Scroll(n, h); return nil } }
+	noSearch := ""
+	if l.searched == "" {
+		noSearch = "nothing has been searched for"
+	}
+	again := func(back bool) func() Intent {
+		return func() Intent { p.Search(l.searched, back, h); return nil }
+	}
+	do := func(f func()) func() Intent { return func() Intent { f(); return nil } }
+	return []binding{
+		{keys: []string{"up", "k"}, show: "up down", help: "scroll", long: "Scroll. Going up pauses.", act: scroll(-1)},
+		{keys: []string{"down", "j"}, long: "Scroll down.", act: scroll(1)},
+		{keys: []string{"pgup", "ctrl+u", "b"}, show: "pgup pgdn", help: "page", act: scroll(-h)},
+		{keys: []string{"pgdown", "ctrl+d", "space"}, long: "A page down.", act: scroll(h)},
+		does("end", "follow", "Go to the newest line and follow.", do(p.Follow)),
+		does("home", "first line", "Go to the first line.", do(p.First)).named("", "first"),
+		does("/", "search", "Search for text or a regular expression.", do(func() { l.seeking = true; l.query.Reset("") })),
+		does("n", "next", "Next place that matches.", again(false)).unless(noSearch),
+		does("N", "previous", "Place before that matches.", again(true)).unless(noSearch),
+		{keys: []string{"left"}, long: "Eight columns to the left.", act: do(func() { p.Side(-8) })},
+		{keys: []string{"right"}, long: "Eight columns to the right.", act: do(func() { p.Side(8) })},
+		{keys: []string{"esc", "l", "q"}, show: "esc", help: "back to the run", brief: "back", act: do2(p)},
+	}
+}
+
+func do2(p *widget.Log) func() Intent {
+	return func() Intent {
+		p.Follow()
+		return pop{}
+	}
+}
+
+// logHeight is how many lines of log fit.
+func logHeight(w *world) int {
+	a := area{w: w.size.w, h: w.size.h}
+	return max(w.size.h-3-footRows(a)-2, 1)
+}
+
+func (l *logScreen) draw(w *world, a area) {
+	drawRunHead(w, a)
+	body := a.sub(3, a.h-3-footRows(a))
+	if l.seeking {
+		drawLog(w, body.sub(0, body.h-3), rHeavy)
+		box := body.sub(body.h-3, 3).box(frame{title: []span{bold(rStrong, "SEARCH THE LOG")}, right: []span{txt(rDim, "text or regular expression")}, role: rHeavy})
+		box.row(0, line(inlineField(&l.query, box.w, true)...))
+		return
+	}
+	drawLog(w, body, rHeavy)
+}
+
+// stepsScreen lists all steps with all that is known about them.
+type stepsScreen struct{ at int } // chosen step; -1 is the current one
+
+func (s *stepsScreen) card() bool           { return false }
+func (s *stepsScreen) field() *widget.Field { return nil }
+
+func (s *stepsScreen) chosen(w *world) int {
+	if s.at < 0 {
+		return w.snap.now()
+	}
+	return min(s.at, len(w.snap.Steps)-1)
+}
+
+func (s *stepsScreen) bindings(w *world) []binding {
+	move := func(by int) func() Intent {
+		return func() Intent {
+			s.at = min(max(s.chosen(w)+by, 0), max(len(w.snap.Steps)-1, 0))
+			return nil
+		}
+	}
+	return []binding{
+		{keys: []string{"up", "k"}, show: "up down", help: "move", act: move(-1)},
+		{keys: []string{"down", "j"}, long: "Next step.", act: move(1)},
+		{keys: []string{"esc", "tab", "q"}, show: "esc", help: "back to the run", brief: "back", act: wish(pop{})},
+	}
+}
+
+func (s *stepsScreen) draw(w *world, a area) {
+	drawRunHead(w, a)
+	body := a.sub(3, a.h-3-footRows(a))
+	if len(w.snap.Steps) == 0 {
+		return
+	}
+	at := s.chosen(w)
+	left, right := body.split(min(44, body.w/2))
+	rows := railRows(w, left.w-4, false)
+	for i := range rows {
+		rows[i].tint = i == at
+	}
+	in := left.box(frame{title: []span{bold(rStrong, "STEPS"), txt(rDim, fmt.Sprintf("  %d", len(rows)))}, role: rFrame})
+	from := min(max(at-in.h/2, 0), max(len(rows)-in.h, 0))
+	in.rows(rows[from:min(len(rows), from+in.h)])
+	f := right.box(frame{title: []span{bold(rStrong, "STEP "+itoa(at+1))}, right: []span{txt(rDim, string(w.snap.Steps[at].State))}, heavy: true, role: rHeavy})
+	f.rows(stepDetail(w, &w.snap.Steps[at], f.w))
+}
+
+func stepDetail(w *world, st *run.Step, width int) []row {
+	role, says := railWords(st)
+	rs := append([]row{line(bold(rStrong, st.Title))}, wrapped(role, says, width, 3)...)
+	rs = append(append(rs, gap()), prose(w.guidance(st.ID), width, true)...)
+	if st.Plan != nil {
+		rs = append(append(rs, gap()), planRows(st.Plan, width, 10, st.Effect != "read")...)
+	}
+	rs = append(rs, failureRows(st, width)...)
+	if checks := checkRows(st.Checks, width); len(checks) > 0 {
+		rs = append(append(rs, gap(), line(bold(rStrong, "CHECKS"))), checks...)
+	}
+	return rs
+}
+
+// helpScreen lists the keys of the screen below.
+type helpScreen struct{ of []binding }
+
+func (h *helpScreen) card() bool           { return true }
+func (h *helpScreen) field() *widget.Field { return nil }
+func (h *helpScreen) bindings(*world) []binding {
+	return []binding{{keys: []string{"esc", "?", "enter", "q"}, show: "esc", help: "go back", act: wish(pop{})}}
+}
+
+func (h *helpScreen) draw(w *world, a area) {
+	width := min(a.w-4, 84)
+	rs := append([]row{gap()}, helpRows(h.of, width-4)...)
+	rs = append(rs, gap(), line(bold(rStrong, pad("ctrl+c", 16)), txt(rText, "Leave the console. A run goes on without it.")))
+	drawCard(a, width, frame{title: []span{bold(rStrong, "KEYS")}, right: []span{txt(rDim, "esc")}, heavy: true, role: rHeavy}, rs)
+}

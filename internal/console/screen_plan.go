@@ -1,0 +1,295 @@
+package console
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/run"
+)
+
+// planScreen shows what a runbook would do, and takes its parameters. Nothing on it
+// runs anything: s asks once more.
+type planScreen struct {
+	book   *Book
+	mode   run.Mode
+	fields []formField
+	at     int // chosen step
+	form   int // field with the cursor; -1: the steps have the cursor
+	scroll int // of the guidance
+}
+
+// formField is one parameter, or the time of the incident.
+type formField struct {
+	param Param
+	value widget.Field
+}
+
+const incidentField = "incident"
+
+func newPlan(w *world, b *Book) screen {
+	p := &planScreen{book: b, mode: w.o.Mode, form: -1}
+	for _, param := range b.Params {
+		f := formField{param: param, value: widget.NewField(param.Default)}
+		f.value.Mask = param.Secret
+		p.fields = append(p.fields, f)
+	}
+	p.fields = append(p.fields, formField{param: Param{Name: incidentField, Help: "when it began, hh:mm UTC; empty: now. The RTO counts from here"}})
+	return p
+}
+
+func (p *planScreen) card() bool { return false }
+
+func (p *planScreen) field() *widget.Field {
+	if p.form >= 0 && len(p.fields[p.form].param.Options) == 0 {
+		return &p.fields[p.form].value
+	}
+	return nil
+}
+
+// missing says what keeps the run from being started; empty when nothing does.
+func (p *planScreen) missing(w *world) string {
+	if p.book.Broken {
+		return "the runbook has problems that must be corrected first"
+	}
+	for i := range p.fields {
+		f := &p.fields[i]
+		if f.param.Required && f.value.Empty() {
+			return "the parameter " + f.param.Name + " is required"
+		}
+	}
+	if _, err := p.incident(w.now); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// incident reads the time at which it began: today, or yesterday when that is still to come.
+func (p *planScreen) incident(now time.Time) (time.Time, error) {
+	text := strings.TrimSpace(p.fields[len(p.fields)-1].value.Value())
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse("15:04", text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("incident %q is no time; write hh:mm in UTC", text)
+	}
+	n := now.UTC()
+	at := time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), 0, 0, time.UTC)
+	if at.After(n) {
+		at = at.AddDate(0, 0, -1)
+	}
+	return at, nil
+}
+
+func (p *planScreen) start(w *world) Start {
+	s := Start{Book: p.book.Name, Mode: p.mode, Params: map[string]string{}}
+	for i := range p.fields[:len(p.fields)-1] {
+		f := &p.fields[i]
+		if v := f.value.Value(); v != "" {
+			s.Params[f.param.Name] = v
+		}
+	}
+	s.Incident, _ = p.incident(w.now) // checked before start was possible
+	return s
+}
+
+func (p *planScreen) bindings(w *world) []binding {
+	focus := func(to int) func() Intent { return func() Intent { p.form = to; return nil } }
+	last := len(p.fields) - 1
+	if p.form >= 0 {
+		next, back := p.form+1, p.form-1
+		if next > last {
+			next = -1
+		}
+		bs := []binding{
+			{show: "type", help: "the value", long: "Type the value of the parameter."},
+			{keys: []string{"enter", "tab", "down"}, show: "enter", help: "next", long: "Next parameter.", act: focus(next)},
+			{keys: []string{"up", "shift+tab"}, show: "up", help: "previous", act: focus(back)},
+			does("esc", "back to the steps", "Leave the parameters. They are kept.", focus(-1)).named("", "steps"),
+		}
+		if options := p.fields[p.form].param.Options; len(options) > 0 {
+			bs[0] = binding{keys: []string{"right", "space"}, show: "left right", help: "choose", long: "Next value.", act: func() Intent { p.cycle(1); return nil }}
+			bs = append(bs, binding{keys: []string{"left"}, long: "Value before.", act: func() Intent { p.cycle(-1); return nil }})
+		}
+		return bs
+	}
+	move := func(by int) func() Intent {
+		return func() Intent {
+			p.at = min(max(p.at+by, 0), max(len(p.book.Steps)-1, 0))
+			p.scroll = 0
+			return nil
+		}
+	}
+	word, _, _ := modeLook(p.mode)
+	return []binding{
+		does("s", "start, asks once more", "Start the run. It asks once more.", func() Intent { return push{p.confirm(w)} }).named("", "start").unless(p.missing(w)),
+		does("tab", "parameters", "Go to the parameters.", focus(0)).named("", "params"),
+		{keys: []string{"up", "k"}, show: "up down", help: "steps", long: "Move in the steps.", act: move(-1)},
+		{keys: []string{"down", "j"}, long: "Next step.", act: move(1)},
+		{keys: []string{"pgdown"}, long: "More guidance.", act: func() Intent { p.scroll += 6; return nil }},
+		{keys: []string{"pgup"}, long: "Back in the guidance.", act: func() Intent { p.scroll = max(p.scroll-6, 0); return nil }},
+		does("m", "mode, now "+word, "Change the mode: for real, or a dry run that changes nothing.", func() Intent {
+			if p.mode == run.Dry {
+				p.mode = w.o.Mode
+			} else {
+				p.mode = run.Dry
+			}
+			return nil
+		}).named("", "mode"),
+		does("esc", "back", "Back to the library.", wish(pop{})),
+		does("q", "leave", "Leave the console.", wish(leave{})).unlisted(),
+	}
+}
+
+func (p *planScreen) cycle(by int) {
+	f := &p.fields[p.form]
+	n := len(f.param.Options)
+	at := slices.Index(f.param.Options, f.value.Value())
+	f.value.Reset(f.param.Options[((at+by)%n+n)%n])
+}
+
+// confirm asks once more. The yes is a letter, never enter.
+func (p *planScreen) confirm(w *world) screen {
+	word, badge, _ := modeLook(p.mode)
+	counts := map[string]int{}
+	for _, o := range p.book.Steps {
+		switch {
+		case o.Hand:
+			counts["hand"]++
+		default:
+			counts[o.Effect]++
+		}
+	}
+	body := fmt.Sprintf("%s\n\n%s: %d by themselves, %d ask for a yes, %d ask for a typed token, %d you do by hand.",
+		p.book.Title, plural(len(p.book.Steps), "step", "steps"), counts["read"], counts["write"], counts["destroy"], counts["hand"])
+	if p.mode == run.Dry {
+		body += "\n\nA dry run only reads and shows plans. It changes nothing."
+	} else {
+		body += "\n\nSteps that only read run at once. Nothing is changed before a gate has asked you."
+	}
+	return &card{title: "START " + word + " RUN OF " + p.book.Name + "?", badge: badge, body: body,
+		yes: does("y", "start the "+word+" run", "Start the run.", wish(several{pop{}, startRun{p.start(w)}}))}
+}
+
+func (p *planScreen) remark(w *world) string {
+	if p.form < 0 {
+		if why := p.missing(w); why != "" {
+			return "start is off: " + why
+		}
+	}
+	return ""
+}
+
+func (p *planScreen) draw(w *world, a area) {
+	word, badge, border := modeLook(p.mode)
+	a.row(0, row{left: []span{txt(badge, " "+word+" "), bold(rStrong, " plan"), txt(rText, "  "+p.book.Title)},
+		right: []span{txt(rDim, p.book.Name+" · "+kindWords(p.book)+" ")}})
+	a.row(1, row{left: []span{txt(rDim, " This is what it would do. Nothing has been started.")}, right: []span{txt(rDim, p.book.Source+" ")}})
+	a.rule(2, border, true)
+	body := a.sub(3, a.h-3-footRows(a))
+	form := p.formRows(w, body.w-4)
+	if wide(a) {
+		left, right := body.split(48)
+		p.drawSteps(left)
+		form = p.formRows(w, right.w-4)
+		high := min(len(form)+2, right.h/2)
+		p.drawGuide(right.sub(0, right.h-high))
+		p.drawForm(right.sub(right.h-high, high), form)
+		return
+	}
+	high := min(len(form)+2, max(body.h/3, 3))
+	steps := min(len(p.book.Steps)+2, max((body.h-high)/2, 3))
+	p.drawSteps(body.sub(0, steps))
+	p.drawGuide(body.sub(steps, body.h-steps-high))
+	p.drawForm(body.sub(body.h-high, high), form)
+}
+
+func (p *planScreen) drawSteps(a area) {
+	in := a.box(frame{title: []span{bold(rStrong, "STEPS"), txt(rDim, "  "+itoa(len(p.book.Steps)))}, role: rFrame})
+	at := p.at
+	rows := outlineRows(p.book.Steps, in.w, at)
+	from := min(max(at-in.h/2, 0), max(len(rows)-in.h, 0))
+	for i := from; i < min(len(rows), from+in.h); i++ {
+		in.row(i-from, rows[i])
+	}
+}
+
+func (p *planScreen) drawGuide(a area) {
+	if len(p.book.Steps) == 0 {
+		a.box(frame{heavy: true, role: rHeavy}).rows([]row{line(txt(rDim, "This runbook has no steps."))})
+		return
+	}
+	o := p.book.Steps[min(p.at, len(p.book.Steps)-1)]
+	glyph, role, kind := stepLook(o)
+	in := a.box(frame{title: []span{bold(rStrong, "STEP "+itoa(p.at+1))}, right: []span{txt(role, glyph), txt(rDim, " "+kind)}, heavy: true, role: rHeavy})
+	rs := []row{line(bold(rStrong, o.Title))}
+	if len(o.Phase) > 0 {
+		rs = append(rs, line(txt(rFaint, strings.Join(o.Phase, " · "))))
+	}
+	rs = append(append(rs, gap()), prose(p.book.Guidance[o.ID], in.w, false)...)
+	rs = append(rs, gap())
+	if o.Action != "" {
+		rs = append(rs, line(txt(rDim, pad("action", 9)), txt(rText, o.Action)))
+	}
+	rs = append(rs, effectRows(o, in.w)...)
+	drawParts(in, rs, nil, p.scroll)
+}
+
+func effectRows(o run.Outline, width int) []row {
+	switch {
+	case o.Hand:
+		return labelled("effect", 9, rText, "you do it, and say what you see", width, 2)
+	case o.Effect == "destroy":
+		return labelled("effect", 9, rText, "can lose something: shows its plan and asks for a token of its live target", width, 2)
+	case o.Effect == "write":
+		return labelled("effect", 9, rText, "changes something that can be put back: shows its plan and asks for a yes", width, 2)
+	}
+	return labelled("effect", 9, rText, "only reads, runs without asking", width, 2)
+}
+
+// formRows lists the parameters; the one with the cursor shows its field.
+func (p *planScreen) formRows(w *world, width int) []row {
+	var rs []row
+	for i := range p.fields {
+		f := &p.fields[i]
+		here := i == p.form
+		point := "  "
+		if here {
+			point = "▸ "
+		}
+		left := []span{txt(rNow, point), txt(rDim, pad(f.param.Name, 14))}
+		room := max(min(width/2-16, 36), 12)
+		if len(f.param.Options) > 0 {
+			left = append(left, bold(rStrong, f.value.Value()))
+			if here {
+				left = append(left, txt(rDim, "  of "+strings.Join(f.param.Options, ", ")))
+			}
+		} else {
+			left = append(left, inlineField(&f.value, room, here)...)
+		}
+		r := row{left: left, tint: here}
+		switch {
+		case f.param.Required && f.value.Empty():
+			r.right = []span{txt(rWarn, "▲ required")}
+		case f.param.Help != "":
+			r.right = []span{txt(rDim, widget.Cut(f.param.Help, max(width-18-room, 0), "…"))}
+		}
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+func (p *planScreen) drawForm(a area, rs []row) {
+	role := rFrame
+	if p.form >= 0 {
+		role = rHeavy
+	}
+	in := a.box(frame{title: []span{bold(rStrong, "PARAMETERS")}, right: []span{txt(rDim, "tab")}, role: role})
+	from := min(max(p.form-in.h+1, 0), max(len(rs)-in.h, 0))
+	for i := from; i < min(len(rs), from+in.h); i++ {
+		in.row(i-from, rs[i])
+	}
+}

@@ -1,0 +1,290 @@
+package console
+
+import (
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/run"
+)
+
+// runScreen shows a run: where it is, what happens, what comes next, and whether there
+// is a way back. The open gate is part of it.
+type runScreen struct {
+	gate  gateView // of the open gate; nil for none
+	later bool     // the person put the gate aside
+}
+
+func (r *runScreen) card() bool { return false }
+
+// take brings the gate on the screen in line with the snapshot.
+func (r *runScreen) take(w *world) {
+	r.gate, r.later = nil, false
+	if g := w.snap.Gate; g != nil {
+		r.gate = newGate(w, g)
+	}
+}
+
+// asked is the gate that has the keyboard; nil for none.
+func (r *runScreen) asked() gateView {
+	if r.gate == nil || r.later {
+		return nil
+	}
+	return r.gate
+}
+
+func (r *runScreen) field() *widget.Field {
+	if g := r.asked(); g != nil {
+		return g.field()
+	}
+	return nil
+}
+
+func (r *runScreen) paste(text string) Intent {
+	if g, ok := r.asked().(paster); ok {
+		return g.paste(text)
+	}
+	if f := r.field(); f != nil {
+		f.Insert(text)
+	}
+	return nil
+}
+
+// remark says at the end of the footer why most keys are off.
+func (r *runScreen) remark(*world) string {
+	if g := r.asked(); g != nil && g.over() {
+		return "other keys are off while the gate is open"
+	}
+	return ""
+}
+
+func (r *runScreen) bindings(w *world) []binding {
+	g := r.asked()
+	if g == nil {
+		if r.gate != nil {
+			back := does("enter", "open the gate", "Open the question that waits for you.", func() Intent { r.later = false; return nil })
+			return append([]binding{back}, runKeys(w, r)...)
+		}
+		return runKeys(w, r)
+	}
+	bs := g.bindings(w)
+	if w.sent == w.snap.Gate.Seq {
+		for i := range bs {
+			bs[i] = bs[i].unless("your answer is on its way")
+		}
+	}
+	aside := does("esc", "later", "Put the question aside. Nothing has changed, the run waits.", func() Intent { r.later = true; return nil })
+	if g.over() {
+		aside.help = "go back, nothing has changed"
+		aside.brief = "go back"
+	}
+	if g.over() || g.field() != nil {
+		return append(bs, aside)
+	}
+	return append(append(bs, aside.unlisted()), runKeys(w, r)...)
+}
+
+// unlisted keeps a binding out of the footer.
+func (b binding) unlisted() binding {
+	if b.long == "" {
+		b.long = b.help
+	}
+	b.help = ""
+	return b
+}
+
+// runKeys are the keys of a run outside of gates.
+func runKeys(w *world, r *runScreen) []binding {
+	s := w.snap
+	noStop, noUndo, noWays, hosted := "", "", "", "a process drives the run"
+	working := s.working()
+	if working == nil {
+		noStop = "no step is running"
+	}
+	if len(s.changes()) == 0 {
+		noUndo = "nothing has been changed so far"
+	}
+	if r.gate == nil || len(r.gate.ways()) == 0 {
+		noWays = "no gate is open"
+	}
+	for _, sum := range w.runs {
+		if sum.ID == s.ID && !sum.Hosted && s.Open() {
+			hosted = ""
+		}
+	}
+	return []binding{
+		does("r", "take the run up again", "Start a process for this run. The last one has ended.", wish(hostRun{s.ID})).named("", "take up").unless(hosted),
+		does("x", "other ways on", "Skip the step with a reason, or end the run.", func() Intent {
+			return push{newWays(r.gate)}
+		}).named("", "ways").unless(noWays),
+		does("s", "stop step", "Stop the step that is running. Asks first.", func() Intent { return push{stopCard(w, working)} }).named("", "stop").unless(noStop),
+		does("l", "full log", "Show the whole log of the step, and search it.", wish(push{&logScreen{}})).named("", "log"),
+		does("n", "note", "Add a note. It is kept in the record.", func() Intent { return push{noteCard(s.ID)} }),
+		does("u", "undo plan", "Show what has been changed and how to go back. Runs nothing.", wish(push{&undoScreen{}})).named("", "undo").unless(noUndo),
+		does("tab", "all steps", "Show all steps with their evidence.", wish(push{&stepsScreen{at: -1}})).named("", "steps"),
+		does("o", "leave it running, go home", "Go home. The run goes on, or waits at its gate.", wish(goHome{})).named("", "go home"),
+		does("q", "leave", "Leave the console. The run goes on without it.", wish(leave{})),
+	}
+}
+
+func (r *runScreen) draw(w *world, a area) {
+	drawRunHead(w, a)
+	foot := footRows(a)
+	body := a.sub(3, a.h-3-foot)
+	if w.snap.broken != nil {
+		f := body.box(frame{title: []span{txt(rFailBadge, " ✗ NOT UNDERSTOOD ")}, heavy: true, role: rFail})
+		f.rows(append(wrapped(rText, w.snap.broken.Error(), f.w, 0), gap(),
+			line(txt(rDim, "Nothing more is shown, so that nothing wrong is. The run is not touched by this."))))
+		return
+	}
+	if w.snap.step() == nil {
+		body.rows([]row{line(txt(rDim, " reading the run …"))})
+		return
+	}
+	main := body
+	if wide(a) {
+		var rail area
+		rail, main = body.split(40)
+		drawRail(w, rail)
+	}
+	r.drawMain(w, main)
+	if g := r.asked(); g != nil && g.over() {
+		fade(a.sub(0, a.h-foot))
+		drawOver(w, a, g)
+	}
+}
+
+// drawMain gives out the rows: the current step or its gate, NEXT and the way back,
+// then what is left to the log.
+func (r *runScreen) drawMain(w *world, a area) {
+	next := nextRows(w, a.w-4)
+	tail := len(next) + 1
+	boxed := wide(a) || a.w >= 78 && a.h >= 26
+	if boxed {
+		tail = len(next) + 4
+	}
+	if a.h < 17 {
+		tail = 1
+		next = nil
+	}
+	room := a.h - tail
+	logMin := 5
+	if a.w < 78 || room < 13 {
+		logMin = 0 // behind l
+	}
+	f, head, foot := r.current(w, a.w-4)
+	need := len(head) + len(foot) + 2
+	high := min(need, room-logMin)
+	if high < min(need, 12) { // the step comes before the log
+		high, logMin = min(need, room), 0
+	}
+	if logMin == 0 {
+		high = room
+	}
+	drawParts(a.sub(0, high).box(f), head, foot, r.scrolled())
+	if logMin > 0 {
+		drawLog(w, a.sub(high, room-high), rFrame)
+	}
+	if next != nil {
+		if boxed {
+			n := a.sub(room, len(next)+2)
+			n.box(frame{title: []span{bold(rStrong, "NEXT")}, role: rFrame}).rows(next)
+		} else {
+			for i, l := range next {
+				l.left = append([]span{bold(rStrong, pad([]string{" NEXT", ""}[min(i, 1)], 7))}, l.left...)
+				a.row(room+i, l)
+			}
+		}
+	}
+	a.row(a.h-1, backRow(w))
+}
+
+func (r *runScreen) scrolled() int {
+	if g := r.asked(); g != nil && !g.over() {
+		return g.scrolled()
+	}
+	return 0
+}
+
+// current is the box of the current step: its gate when that belongs in its place.
+func (r *runScreen) current(w *world, width int) (f frame, head, foot []row) {
+	_, _, border := modeLook(w.snap.Started.Mode)
+	if r.gate != nil && !r.gate.over() {
+		head, foot = r.gate.rows(w, width)
+		f = r.gate.frame(w)
+		f.heavy, f.role = true, border
+		return f, head, foot
+	}
+	f = stepFrame(w)
+	f.heavy, f.role = true, border
+	if g := r.asked(); g != nil {
+		f.heavy, f.role = false, rFrame // the gate took the heavy border over
+	}
+	return f, stepRows(w, width), nil
+}
+
+// nextRows says what comes next and when a person is needed.
+func nextRows(w *world, width int) []row {
+	i := w.snap.next()
+	if i < 0 {
+		return []row{line(txt(rDim, "This is the last step. Then the result is shown."))}
+	}
+	st := &w.snap.Steps[i]
+	glyph, role, _ := stepLook(st.Outline)
+	needed := line(txt(rDim, "It runs by itself, you are not needed."))
+	switch {
+	case st.Hand:
+		needed = line(txt(rWarn, "You are needed: "), txt(rText, "you do it and say what you see."))
+	case st.Effect == "destroy":
+		needed = line(txt(rWarn, "You are needed: "), txt(rText, "it asks for a token of its live target."))
+	case st.Effect == "write":
+		needed = line(txt(rWarn, "You are needed: "), txt(rText, "it shows its plan and asks."))
+	}
+	return []row{line(txt(role, glyph+" "), bold(rStrong, itoa(i+1)), txt(rText, " "+st.Title)), needed}
+}
+
+// backRow says whether there is a way back and what has been changed.
+func backRow(w *world) row {
+	s := w.snap
+	list := s.changes()
+	if len(list) == 0 {
+		return line(txt(rDim, " ◂ nothing has been changed so far"))
+	}
+	open, what := true, []span{}
+	for n, i := range list {
+		st := &s.Steps[i]
+		open = open && st.Back != ""
+		if n > 0 {
+			what = append(what, txt(rText, ", "))
+		}
+		what = append(what, txt(rText, st.Title), txt(rDim, " (step "+itoa(i+1)+")"))
+	}
+	head := []span{txt(rOK, " ◂ way back is open"), txt(rDim, "   changed so far: ")}
+	if !open {
+		head = []span{txt(rWarn, " ◂ no full way back"), txt(rDim, "   changed so far: ")}
+	}
+	return line(append(head, what...)...)
+}
+
+// stepFrame is the border of the current step.
+func stepFrame(w *world) frame {
+	s := w.snap
+	st := s.step()
+	words := string(st.State)
+	var took span
+	switch st.State {
+	case run.Running, run.Checking:
+		took = txt(rText, clock(w.since(st.Began)))
+		if st.Undoing {
+			words = "undoing"
+		}
+	case run.Waiting, run.Failed:
+		if s.Gate != nil {
+			words, took = "waiting for you", txt(rText, clock(w.since(s.gateAt)))
+		}
+	case run.Pending:
+		words = "reading the target"
+	}
+	glyph, role, kind := stepLook(st.Outline)
+	return frame{
+		title: []span{txt(rText, "▸ "), bold(rStrong, "STEP "+itoa(s.now()+1)+" of "+itoa(len(s.Steps))), bold(rText, "  "+words), txt(rText, "  "), took},
+		right: []span{txt(role, glyph), txt(rDim, " "+kind)},
+	}
+}

@@ -1,0 +1,154 @@
+package console
+
+import (
+	"time"
+
+	"lifeboat/internal/run"
+)
+
+// snapshot is the run on the screen: the fold of its events, and the few moments that
+// the fold does not keep because only a person watching needs them.
+type snapshot struct {
+	run.Run
+	gateAt   time.Time // when the open gate was opened
+	probeAt  time.Time // of the newest probe
+	lastSign time.Time // of the engine before the one that drives it now
+	resumed  time.Time
+	debts    int // opened so far, closed or not
+	progress Progress
+	broken   error // an event that could not be folded: what follows is not shown
+}
+
+// add folds events that came after those it knows. Events it knows already are left out.
+func (s *snapshot) add(events []run.Event) {
+	for _, ev := range events {
+		if ev.Seq <= s.Seq || s.broken != nil {
+			continue
+		}
+		last := s.Last
+		next, err := run.Fold(s.Run, ev)
+		if err != nil {
+			s.broken = err
+			return
+		}
+		s.Run = next
+		switch ev.Kind {
+		case run.GateOpened:
+			s.gateAt = ev.At
+		case run.ProbeMade:
+			s.probeAt = ev.At
+		case run.RunResumed:
+			s.lastSign, s.resumed = last, ev.At
+		case run.DebtOpened:
+			s.debts++
+		}
+	}
+}
+
+// now is the index of the step to look at: the one with the open gate, the one that
+// works, or the first that is not done.
+func (s *snapshot) now() int {
+	if s.Gate != nil && s.Gate.Step != "" {
+		for i := range s.Steps {
+			if s.Steps[i].ID == s.Gate.Step {
+				return i
+			}
+		}
+	}
+	for i := range s.Steps {
+		switch s.Steps[i].State {
+		case run.Running, run.Checking, run.InDoubt, run.Waiting:
+			return i
+		}
+	}
+	return min(s.Current(), max(len(s.Steps)-1, 0))
+}
+
+// step is the step to look at; nil when the run has none.
+func (s *snapshot) step() *run.Step {
+	if len(s.Steps) == 0 {
+		return nil
+	}
+	return &s.Steps[s.now()]
+}
+
+// working says whether a step has an effect or makes its checks right now.
+func (s *snapshot) working() *run.Step {
+	for i := range s.Steps {
+		if st := s.Steps[i].State; st == run.Running || st == run.Checking {
+			return &s.Steps[i]
+		}
+	}
+	return nil
+}
+
+// started is when the clock began: the incident if it is known.
+func (s *snapshot) started() time.Time {
+	if t := s.Started.Incident; !t.IsZero() {
+		return t
+	}
+	return s.At
+}
+
+// end is the moment up to which time is counted.
+func (s *snapshot) end(now time.Time) time.Time {
+	if !s.Open() {
+		return s.EndedAt
+	}
+	return now
+}
+
+// next is the first step after the current one that is still to come; -1 for none.
+func (s *snapshot) next() int {
+	for i := s.now() + 1; i < len(s.Steps); i++ {
+		if st := &s.Steps[i]; !st.Done() && (!st.Only || st.Entered) {
+			return i
+		}
+	}
+	return -1
+}
+
+// changed lists the steps whose effect stands, newest first.
+func (s *snapshot) changed() []int {
+	var out []int
+	for i := len(s.Steps) - 1; i >= 0; i-- {
+		if s.Steps[i].Changed {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// changes lists those of them that changed the world: a read leaves nothing to undo.
+func (s *snapshot) changes() []int {
+	var out []int
+	for _, i := range s.changed() {
+		if st := &s.Steps[i]; st.Effect != "read" && !st.Hand {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// logName is the spool file of the step to look at, or of the last one that had one.
+func (s *snapshot) logName() string {
+	for i := s.now(); i >= 0 && i < len(s.Steps); i-- {
+		if name := s.Steps[i].LogName; name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// count says how many steps are in each of the ends that a report tells apart.
+func (s *snapshot) count(states ...run.State) int {
+	n := 0
+	for i := range s.Steps {
+		for _, st := range states {
+			if s.Steps[i].State == st {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,238 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"lifeboat/internal/console/widget"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+)
+
+// guidance is the Markdown that the runbook has for a step.
+func (w *world) guidance(id string) string {
+	for i := range w.books {
+		if w.books[i].Name == w.snap.Started.Book {
+			return w.books[i].Guidance[id]
+		}
+	}
+	return ""
+}
+
+// stepRows is the content of the current step, in the order that never changes: what
+// it does, how far, exactly what runs and where, whether stopping is safe, done when.
+func stepRows(w *world, width int) []row {
+	st := w.snap.step()
+	plan := st.Plan
+	if st.Undoing && st.UndoPlan != nil {
+		plan = st.UndoPlan
+	}
+	rs := []row{line(bold(rStrong, st.Title))}
+	says := excerpt(w.guidance(st.ID))
+	if says == "" && plan != nil {
+		says = plan.Summary
+	}
+	rs = append(rs, wrapped(rDim, says, width, 2)...)
+	if st.State == run.Running {
+		if p := progressRows(w, st, width); p != nil {
+			rs = append(append(rs, gap()), p...)
+		}
+	}
+	if plan != nil {
+		rs = append(append(rs, gap()), planRows(plan, width, 8, false)...)
+	}
+	rs = append(rs, failureRows(st, width)...)
+	rs = append(rs, gap(), line(bold(rStrong, "DONE WHEN"), txt(rDim, "   sensed by the console, nobody can tick these by hand")))
+	if st.Hand {
+		rs[len(rs)-1] = line(bold(rStrong, "DONE WHEN"), txt(rDim, "   you say what you see"))
+	}
+	checks := checkRows(st.Checks, width)
+	switch {
+	case len(checks) > 0:
+		rs = append(rs, checks...)
+	case st.Hand:
+	case st.State == run.Checking:
+		rs = append(rs, line(txt(rNow, "▸ "), txt(rText, "its checks are being made")))
+	default:
+		rs = append(rs, line(txt(rText, "○ "), txt(rDim, "it ended without an error and its own checks hold")))
+	}
+	return rs
+}
+
+// progressRows is the gauge and what can be said about the time.
+func progressRows(w *world, st *run.Step, width int) []row {
+	p := w.snap.progress
+	if p.Step != st.ID || p.Done <= 0 {
+		return nil
+	}
+	did := amount(p.Done, p.Unit)
+	if p.Total <= 0 {
+		return []row{line(bold(rStrong, did), txt(rDim, " so far"))}
+	}
+	part := float64(p.Done) / float64(p.Total)
+	nums := []span{bold(rStrong, fmt.Sprintf("%4d %%", int(part*100))), txt(rText, "   "+did+" of "+amount(p.Total, p.Unit))}
+	gauge := bar(max(width-spansWidth(nums)-3, 10), part, rNow)
+	rs := []row{line(append(append(gauge, txt(rText, "  ")), nums...)...)}
+	if took := w.since(p.Since); took > time.Second && part > 0 && part < 1 {
+		rate := float64(p.Done) / took.Seconds()
+		left := time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second))
+		rs = append(rs, line(bold(rStrong, amount(int64(rate), p.Unit)+"/s"), txt(rText, "   about "), bold(rStrong, words(left)), txt(rText, " left")))
+	}
+	return rs
+}
+
+// amount writes a number with its unit; bytes in the units people use.
+func amount(n int64, unit string) string {
+	if unit != "B" {
+		return strings.TrimSpace(widget.Count(n) + " " + unit)
+	}
+	f, i := float64(n), 0
+	units := [...]string{"B", "kB", "MB", "GB", "TB"}
+	for f >= 1000 && i < len(units)-1 {
+		f, i = f/1000, i+1
+	}
+	if i == 0 || f >= 100 {
+		return fmt.Sprintf("%.0f %s", f, units[i])
+	}
+	return fmt.Sprintf("%.3g %s", f, units[i])
+}
+
+// planRows lists a plan: what changes, exactly what runs, where, stop, and with back
+// the way back.
+func planRows(p *run.Plan, width, col int, back bool) []row {
+	for _, l := range p.Lines {
+		col = max(col, min(widget.Width(printable.Line(l.Label))+2, 14))
+	}
+	var rs []row
+	for i, l := range p.Lines {
+		role := rText
+		if i == 0 {
+			role = rStrong
+		}
+		rs = append(rs, labelled(l.Label, col, role, l.Text, width, 4)...)
+	}
+	if len(p.Lines) == 0 && back {
+		rs = append(rs, labelled("does", col, rStrong, p.Summary, width, 4)...)
+	}
+	if back {
+		if p.Back != "" {
+			rs = append(rs, openBack(labelled("way back", col, rText, "open: "+p.Back, width, 3)))
+		} else {
+			rs = append(rs, line(txt(rDim, pad("way back", col)), txt(rWarn, "▲ none: "), txt(rText, "this cannot be undone")))
+		}
+	}
+	for i, c := range p.Command {
+		label := "runs"
+		if i > 0 {
+			label = ""
+		}
+		rs = append(rs, labelled(label, col, rText, c, width, 3)...)
+	}
+	if p.Target != "" {
+		rs = append(rs, labelled("on", col, rText, p.Target, width, 2)...)
+	}
+	if p.Stop != "" {
+		rs = append(rs, labelled("stop", col, rText, p.Stop, width, 2)...)
+	}
+	return rs
+}
+
+// openBack shows the word "open" in the colour of a promise that holds.
+func openBack(rs []row) row {
+	r := rs[0]
+	if text, ok := strings.CutPrefix(r.left[1].text, "open"); ok {
+		r.left = []span{r.left[0], txt(rOK, "open"), txt(rText, text)}
+	}
+	return r
+}
+
+// checkRows lists checks, two in a row where they fit.
+func checkRows(checks []run.Check, width int) []row {
+	var rs []row
+	half := width / 2
+	for i := 0; i < len(checks); i++ {
+		one := checkSpans(checks[i])
+		if i+1 < len(checks) && spansWidth(one) < half-1 {
+			if two := checkSpans(checks[i+1]); spansWidth(two) <= width-half {
+				one = append(append(one, txt(rText, strings.Repeat(" ", half-spansWidth(one)))), two...)
+				i++
+			}
+		}
+		rs = append(rs, line(one...))
+	}
+	return rs
+}
+
+func checkSpans(c run.Check) []span {
+	mark := txt(rOK, "✓ ")
+	if !c.OK {
+		mark = txt(rFail, "✗ ")
+	}
+	spans := []span{mark, txt(rText, c.Text)}
+	if c.Evidence != "" {
+		spans = append(spans, txt(rFaint, "  "+c.Evidence))
+	}
+	return spans
+}
+
+// failureRows says why a step failed and what helps.
+func failureRows(st *run.Step, width int) []row {
+	if st.Error == "" {
+		return nil
+	}
+	rs := []row{gap()}
+	for i, l := range wrap(st.Error, width-2, 5) {
+		mark := "  "
+		if i == 0 {
+			mark = "✗ "
+		}
+		rs = append(rs, line(txt(rFail, mark+l)))
+	}
+	for _, h := range st.Hints {
+		rs = append(rs, labelled("▲", 2, rText, h, width, 3)...)
+	}
+	return rs
+}
+
+// drawLog draws the pane over the spool file.
+func drawLog(w *world, a area, role widget.Role) area {
+	words, following := w.log.pane.State()
+	state := txt(rDim, words)
+	switch {
+	case w.log.err != nil:
+		state = txt(rWarn, "cannot be read")
+	case w.log.name == "":
+		state = txt(rDim, "nothing yet")
+	case following && w.snap.Open():
+		state = txt(rOK, words)
+	case following:
+		state = txt(rDim, "to the end")
+	}
+	f := frame{title: []span{bold(rStrong, "LOG"), txt(rText, "  "), state}, role: role}
+	if w.log.name != "" && w.log.err == nil {
+		f.right = []span{txt(rDim, w.log.pane.Total()+" · full log kept")}
+	}
+	in := a.box(f)
+	if w.log.err != nil {
+		in.rows(wrapped(rText, w.log.err.Error(), in.w, 0))
+		return in
+	}
+	var rs []row
+	for _, l := range w.log.pane.Lines(in.h) {
+		rs = append(rs, row{styled: logLine(l, w.log.pane.Offset(), in.w)})
+	}
+	in.rows(rs)
+	return in
+}
+
+// logLine makes one raw line of output safe and cuts out the part that is shown.
+func logLine(raw string, offset, width int) string {
+	l := printable.Styled(widget.Overwritten(raw), 8<<10)
+	if offset > 0 {
+		l = ansi.TruncateLeft(l, offset, "")
+	}
+	return ansi.Truncate(l, width, "…")
+}
