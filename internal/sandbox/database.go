@@ -53,8 +53,7 @@ func fillDatabase(ctx context.Context, file string, o Options) error {
 		return err
 	}
 	defer tx.Rollback() // without effect after the commit
-	// Payments are written in batches and may come before their appointments.
-	if _, err := tx.ExecContext(ctx, "PRAGMA defer_foreign_keys = ON;"+schema); err != nil {
+	if _, err := tx.ExecContext(ctx, schema); err != nil {
 		return err
 	}
 	f := filler{ctx: ctx, tx: tx, r: stream(o.Seed, "database"), now: o.Now}
@@ -155,11 +154,12 @@ func (f *filler) people(customers int) {
 // appointments fills the diaries from the past to some weeks ahead, slot after slot, so
 // that nobody is booked twice.
 func (f *filler) appointments(n, customers int) {
-	appointments, payments := f.into("appointments", 8), f.into("payments", 6)
+	appointments := f.into("appointments", 8)
+	var payments [][]any // written when what they refer to is there
 	const slotsPerDay = 16
 	perDay := staffCount * slotsPerDay * 7 / 10
 	day := f.now.Truncate(24*time.Hour).AddDate(0, 0, 21-n/perDay)
-	id, paid := 0, 0
+	id := 0
 	for ; id < n && f.err == nil; day = day.AddDate(0, 0, 1) {
 		for slot := 0; slot < slotsPerDay && id < n; slot++ {
 			starts := day.Add(8*time.Hour + time.Duration(slot)*30*time.Minute)
@@ -181,12 +181,16 @@ func (f *filler) appointments(n, customers int) {
 				appointments.add(id, f.r.between(1, customers), staff, f.r.between(1, len(services)),
 					starts.Format(timeLayout), status, created.Format(timeLayout), created.Format(timeLayout))
 				if status == "done" || f.r.chance(20) {
-					paid++
-					payments.add(paid, id, f.r.between(10, 120)*500, pick(f.r, methods), fmt.Sprintf("PAY-%08d", paid), created.Format(timeLayout))
+					n := len(payments) + 1
+					payments = append(payments, []any{n, id, f.r.between(10, 120) * 500, pick(f.r, methods), fmt.Sprintf("PAY-%08d", n), created.Format(timeLayout)})
 				}
 			}
 		}
 	}
 	appointments.end()
-	payments.end()
+	w := f.into("payments", 6)
+	for _, p := range payments {
+		w.add(p...)
+	}
+	w.end()
 }

@@ -188,6 +188,8 @@ func (j *judge) branches(ctx context.Context, has holding) {
 		case got == "":
 			wrong = append(wrong, ref+" is gone")
 		case has.commits[got] && ancestor(ctx, has.repo, id, got):
+		case got == id:
+			wrong = append(wrong, ref+" cannot be read")
 		default:
 			wrong = append(wrong, fmt.Sprintf("%s is at %s, not %s", ref, short(got), short(id)))
 		}

@@ -174,6 +174,8 @@ func build(ctx context.Context, dir string, o Options, old *Sandbox) (*Sandbox, 
 			return nil, err
 		}
 		defer os.RemoveAll(trash)
+	} else if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err // not empty any more
 	}
 	if err := durable.Rename(temp, dir); err != nil {
 		return nil, err
@@ -297,7 +299,8 @@ func (s *Sandbox) moveAway() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return trash, os.Rename(s.dir, trash) // onto an empty directory
+	// The name is ours now; a directory cannot be renamed onto another, even an empty one.
+	return trash, errors.Join(os.Remove(trash), os.Rename(s.dir, trash))
 }
 
 // place makes dir absolute and refuses directories that must never be a sandbox.
