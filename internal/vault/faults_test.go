@@ -181,6 +181,7 @@ func TestFaultsDuringBackup(t *testing.T) {
 	for _, kind := range []fault{notStored, thoughSaved, shortWrite, shortFail, flipOnRead, cutOnRead, errOnRead, late, listFails} {
 		for _, forever := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, forever %t", kind, forever), func(t *testing.T) {
+				t.Parallel()
 				sweep(t, kind, forever, func(t *testing.T, f *faulty) { backupUnderFault(t, f) })
 			})
 		}

@@ -21,7 +21,9 @@ func TestDamage(t *testing.T) {
 	}{
 		{"base is gone", func(t *testing.T, file func(string) string, m Manifest) { must(t, os.Remove(file(m.Chain[0].Key))) },
 			LevelStored, ErrMissing, func(m Manifest) string { return m.Chain[0].Key }},
-		{"increment is cut", func(t *testing.T, file func(string) string, m Manifest) { must(t, os.Truncate(file(m.Chain[1].Key), 5)) },
+		{"increment is cut", func(t *testing.T, file func(string) string, m Manifest) {
+			must(t, os.Truncate(file(m.Chain[1].Key), 5))
+		},
 			LevelStored, ErrDamaged, func(m Manifest) string { return m.Chain[1].Key }},
 		{"increment is longer", func(t *testing.T, file func(string) string, m Manifest) {
 			must(t, os.WriteFile(file(m.Chain[1].Key), make([]byte, m.Chain[1].Size+1), 0o600))
