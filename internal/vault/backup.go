@@ -138,8 +138,8 @@ func chainSizes(chain []Object) (steps int, base, rest int64) {
 	return steps, base, rest
 }
 
-// sound looks whether the objects of a chain are there and whether the last verification
-// of any of its points failed. An increment on a broken chain restores nothing.
+// sound looks whether the objects of a chain are there and whether a failed verification
+// of one of its points stands. An increment on a broken chain restores nothing.
 func (v *Vault) sound(ctx context.Context, m Manifest) error {
 	return each(ctx, len(m.Chain)+len(related(m)), func(ctx context.Context, i int) error {
 		if i < len(m.Chain) {
@@ -147,11 +147,11 @@ func (v *Vault) sound(ctx context.Context, m Manifest) error {
 		}
 		point := related(m)[i-len(m.Chain)]
 		names, err := v.receiptNames(ctx, m.Asset, point)
-		if err != nil || len(names) == 0 {
+		if err != nil {
 			return err
 		}
-		if last := names[len(names)-1]; !last.pass {
-			return fmt.Errorf("the verification of point %s at %s: %w", point, last.stamp, ErrDamaged)
+		if _, failure := standing(names); failure != nil {
+			return fmt.Errorf("the verification of point %s at %s: %w", point, failure.stamp, ErrDamaged)
 		}
 		return nil
 	})

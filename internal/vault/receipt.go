@@ -57,6 +57,35 @@ type Receipt struct {
 	Sig      *Sig      `json:"sig,omitempty"`
 }
 
+// Standing says what the receipts of a point, oldest first, add up to: the strongest level
+// that was proven, "" for none, and whether a failure stands. A failure stands, and takes
+// back what was proven before it, until a pass at its level or a stronger one.
+func Standing(receipts []Receipt) (proven Level, failed bool) {
+	names := make([]receiptName, len(receipts))
+	for i, r := range receipts {
+		names[i] = receiptName{level: r.Level, pass: r.Pass}
+	}
+	proven, failure := standing(names)
+	return proven, failure != nil
+}
+
+// standing is Standing by names, and gives the failure that stands.
+func standing(names []receiptName) (proven Level, failure *receiptName) {
+	for i, n := range names {
+		switch {
+		case !n.pass:
+			if failure == nil || n.level.Covers(failure.level) {
+				failure = &names[i]
+			}
+			proven = ""
+		case failure != nil && !n.level.Covers(failure.level):
+		case failure != nil || proven == "" || n.level.Covers(proven):
+			proven, failure = n.level, nil
+		}
+	}
+	return proven, failure
+}
+
 // Proof names one object and its stored bytes.
 type Proof struct {
 	Key    string `json:"key"`

@@ -177,3 +177,27 @@ func TestVerifyLeavesNothing(t *testing.T) {
 		t.Errorf("unknown level: %v", err)
 	}
 }
+
+func TestStanding(t *testing.T) {
+	pass := func(l Level) Receipt { return Receipt{Level: l, Pass: true} }
+	fail := func(l Level) Receipt { return Receipt{Level: l} }
+	for _, tt := range []struct {
+		name   string
+		in     []Receipt
+		proven Level
+		failed bool
+	}{
+		{"nothing", nil, "", false},
+		{"strongest counts", []Receipt{pass(LevelApplied), pass(LevelChecked)}, LevelApplied, false},
+		{"failure takes back", []Receipt{pass(LevelRestored), fail(LevelStored)}, "", true},
+		{"weaker pass hides nothing", []Receipt{fail(LevelChecked), pass(LevelStored)}, "", true},
+		{"same level mends", []Receipt{fail(LevelChecked), pass(LevelChecked)}, LevelChecked, false},
+		{"stronger level mends", []Receipt{fail(LevelChecked), pass(LevelStored), pass(LevelApplied)}, LevelApplied, false},
+		{"strongest failure stands", []Receipt{fail(LevelApplied), fail(LevelStored), pass(LevelChecked)}, "", true},
+		{"a repeat of what failed", []Receipt{pass(LevelApplied), fail(LevelStored), pass(LevelStored)}, LevelStored, false},
+	} {
+		if proven, failed := Standing(tt.in); proven != tt.proven || failed != tt.failed {
+			t.Errorf("%s: %q, %t", tt.name, proven, failed)
+		}
+	}
+}
