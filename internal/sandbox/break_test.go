@@ -20,23 +20,11 @@ import (
 // copy of it.
 func broken(t *testing.T, name string) func(t *testing.T) *sandbox.Sandbox {
 	t.Helper()
-	s := made(t, small)
+	s := copied(t, template)
 	if _, err := s.Break(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	return func(t *testing.T) *sandbox.Sandbox {
-		t.Helper()
-		dir := filepath.Join(t.TempDir(), "copy")
-		if err := os.CopyFS(dir, os.DirFS(s.Dir())); err != nil {
-			t.Fatal(err)
-		}
-		own, err := sandbox.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		git(t, own.Clone(), "remote", "set-url", "origin", own.Origin())
-		return own
-	}
+	return func(t *testing.T) *sandbox.Sandbox { return copied(t, s) }
 }
 
 // fails says whether a git command ends with an error.
@@ -51,6 +39,7 @@ func fails(t *testing.T, dir string, args ...string) bool {
 }
 
 func TestForcePushDamage(t *testing.T) {
+	t.Parallel()
 	s := made(t, sandbox.Options{Customers: 1, Appointments: 1})
 	known := id(t, s.Origin(), "main")
 	b, err := s.Break(t.Context(), sandbox.ForcePush)
@@ -94,7 +83,8 @@ func TestForcePushDamage(t *testing.T) {
 }
 
 func TestCorruptDamage(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	if _, err := s.Break(t.Context(), sandbox.CorruptObject); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +102,8 @@ func TestCorruptDamage(t *testing.T) {
 }
 
 func TestBreakRefuses(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	if _, err := s.Break(t.Context(), "forcepush"); err == nil || !strings.Contains(strings.Join(hint.All(err), ""), sandbox.ForcePush) {
 		t.Errorf("unknown name: %v, %q", err, hint.All(err))
 	}
@@ -151,9 +142,11 @@ func TestBreakRefuses(t *testing.T) {
 }
 
 func TestBreakInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{sandbox.ForcePush, sandbox.CorruptObject} {
 		t.Run(name, func(t *testing.T) {
-			s := made(t, small)
+			t.Parallel()
+			s := copied(t, template)
 			// Without its objects neither breakage can end; what it is to damage is gone.
 			pack := filepath.Join(s.Clone(), ".git", "objects")
 			if name == sandbox.ForcePush {
@@ -168,7 +161,7 @@ func TestBreakInterrupted(t *testing.T) {
 		})
 	}
 	t.Run("half", func(t *testing.T) {
-		s := made(t, small)
+		s := copied(t, template)
 		if _, err := s.Break(t.Context(), sandbox.CorruptObject); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,14 +75,11 @@ assets:
 // repositories makes the origin with its history and the developer's clone of it.
 func (b builder) repositories(ctx context.Context) error {
 	origin := repo{dir: b.path("origin.git")}
-	for _, args := range [][]string{
-		{"init", "--quiet", "--bare", "--template=", "origin.git"},
-		{"-C", "origin.git", "config", "core.logAllRefUpdates", "true"},
-		{"-C", "origin.git", "config", "receive.autogc", "false"},
-	} {
-		if err := (repo{dir: b.dir}).git(ctx, b.o.Now, args...); err != nil {
-			return err
-		}
+	if err := (repo{dir: b.dir}).git(ctx, b.o.Now, "init", "--quiet", "--bare", "--template=", "origin.git"); err != nil {
+		return err
+	}
+	if err := b.configure(); err != nil {
+		return err
 	}
 	h := simulate(b.o.Seed, b.o.Commits, b.o.Now.Add(-3*time.Hour))
 	ids, err := h.load(ctx, origin.dir, b.path("marks"))
@@ -101,6 +99,17 @@ func (b builder) repositories(ctx context.Context) error {
 	return d.today(ctx)
 }
 
+// configure lets the origin keep reflogs, as a server should, and the objects that
+// nothing leads to.
+func (b builder) configure() error {
+	f, err := os.OpenFile(b.path("origin.git/config"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("[core]\n\tlogAllRefUpdates = true\n[receive]\n\tautogc = false\n")
+	return errors.Join(err, f.Close())
+}
+
 // desk is the working clone with all that a developer has in it and nowhere else.
 type desk struct {
 	builder
@@ -116,13 +125,9 @@ const localBranch = "feature/offline-calendar"
 func (d desk) clone(ctx context.Context, at time.Time) error {
 	minutes := func(n int) time.Time { return at.Add(time.Duration(n) * time.Minute) }
 	server := repo{dir: d.builder.dir, by: d.by}
-	if err := server.git(ctx, at, "clone", "--quiet", "--no-local", "--template=", "origin.git", "monorepo"); err != nil {
+	if err := server.git(ctx, at, "clone", "--quiet", "--no-local", "--template=", "--config", "user.name="+d.by.name,
+		"--config", "user.email="+d.by.email, "--config", "pull.ff=only", "origin.git", "monorepo"); err != nil {
 		return err
-	}
-	for _, option := range [][2]string{{"user.name", d.by.name}, {"user.email", d.by.email}, {"pull.ff", "only"}} {
-		if err := d.git(ctx, at, "config", option[0], option[1]); err != nil {
-			return err
-		}
 	}
 	if err := d.git(ctx, minutes(4), "switch", "--quiet", "develop"); err != nil {
 		return err

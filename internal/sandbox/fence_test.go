@@ -13,7 +13,7 @@ import (
 )
 
 func TestFence(t *testing.T) {
-	s := made(t, small)
+	s := copied(t, template)
 	outside := t.TempDir()
 	in := func(parts ...string) string { return filepath.Join(append([]string{s.Dir()}, parts...)...) }
 	if err := os.Mkdir(in("vault", "v1"), 0o700); err != nil {
@@ -107,7 +107,8 @@ func TestFence(t *testing.T) {
 }
 
 func TestFenceBehindLink(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	link := filepath.Join(t.TempDir(), "state")
 	if err := os.Symlink(filepath.Dir(s.Dir()), link); err != nil {
 		t.Fatal(err)

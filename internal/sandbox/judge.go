@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeboat/internal/command"
@@ -51,28 +52,42 @@ func (s *Sandbox) Judge(ctx context.Context) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, fmt.Errorf("judge the sandbox: %w", err)
 	}
-	j := &judge{s: s, t: t, v: Verdict{Breakage: t.Breakage, Recovered: true}}
-	j.tips = bundleTips(ctx, s.Vault())
-	for _, r := range j.otherRepos() {
-		j.others = append(j.others, survey(ctx, repo{dir: r}))
-	}
-	j.origin(ctx)
-	j.clone(ctx)
-	j.files()
-	j.database(ctx)
+	common := judge{s: s, t: t, v: Verdict{Recovered: true}, tips: bundleTips(ctx, s.Vault())}
+	dirs := append([]string{s.Origin(), s.Clone()}, common.otherRepos()...)
+	common.repos = make([]holding, len(dirs))
+	each(len(dirs), func(i int) { common.repos[i] = survey(ctx, repo{dir: dirs[i]}) })
+	parts := []judge{common, common, common}
+	looks := []func(*judge, context.Context){(*judge).origin, (*judge).clone, (*judge).database}
+	each(len(looks), func(i int) { looks[i](&parts[i], ctx) })
 	if err := ctx.Err(); err != nil {
 		return Verdict{}, fmt.Errorf("judge the sandbox: %w", err)
 	}
-	return j.v, nil
+	v := Verdict{Breakage: t.Breakage, Recovered: true}
+	for _, p := range parts {
+		v.Recovered = v.Recovered && p.v.Recovered
+		v.Lost = append(v.Lost, p.v.Lost...)
+		v.Kept = append(v.Kept, p.v.Kept...)
+		v.Checks = append(v.Checks, p.v.Checks...)
+	}
+	return v, nil
 }
 
-// judge gathers one verdict.
+// judge gathers a part of the verdict; it belongs to one goroutine.
 type judge struct {
-	s      *Sandbox
-	t      truth
-	v      Verdict
-	tips   map[string]bool // commits that bundles in the vault end with
-	others []holding       // repositories besides origin and clone
+	s     *Sandbox
+	t     truth
+	v     Verdict
+	tips  map[string]bool // commits that bundles in the vault end with
+	repos []holding       // the origin, the clone, and whatever else lies in the sandbox
+}
+
+// each calls do for 0 to n-1 at the same time and waits.
+func each(n int, do func(i int)) {
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { do(i) })
+	}
+	group.Wait()
 }
 
 func (j *judge) check(ok bool, text, evidence string) {

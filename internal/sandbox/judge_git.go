@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lifeboat/internal/command"
 )
 
 const mainRef = "refs/heads/main"
@@ -19,22 +22,54 @@ func ancestor(ctx context.Context, r repo, old, new string) bool {
 	return r.git(ctx, time.Time{}, "merge-base", "--is-ancestor", old, new) == nil
 }
 
-// describe names a commit for a person: "3f2a1c9 "demo" by Klara Lind". The id alone
-// where no repository can read it.
-func describe(ctx context.Context, id string, in ...repo) string {
-	for _, r := range in {
-		if text, err := r.out(ctx, "show", "--no-patch", "--format=%h \"%s\" by %an", id); err == nil {
-			return text
+// describe names commits for a person, "3f2a1c9 "demo" by Klara Lind", with the
+// repository that was read. A commit that none of them can read is not in the result.
+func describe(ctx context.Context, ids []string, in []holding) map[string]described {
+	out := map[string]described{}
+	for _, h := range in {
+		ask := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return out[id].text != "" })
+		if len(ask) == 0 {
+			break
+		}
+		c := h.command(time.Time{}, "cat-file", "--batch")
+		c.Stdin = strings.NewReader(strings.Join(ask, "\n") + "\n")
+		answer, err := command.Output(ctx, c)
+		if err != nil {
+			continue // it ends at the first damaged object; another repository may do better
+		}
+		for len(answer) > 0 {
+			head, rest, _ := strings.Cut(string(answer), "\n")
+			answer = []byte(rest)
+			var id, kind string
+			var size int
+			if n, _ := fmt.Sscan(head, &id, &kind, &size); n != 3 || size >= len(rest) {
+				continue // "… missing"
+			}
+			if kind == "commit" {
+				out[id] = described{short(id) + " " + title(rest[:size]), h.name}
+			}
+			answer = answer[size+1:]
 		}
 	}
-	return short(id)
+	return out
+}
+
+type described struct{ text, in string }
+
+// title reads subject and author of a raw commit.
+func title(raw string) string {
+	header, message, _ := strings.Cut(raw, "\n\n")
+	_, author, _ := strings.Cut(header, "\nauthor ")
+	author, _, _ = strings.Cut(author, " <")
+	subject, _, _ := strings.Cut(message, "\n")
+	return fmt.Sprintf("\"%s\" by %s", subject, author)
 }
 
 // origin checks the shared repository.
 func (j *judge) origin(ctx context.Context) {
 	r := repo{dir: j.s.Origin()}
 	j.fsck(ctx, r, "the origin")
-	has := survey(ctx, r)
+	has := j.repos[0]
 	if has.broken != nil {
 		j.check(false, "the origin can be read", has.broken.Error())
 		return
@@ -69,18 +104,12 @@ func (j *judge) origin(ctx context.Context) {
 
 // forced checks main after a force push.
 func (j *judge) forced(ctx context.Context, origin holding) {
-	clone := survey(ctx, repo{dir: j.s.Clone()})
-	everywhere := append([]holding{origin, clone}, j.others...)
-	repos := make([]repo, len(everywhere))
-	for i, h := range everywhere {
-		repos[i] = h.repo
-	}
 	tip := origin.refs[mainRef]
 	if tip == "" {
 		j.check(false, "the origin has a branch main", "it is gone")
 	} else {
 		ok := ancestor(ctx, origin.repo, j.t.Good, tip)
-		j.check(ok, "main contains the last good commit "+short(j.t.Good), "main is at "+describe(ctx, tip, origin.repo))
+		j.check(ok, "main contains the last good commit "+short(j.t.Good), "main is at "+cmp.Or(describe(ctx, []string{tip}, j.repos)[tip].text, short(tip)))
 	}
 	onMain := map[string]bool{}
 	if tip != "" {
@@ -95,24 +124,27 @@ func (j *judge) forced(ctx context.Context, origin holding) {
 	missing := slices.DeleteFunc(slices.Clone(j.t.Lost), func(id string) bool { return onMain[id] })
 	j.check(len(missing) == 0, "every commit that the push dropped is on main again",
 		fmt.Sprintf("%d of %d", len(j.t.Lost)-len(missing), len(j.t.Lost)))
-	j.whereabouts(ctx, missing, everywhere, repos)
-	j.whereabouts(ctx, slices.DeleteFunc(slices.Clone(j.t.Foreign), func(id string) bool { return onMain[id] }), everywhere, repos)
+	j.whereabouts(ctx, missing)
+	j.whereabouts(ctx, slices.DeleteFunc(slices.Clone(j.t.Foreign), func(id string) bool { return onMain[id] }))
 }
 
 // whereabouts sorts commits that are not where they belong into kept and lost. ids are
 // newest first, each the parent of the one before, so what follows a commit that the
 // vault ends with is in the vault too.
-func (j *judge) whereabouts(ctx context.Context, ids []string, everywhere []holding, repos []repo) {
-	vault := false
+func (j *judge) whereabouts(ctx context.Context, ids []string) {
+	known, vault := describe(ctx, ids, j.repos), false
 	for _, id := range ids {
 		vault = vault || j.tips[id]
-		what := describe(ctx, id, repos...)
-		if at := whereIs(id, everywhere); at != "" {
-			j.kept("commit %s: %s", what, at)
-		} else if vault {
-			j.kept("commit %s: in the vault", what)
-		} else {
-			j.lost("commit %s: %s", what, j.unreferenced(ctx, id, repos))
+		what, at := known[id], whereIs(id, j.repos)
+		switch {
+		case at != "":
+			j.kept("commit %s: %s", what.text, at)
+		case vault:
+			j.kept("commit %s: in the vault", cmp.Or(what.text, short(id)))
+		case what.in != "":
+			j.lost("commit %s: no ref leads to it, %s still has its object", what.text, what.in)
+		default:
+			j.lost("commit %s: no repository has it", short(id))
 		}
 	}
 }
@@ -134,20 +166,11 @@ func whereIs(id string, everywhere []holding) string {
 	return ""
 }
 
-func (j *judge) unreferenced(ctx context.Context, id string, repos []repo) string {
-	for _, r := range repos {
-		if r.git(ctx, time.Time{}, "cat-file", "-e", id+"^{commit}") == nil {
-			return "no ref leads to it, " + filepath.Base(r.dir) + " still has its object"
-		}
-	}
-	return "no repository has it"
-}
-
 // clone checks the developer's working clone.
 func (j *judge) clone(ctx context.Context) {
 	r := repo{dir: j.s.Clone()}
 	j.fsck(ctx, r, "the working clone")
-	has := survey(ctx, r)
+	has := j.repos[1]
 	if has.broken != nil {
 		j.check(false, "the history of the working clone can be read", has.broken.Error())
 	}
@@ -159,19 +182,15 @@ func (j *judge) clone(ctx context.Context) {
 		j.check(head == j.t.Head, "the working clone has "+j.t.Head+" checked out", head)
 		j.branches(ctx, has)
 	}
-	everywhere := append([]holding{has, survey(ctx, repo{dir: j.s.Origin()})}, j.others...)
-	repos := make([]repo, len(everywhere))
-	for i, h := range everywhere {
-		repos[i] = h.repo
-	}
 	missing := slices.DeleteFunc(slices.Clone(j.t.Local), func(id string) bool { return has.commits[id] })
 	before := len(j.v.Lost)
-	j.whereabouts(ctx, missing, everywhere, repos)
+	j.whereabouts(ctx, missing)
 	j.check(len(j.v.Lost) == before, "no commit that only the working clone had is lost",
 		fmt.Sprintf("%d of %d in place, %d kept elsewhere", len(j.t.Local)-len(missing), len(j.t.Local), len(missing)-(len(j.v.Lost)-before)))
 	if id := j.t.Clone["refs/stash"]; id != "" && !has.commits[id] {
-		j.whereabouts(ctx, []string{id}, everywhere, repos)
+		j.whereabouts(ctx, []string{id})
 	}
+	j.files()
 }
 
 // branches compares the clone's own branches. One that is missing does no harm as long

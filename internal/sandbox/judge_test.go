@@ -56,6 +56,7 @@ func judge(t *testing.T, s *sandbox.Sandbox, want expected) {
 func many(n int, part string) []string { return slices.Repeat([]string{part}, n) }
 
 func TestJudgeForcePush(t *testing.T) {
+	t.Parallel()
 	copyOf := broken(t, sandbox.ForcePush)
 	const (
 		contains = "main contains the last good commit"
@@ -82,7 +83,9 @@ func TestJudgeForcePush(t *testing.T) {
 			expected{true, nil, nil, []string{"\"demo\" by Klara Lind: refs/lifeboat/7f3a/bad of origin.git", "below a ref of origin.git"}},
 		},
 		"by hand, the demo dropped": {
-			func(t *testing.T, s *sandbox.Sandbox) { git(t, s.Origin(), "update-ref", "refs/heads/main", good(t, s)) },
+			func(t *testing.T, s *sandbox.Sandbox) {
+				git(t, s.Origin(), "update-ref", "refs/heads/main", good(t, s))
+			},
 			expected{true, nil, []string{"\"demo\" by Klara Lind: no ref leads to it", "\"squash for demo\""}, nil},
 		},
 		"as the protocol says, through a recovery branch": {
@@ -109,7 +112,9 @@ func TestJudgeForcePush(t *testing.T) {
 				append(many(5, "origin.git still has its object"), "\"demo\"", "\"squash for demo\""), nil},
 		},
 		"all but the newest two": {
-			func(t *testing.T, s *sandbox.Sandbox) { git(t, s.Origin(), "update-ref", "refs/heads/main", good(t, s)+"~2") },
+			func(t *testing.T, s *sandbox.Sandbox) {
+				git(t, s.Origin(), "update-ref", "refs/heads/main", good(t, s)+"~2")
+			},
 			expected{false, []string{contains, every}, []string{"docs: how holds", "two customers", "\"demo\"", "\"squash for demo\""}, nil},
 		},
 		"only found, not pushed": {
@@ -128,7 +133,7 @@ func TestJudgeForcePush(t *testing.T) {
 		"recovered, and a tag and a branch harmed": {
 			func(t *testing.T, s *sandbox.Sandbox) {
 				git(t, s.Origin(), "update-ref", "refs/heads/main", good(t, s))
-				git(t, s.Origin(), "update-ref", "refs/heads/develop", good(t, s))
+				git(t, s.Origin(), "update-ref", "refs/heads/develop", "main")
 				git(t, s.Origin(), "update-ref", "-d", "refs/tags/v1.1.0")
 			},
 			expected{false, []string{others}, []string{"refs/tags/v1.1.0", "\"demo\"", "\"squash for demo\""}, nil},
@@ -153,6 +158,7 @@ func TestJudgeForcePush(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := copyOf(t)
 			c.do(t, s)
 			judge(t, s, c.want)
@@ -165,17 +171,7 @@ func TestJudgeForcePush(t *testing.T) {
 func mend(t *testing.T, s *sandbox.Sandbox) {
 	t.Helper()
 	objects := filepath.Join(s.Clone(), ".git", "objects")
-	out, err := command.Run(t.Context(), command.Git(s.Clone(), "fsck", "--full"))
-	if err == nil {
-		t.Fatal("nothing is damaged")
-	}
-	for line := range strings.Lines(string(out.Stderr)) {
-		if rest, ok := strings.CutPrefix(line, "error: corrupt loose object '"); ok {
-			if err := os.Remove(filepath.Join(objects, rest[:2], rest[2:40])); err != nil && !errors.Is(err, os.ErrNotExist) {
-				t.Fatal(err)
-			}
-		}
-	}
+	dropLoose(t, s.Clone())
 	packs, err := filepath.Glob(filepath.Join(objects, "pack", "*.pack"))
 	if err != nil || len(packs) != 1 {
 		t.Fatalf("packs %q, %v", packs, err)
@@ -201,8 +197,27 @@ func mend(t *testing.T, s *sandbox.Sandbox) {
 	}
 }
 
+// dropLoose removes the loose objects that git fsck finds corrupt.
+func dropLoose(t *testing.T, clone string) {
+	t.Helper()
+	out, err := command.Run(t.Context(), command.Git(clone, "fsck", "--full"))
+	if err == nil {
+		t.Fatal("nothing is damaged")
+	}
+	for line := range strings.Lines(string(out.Stderr)) {
+		if rest, ok := strings.CutPrefix(line, "error: corrupt loose object '"); ok {
+			if err := os.Remove(filepath.Join(clone, ".git", "objects", rest[:2], rest[2:40])); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestJudgeCorruptObject(t *testing.T) {
+	t.Parallel()
 	copyOf := broken(t, sandbox.CorruptObject)
+	mended := copyOf(t)
+	mend(t, mended)
 	const (
 		fsck     = "the working clone passes git fsck"
 		readable = "the history of the working clone can be read"
@@ -216,21 +231,27 @@ func TestJudgeCorruptObject(t *testing.T) {
 		git(t, s.Dir(), "clone", "--quiet", "--no-local", "origin.git", "monorepo")
 	}
 	for name, c := range map[string]struct {
-		do   func(t *testing.T, s *sandbox.Sandbox)
+		do   func(t *testing.T, s *sandbox.Sandbox) // with a mended sandbox where the name says so
 		want expected
 	}{
 		"nothing done": {
 			func(*testing.T, *sandbox.Sandbox) {},
 			expected{false, []string{fsck, readable, branches, own}, many(4, "monorepo still has its object"), nil},
 		},
-		"mended in place": {mend, expected{recovered: true}},
+		"mended in place": {func(*testing.T, *sandbox.Sandbox) {}, expected{recovered: true}},
 		"a fresh clone, its own commits fetched, the old one put aside": {
 			func(t *testing.T, s *sandbox.Sandbox) {
-				renew(t, s, s.Clone()+".before-7f3a")
-				// Only what the origin has is damaged, so the branch can be fetched.
-				git(t, s.Clone(), "fetch", "--quiet", s.Clone()+".before-7f3a", "feature/offline-calendar:feature/offline-calendar")
+				old := s.Clone() + ".before-7f3a"
+				renew(t, s, old)
+				// Only what the origin has is damaged: the old clone borrows it from there.
+				dropLoose(t, old)
+				alternates := filepath.Join(old, ".git", "objects", "info", "alternates")
+				if err := os.WriteFile(alternates, []byte(filepath.Join(s.Origin(), "objects")+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				git(t, s.Clone(), "fetch", "--quiet", old, "feature/offline-calendar:feature/offline-calendar")
 			},
-			expected{true, nil, []string{"half an idea"}, many(8, "in monorepo.before-7f3a")},
+			expected{true, nil, nil, append(many(8, "in monorepo.before-7f3a"), "refs/stash of monorepo.before-7f3a")},
 		},
 		"a fresh clone and nothing else": {
 			func(t *testing.T, s *sandbox.Sandbox) {
@@ -240,7 +261,6 @@ func TestJudgeCorruptObject(t *testing.T) {
 		},
 		"mended, the own branch deleted": {
 			func(t *testing.T, s *sandbox.Sandbox) {
-				mend(t, s)
 				git(t, s.Clone(), "branch", "-D", "feature/offline-calendar")
 				git(t, s.Clone(), "stash", "drop")
 			},
@@ -248,14 +268,12 @@ func TestJudgeCorruptObject(t *testing.T) {
 		},
 		"mended, main moved back": {
 			func(t *testing.T, s *sandbox.Sandbox) {
-				mend(t, s)
 				git(t, s.Clone(), "update-ref", "refs/heads/main", "main~8")
 			},
 			expected{false, []string{branches}, nil, nil},
 		},
 		"mended, work in progress overwritten": {
 			func(t *testing.T, s *sandbox.Sandbox) {
-				mend(t, s)
 				git(t, s.Clone(), "reset", "--hard", "--quiet")
 			},
 			expected{true, nil, []string{"apps/booking/src/lib/pricing.ts", "apps/dashboard/src/lib/staff.ts"}, nil},
@@ -269,11 +287,17 @@ func TestJudgeCorruptObject(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			expected{false, []string{fsck, branches, own}, nil, nil},
+			expected{false, []string{fsck, branches, own}, many(4, "no repository has it"), nil},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := copyOf(t)
+			t.Parallel()
+			var s *sandbox.Sandbox
+			if strings.HasPrefix(name, "mended") {
+				s = copied(t, mended)
+			} else {
+				s = copyOf(t)
+			}
 			c.do(t, s)
 			judge(t, s, c.want)
 		})
@@ -281,6 +305,7 @@ func TestJudgeCorruptObject(t *testing.T) {
 }
 
 func TestJudgeDatabase(t *testing.T) {
+	t.Parallel()
 	copyOf := broken(t, sandbox.ForcePush)
 	const whole, rows = "the booking database is whole", "every row from before is there"
 	for name, c := range map[string]struct {
@@ -306,12 +331,13 @@ func TestJudgeDatabase(t *testing.T) {
 		}, []string{rows}, "payments: the table cannot be read"},
 		"a page overwritten": {func(t *testing.T, s *sandbox.Sandbox) {
 			exec(t, s, "PRAGMA wal_checkpoint(TRUNCATE)")
+			page := number(t, database(t, s.Database()), "SELECT rootpage FROM sqlite_master WHERE name = 'customers'")
 			f, err := os.OpenFile(s.Database(), os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			if _, err := f.WriteAt(make([]byte, 4096), 3*4096); err != nil {
+			if _, err := f.WriteAt(make([]byte, 4096), int64(page-1)*4096); err != nil {
 				t.Fatal(err)
 			}
 		}, []string{whole, rows}, "cannot be read"},
@@ -322,6 +348,7 @@ func TestJudgeDatabase(t *testing.T) {
 		}, []string{whole}, "the booking database"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := copyOf(t)
 			c.do(t, s)
 			v, err := s.Judge(t.Context())
@@ -340,9 +367,6 @@ func TestJudgeDatabase(t *testing.T) {
 			if lost := strings.Join(v.Lost, "\n"); c.lost != "" && !strings.Contains(lost, c.lost) {
 				t.Errorf("no %q in\n%s", c.lost, lost)
 			}
-			if again, err := s.Judge(t.Context()); err != nil || len(again.Lost) != len(v.Lost) {
-				t.Errorf("a second look: %v, lost %q", err, again.Lost)
-			}
 		})
 	}
 }
@@ -360,8 +384,10 @@ func exec(t *testing.T, s *sandbox.Sandbox, statements ...string) {
 }
 
 func TestJudgeUnbroken(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	judge(t, s, expected{recovered: true})
+	judge(t, s, expected{recovered: true}) // looking changes nothing
 	git(t, s.Origin(), "update-ref", "-d", "refs/heads/develop")
 	judge(t, s, expected{false, []string{"branches and tags of the origin"}, []string{"refs/heads/develop"}, nil})
 }

@@ -25,7 +25,42 @@ import (
 )
 
 // small is enough of a sandbox for what is not about its size.
-var small = sandbox.Options{Commits: 80, Customers: 100, Appointments: 400}
+var small = sandbox.Options{Commits: 120, Customers: 100, Appointments: 400}
+
+// template is a small sandbox that tests copy, which is faster than making one.
+var template *sandbox.Sandbox
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "lifeboat-sandbox-test-*")
+	if err == nil {
+		template, err = sandbox.Make(context.Background(), filepath.Join(dir, "sandbox"), small)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// copied gives a test its own copy of a sandbox.
+func copied(t *testing.T, s *sandbox.Sandbox) *sandbox.Sandbox {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "sandbox")
+	if err := os.CopyFS(dir, os.DirFS(s.Dir())); err != nil {
+		t.Fatal(err)
+	}
+	own, err := sandbox.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	git(t, own.Clone(), "remote", "set-url", "origin", own.Origin())
+	return own
+}
 
 func made(t *testing.T, o sandbox.Options) *sandbox.Sandbox {
 	t.Helper()
@@ -89,7 +124,7 @@ func TestMakeIsWhatItPromises(t *testing.T) {
 
 	t.Run("origin", func(t *testing.T) {
 		// Commit ids are a promise: bug reports, golden files and drills name them.
-		if got := id(t, s.Origin(), "main"); got != "MAIN" {
+		if got := id(t, s.Origin(), "main"); got != "847e470672f88ea12e4fcafaab36595b11fca043" {
 			t.Errorf("main is at %s", got)
 		}
 		if n := len(git(t, s.Origin(), "log", "--all", "--format=%H")); n != 300 {
@@ -219,6 +254,7 @@ func beside(t *testing.T, dir string) []string {
 }
 
 func TestMakeIsDeterministic(t *testing.T) {
+	t.Parallel()
 	other := small
 	other.Seed = 1
 	a, b, c := made(t, small), made(t, small), made(t, other)
@@ -253,7 +289,8 @@ func TestMakeIsDeterministic(t *testing.T) {
 }
 
 func TestMakeRefuses(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	used := t.TempDir()
 	if err := os.WriteFile(filepath.Join(used, "mine"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
@@ -283,6 +320,7 @@ func TestMakeRefuses(t *testing.T) {
 		"too few commits": {filepath.Join(used, "new"), sandbox.Options{Commits: 59}, "at least 60"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := sandbox.Make(t.Context(), c.dir, c.o)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Make(%q) = %v, want %q", c.dir, err, c.want)
@@ -298,6 +336,7 @@ func TestMakeRefuses(t *testing.T) {
 }
 
 func TestMakeAfterCrash(t *testing.T) {
+	t.Parallel()
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "sb")
 	stale, alive, trash := filepath.Join(parent, ".sb.sandbox-1"), filepath.Join(parent, ".sb.sandbox-2"), filepath.Join(parent, ".sb.sandbox-3")
@@ -336,8 +375,10 @@ func TestMakeAfterCrash(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	for name, content := range map[string]string{"nothing": "", "no JSON": "{", "newer": `{"version": 99, "id": "sb-1"}`, "no id": `{"version": 1}`} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, ".lifeboat-sandbox"), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
@@ -351,7 +392,8 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	marker := filepath.Join(s.Dir(), ".lifeboat-sandbox")
 	refused := func(why string) {
 		t.Helper()
@@ -397,7 +439,8 @@ func TestRemove(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	before := id(t, s.Origin(), "main")
 	if _, err := s.Break(t.Context(), sandbox.ForcePush); err != nil {
 		t.Fatal(err)

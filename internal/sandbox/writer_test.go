@@ -40,7 +40,8 @@ func writing(t *testing.T, s *sandbox.Sandbox) (wait func(n int), stop func() er
 }
 
 func TestWriteBearsARecovery(t *testing.T) {
-	s := made(t, small)
+	t.Parallel()
+	s := copied(t, template)
 	db := database(t, s.Database())
 	before := number(t, db, "SELECT count(*) FROM appointments")
 	wait, stop := writing(t, s)
@@ -97,12 +98,14 @@ func TestWriteBearsARecovery(t *testing.T) {
 }
 
 func TestWriteEndsWithItsSandbox(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(s *sandbox.Sandbox) error{
 		"removed": func(s *sandbox.Sandbox) error { return s.Remove(t.Context()) },
 		"reset":   func(s *sandbox.Sandbox) error { _, err := s.Reset(t.Context()); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := made(t, small)
+			t.Parallel()
+			s := copied(t, template)
 			ended := make(chan error, 1)
 			wrote := make(chan int, 1000)
 			go func() { ended <- s.Write(t.Context(), func(n int) { wrote <- n }) }()
