@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,7 +145,7 @@ func crashed(t *testing.T, dir, path string, whole []byte, promised []string) {
 		if _, err := v.Verify(t.Context(), m, lines{}, LevelChecked, VerifyOptions{Reread: true}); err != nil {
 			t.Error(err)
 		}
-		got, err := restoredBytes(t.Context(), v, m, filepath.Join(t.TempDir(), "out"))
+		got, err := replayedBytes(t.Context(), v, m, t.TempDir())
 		if err != nil || len(got) == 0 || !bytes.HasPrefix(whole, got) {
 			t.Errorf("point %s: %d bytes, %v", m.ID, len(got), err)
 		}
@@ -162,7 +161,7 @@ func crashed(t *testing.T, dir, path string, whole []byte, promised []string) {
 	}
 	want, err := os.ReadFile(path)
 	must(t, err)
-	if got, err := restoredBytes(t.Context(), v, m, filepath.Join(t.TempDir(), "out")); err != nil || !bytes.Equal(got, want) {
+	if got, err := replayedBytes(t.Context(), v, m, t.TempDir()); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("the next backup: %v", err)
 	}
 }
@@ -271,7 +270,7 @@ func TestTwoProcesses(t *testing.T) {
 		t.Fatalf("%d points listed, %d made, %v", len(listed), len(points), err)
 	}
 	for _, m := range listed {
-		if got, err := restoredBytes(t.Context(), v, m, filepath.Join(t.TempDir(), "out")); err != nil || !bytes.Equal(got, points[m.ID]) {
+		if got, err := replayedBytes(t.Context(), v, m, t.TempDir()); err != nil || !bytes.Equal(got, points[m.ID]) {
 			t.Errorf("point %s: %v", m.ID, err)
 		}
 		if _, err := v.Verify(t.Context(), m, lines{}, LevelRestored, VerifyOptions{}); err != nil {

@@ -213,7 +213,7 @@ func backupUnderFault(t *testing.T, f *faulty) {
 	}
 	for _, m := range listed {
 		_, verr := healthy.Verify(t.Context(), m, lines{}, LevelChecked, VerifyOptions{})
-		got, rerr := restoredBytes(t.Context(), healthy, m, filepath.Join(t.TempDir(), "out"))
+		got, rerr := replayedBytes(t.Context(), healthy, m, t.TempDir())
 		switch {
 		case rerr == nil && !contents[string(got)]:
 			t.Errorf("point %s restores to what never was", m.ID)

@@ -237,6 +237,19 @@ func restoredBytes(ctx context.Context, v *Vault, m Manifest, dir string) ([]byt
 	return data, err
 }
 
+// replayedBytes rebuilds a point as a restore does, without making it durable.
+func replayedBytes(ctx context.Context, v *Vault, m Manifest, dir string) ([]byte, error) {
+	r := replay{
+		v: v, m: m, k: lines{}, dir: filepath.Join(dir, "replica"), objects: filepath.Join(dir, "objects"),
+		log: io.Discard, progress: orSilent(nil),
+	}
+	if err := errors.Join(os.Mkdir(r.dir, 0o700), os.Mkdir(r.objects, 0o700), r.run(ctx)); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(r.dir, "lines.txt"))
+	return data, err
+}
+
 // tree lists the files below a directory.
 func tree(t *testing.T, dir string) []string {
 	t.Helper()
