@@ -40,14 +40,7 @@ func newIndexWriter(w io.Writer, f Facts) *indexWriter {
 	return x
 }
 
-// add hashes whole pages. Its error comes from end.
-func (x *indexWriter) add(pages []byte) {
-	for ; len(pages) > 0 && x.err == nil; pages = pages[x.pageSize:] {
-		h := pageHash(pages[:x.pageSize])
-		_, x.err = x.w.Write(h[:])
-	}
-}
-
+// put adds the hash of the next page. An error comes again from end.
 func (x *indexWriter) put(h [pageHashSize]byte) error {
 	if x.err == nil {
 		_, x.err = x.w.Write(h[:])

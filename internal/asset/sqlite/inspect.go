@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"strings"
 	"time"
 )
@@ -24,33 +26,68 @@ const (
 	countTime    = 3 * time.Second
 )
 
-// Look is what a read transaction sees of a live database.
-type Look struct {
-	Facts
-	Change uint32 // file change counter; in WAL mode it may stand still
-}
-
-// Inspect reads a database that may be in use: its content's hash, counters, schema
-// and rows, all of one state. The hash is that of the file that a backup would make.
-func Inspect(ctx context.Context, path string) (look Look, err error) {
+// Inspect reads a database that may be in use: the hashes of its content, counters,
+// schema and rows, all of one state. They are those that a backup would have.
+func Inspect(ctx context.Context, path string) (f Facts, err error) {
 	s, err := pin(ctx, path)
 	if err != nil {
-		return Look{}, err
+		return Facts{}, err
 	}
-	defer s.close()
-	if look.Facts, err = describe(ctx, s); err != nil {
-		return Look{}, err
+	defer func() { err = errors.Join(err, s.close()) }()
+	if f, err = describe(ctx, s); err != nil {
+		return Facts{}, err
 	}
-	h := newSum(nil)
-	err = s.batches(ctx, func(first uint32, pages []byte) error {
-		if first == 1 {
-			look.Change = binary.BigEndian.Uint32(pages[24:])
+	return f, s.hash(ctx, &f, nil, nil)
+}
+
+// hash fills in the hashes of f. each, if any, is handed all pages in order; sums, if
+// any, the hash of each page, on another goroutine that has ended when hash returns.
+func (s *snapshot) hash(ctx context.Context, f *Facts, sums func([pageHashSize]byte), each func(first uint32, pages []byte) error) error {
+	var c contentSum
+	h := newSum(func(pages []byte) {
+		for ; len(pages) > 0; pages = pages[s.pageSize:] {
+			sum := pageHash(pages[:s.pageSize])
+			c.add(pages[:s.pageSize], sum)
+			if sums != nil {
+				sums(sum)
+			}
 		}
-		h.add(pages)
-		return nil
 	})
-	look.DBSHA256 = hex.EncodeToString(h.end())
-	return look, err
+	err := s.batches(ctx, func(first uint32, pages []byte) error {
+		h.add(pages)
+		if each == nil {
+			return nil
+		}
+		return each(first, pages)
+	})
+	f.DBSHA256 = hex.EncodeToString(h.end())
+	f.Content = c.end()
+	return err
+}
+
+// contentSum is a hash over the hashes of all pages, without those bytes of page 1
+// that SQLite changes whenever it copies a database into another file: journal mode,
+// change counter, schema cookie and the version that wrote it last. Two databases
+// with the same sum hold the same.
+type contentSum struct{ h hash.Hash }
+
+func (c *contentSum) add(page []byte, sum [pageHashSize]byte) {
+	if c.h == nil {
+		c.h = sha256.New()
+		first := bytes.Clone(page)
+		for _, part := range [][2]int{{18, 20}, {24, 28}, {40, 44}, {92, 100}} {
+			clear(first[part[0]:part[1]])
+		}
+		sum = pageHash(first)
+	}
+	c.h.Write(sum[:])
+}
+
+func (c *contentSum) end() string {
+	if c.h == nil {
+		return ""
+	}
+	return hex.EncodeToString(c.h.Sum(nil))
 }
 
 // describe reads everything of the facts but the hash.
@@ -64,15 +101,15 @@ func describe(ctx context.Context, s *snapshot) (Facts, error) {
 		f.JournalMode = wal
 	}
 	for pragma, v := range map[string]*int64{"user_version": &f.UserVersion, "application_id": &f.ApplicationID} {
-		if err := s.tx.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(v); err != nil {
+		if err := s.q.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(v); err != nil {
 			return Facts{}, Explain("read", s.path, err)
 		}
 	}
 	var err error
-	if f.SchemaSHA256, err = schemaHash(ctx, s.tx); err != nil {
+	if f.SchemaSHA256, err = schemaHash(ctx, s.q); err != nil {
 		return Facts{}, Explain("read the schema of", s.path, err)
 	}
-	f.Rows, f.RowsPartial, err = countRows(ctx, s.tx)
+	f.Rows, f.RowsPartial, err = countRows(ctx, s.q)
 	if err != nil {
 		return Facts{}, Explain("count the rows of", s.path, err)
 	}
@@ -99,6 +136,7 @@ func schemaHash(ctx context.Context, q querier) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), rows.Err()
 }
 
+// querier is a connection or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -164,7 +202,7 @@ func tables(ctx context.Context, q querier) ([]string, error) {
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // Rows counts the rows of the named tables, of every table when names is empty.
-func Rows(ctx context.Context, db *sql.DB, names []string) (map[string]int64, error) {
+func Rows(ctx context.Context, db querier, names []string) (map[string]int64, error) {
 	if len(names) == 0 {
 		var err error
 		if names, err = tables(ctx, db); err != nil {
@@ -188,7 +226,7 @@ const maxComplaints = 20
 // Integrity runs SQLite's own check of the structure, the quick one without comparing
 // indexes with tables, and the check of foreign keys. It lists at most 20 complaints;
 // none means that the database is sound. err says that the check could not be done.
-func Integrity(ctx context.Context, db *sql.DB, quick bool) (complaints []string, err error) {
+func Integrity(ctx context.Context, db querier, quick bool) (complaints []string, err error) {
 	pragma := "integrity_check"
 	if quick {
 		pragma = "quick_check"
@@ -216,7 +254,7 @@ func Integrity(ctx context.Context, db *sql.DB, quick bool) (complaints []string
 	return foreignKeys(ctx, db)
 }
 
-func foreignKeys(ctx context.Context, db *sql.DB) (complaints []string, err error) {
+func foreignKeys(ctx context.Context, db querier) (complaints []string, err error) {
 	rows, err := db.QueryContext(ctx, "PRAGMA main.foreign_key_check")
 	if err != nil {
 		return nil, err

@@ -44,8 +44,9 @@ const (
 type Facts struct {
 	PageSize      int              `json:"page_size"`
 	Pages         uint32           `json:"pages"`
-	DBSHA256      string           `json:"db_sha256"`    // of the file after the whole chain is applied
-	JournalMode   string           `json:"journal_mode"` // "wal" or "rollback", as the file says
+	DBSHA256      string           `json:"db_sha256"`      // of the file after the whole chain is applied
+	Content       string           `json:"content_sha256"` // equal after SQLite copied it into another file, too
+	JournalMode   string           `json:"journal_mode"`   // "wal" or "rollback", as the file says
 	UserVersion   int64            `json:"user_version"`
 	ApplicationID int64            `json:"application_id"`
 	SchemaSHA256  string           `json:"schema_sha256"`
@@ -152,17 +153,14 @@ func (c *capture) full(ctx context.Context) error {
 		return err
 	}
 	x := newIndexWriter(index, c.facts)
-	s := newSum(x.add)
-	err = c.snap.batches(ctx, func(first uint32, pages []byte) error {
-		s.add(pages)
+	put := func(h [pageHashSize]byte) { _ = x.put(h) } // end tells
+	err = c.snap.hash(ctx, &c.facts, put, func(first uint32, pages []byte) error {
 		_, err := base.Write(pages)
 		c.progress(int64(first)-1+int64(len(pages)/c.snap.pageSize), int64(c.snap.pages), "pages")
 		return err
 	})
-	hash := s.end()
 	if err == nil {
-		c.facts.DBSHA256 = hex.EncodeToString(hash)
-		err = x.end(hash)
+		err = c.trailer(x)
 	}
 	if err != nil {
 		return err
@@ -216,25 +214,25 @@ func (c *capture) compare(ctx context.Context, old Facts, open func(role string)
 		return d, err.Error(), nil
 	}
 	d.old = old.Pages
-	s := newSum(nil)
-	lock := lockPage(c.snap.pageSize)
-	err = c.snap.batches(ctx, func(first uint32, pages []byte) error {
-		s.add(pages)
-		number := first
-		for ; len(pages) > 0; pages = pages[c.snap.pageSize:] {
-			was, ok, err := x.next()
-			if err != nil {
-				return err
-			}
-			if number != lock && (!ok || was != pageHash(pages[:c.snap.pageSize])) {
-				d.mark(number)
-			}
-			number++
+	var bad error
+	number, lock := uint32(0), lockPage(c.snap.pageSize)
+	same := func(h [pageHashSize]byte) {
+		if number++; bad != nil {
+			return
 		}
-		c.progress(int64(number)-1, int64(c.snap.pages), "pages")
+		was, ok, err := x.next()
+		bad = err
+		if number != lock && (!ok || was != h) {
+			d.mark(number)
+		}
+	}
+	err = c.snap.hash(ctx, &c.facts, same, func(first uint32, pages []byte) error {
+		c.progress(int64(first)-1+int64(len(pages)/c.snap.pageSize), int64(c.snap.pages), "pages")
 		return nil
 	})
-	hash := s.end()
+	if err == nil {
+		err = bad
+	}
 	if err == nil {
 		err = x.end()
 	}
@@ -247,7 +245,6 @@ func (c *capture) compare(ctx context.Context, old Facts, open func(role string)
 	if err != nil {
 		return difference{}, "", err
 	}
-	c.facts.DBSHA256 = hex.EncodeToString(hash)
 	if d.count > 0 && int64(d.count)*100 > int64(c.snap.pages)*maxDelta {
 		return d, fmt.Sprintf("%d of %d pages have changed", d.count, c.snap.pages), nil
 	}
@@ -326,6 +323,11 @@ func (c *capture) writeDelta(ctx context.Context, d difference, before io.Reader
 		return fmt.Errorf("store %s: %w", DeltaName, err)
 	}
 	c.facts.CommitOffsets = []int64{end}
+	return c.trailer(x)
+}
+
+// trailer ends the index with the hash of the database.
+func (c *capture) trailer(x *indexWriter) error {
 	hash, err := hex.DecodeString(c.facts.DBSHA256)
 	if err != nil {
 		return err

@@ -20,8 +20,8 @@ import (
 // committing, so a slow upload must not hold it.
 type snapshot struct {
 	path     string
-	db       *sql.DB
-	tx       *sql.Tx // nil once detached
+	q        querier      // sees the state; nil once detached
+	end      func() error // ends the transaction; nil once detached
 	pageSize int
 	pages    uint32
 	spool    *os.File // unlinked at once, so a crash leaves nothing; nil until detached
@@ -33,44 +33,50 @@ func pin(ctx context.Context, path string) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{path: path, db: db}
-	if err := s.begin(ctx); err != nil {
-		return nil, errors.Join(Explain("read", path, err), s.close())
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, errors.Join(Explain("read", path, err), db.Close())
 	}
-	if s.pages == 0 {
-		err := fmt.Errorf("read database %q: %w: it holds no page", path, ErrDamaged)
-		return nil, errors.Join(hint.Wrap(err, "the file was cut off, never filled, or is encrypted; restore it with sqlite.restore"), s.close())
+	s := &snapshot{path: path, q: tx, end: func() error {
+		err := tx.Rollback() // nothing was written
+		if errors.Is(err, sql.ErrTxDone) {
+			err = nil // the context has ended it
+		}
+		return errors.Join(err, db.Close())
+	}}
+	if err := s.begin(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
+// begin fixes what the transaction sees and learns its size.
 func (s *snapshot) begin(ctx context.Context) error {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	s.tx = tx
 	var n int
-	// The first read fixes what the transaction sees; BEGIN alone does not.
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
-		return err
+	// The first read fixes the state; BEGIN alone does not.
+	for _, v := range []struct {
+		query string
+		to    any
+	}{
+		{"SELECT count(*) FROM sqlite_schema", &n}, {"PRAGMA page_size", &s.pageSize}, {"PRAGMA page_count", &s.pages},
+	} {
+		if err := s.q.QueryRowContext(ctx, v.query).Scan(v.to); err != nil {
+			return Explain("read", s.path, err)
+		}
 	}
-	if err := tx.QueryRowContext(ctx, "PRAGMA page_size").Scan(&s.pageSize); err != nil {
-		return err
+	if s.pages == 0 {
+		return hint.Wrap(fmt.Errorf("read database %q: %w: it holds no page", s.path, ErrDamaged),
+			"the file was cut off, never filled, or is encrypted; restore it with sqlite.restore")
 	}
-	return tx.QueryRowContext(ctx, "PRAGMA page_count").Scan(&s.pages)
+	return nil
 }
 
-// close ends the transaction. Nothing was written, so there is nothing to lose.
+// close ends the transaction.
 func (s *snapshot) close() error {
 	var errs []error
-	if s.tx != nil {
-		errs = append(errs, s.tx.Rollback())
-		s.tx = nil
-	}
-	if s.db != nil {
-		errs = append(errs, s.db.Close())
-		s.db = nil
+	if s.end != nil {
+		errs = append(errs, s.end())
+		s.q, s.end = nil, nil
 	}
 	if s.spool != nil {
 		errs = append(errs, s.spool.Close())
@@ -96,8 +102,8 @@ func (s *snapshot) detach(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	err = errors.Join(s.tx.Rollback(), s.db.Close())
-	s.tx, s.db, s.spool = nil, nil, f
+	err = s.end()
+	s.q, s.end, s.spool = nil, nil, f
 	return err
 }
 
@@ -110,7 +116,7 @@ func (s *snapshot) batches(ctx context.Context, f func(first uint32, pages []byt
 	if s.spool != nil {
 		return s.spooled(ctx, f)
 	}
-	rows, err := s.tx.QueryContext(ctx, "SELECT data FROM sqlite_dbpage('main') ORDER BY pgno")
+	rows, err := s.q.QueryContext(ctx, "SELECT data FROM sqlite_dbpage('main') ORDER BY pgno")
 	if err != nil {
 		return Explain("read", s.path, err)
 	}
@@ -176,7 +182,7 @@ func (s *snapshot) page(ctx context.Context, number uint32, buf []byte) error {
 		return nil
 	}
 	var data []byte
-	err := s.tx.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno = ?", number).Scan(&data)
+	err := s.q.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno = ?", number).Scan(&data)
 	if err != nil {
 		return Explain("read", s.path, err)
 	}
