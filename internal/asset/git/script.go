@@ -1,0 +1,75 @@
+package git
+
+import (
+	"fmt"
+	"strings"
+)
+
+// scriptHead defines what the steps use. Git never runs a hook, a template or a
+// configured program of what is being restored.
+const scriptHead = `LC_ALL=C
+GIT_CONFIG_NOSYSTEM=1
+GIT_CONFIG_GLOBAL=/dev/null
+GIT_TERMINAL_PROMPT=0
+export LC_ALL GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_TERMINAL_PROMPT
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES || :
+repo() {
+	git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 -c protocol.ext.allow=never \
+		-c safe.directory='*' --git-dir="$OUT" "$@"
+}
+`
+
+// Script rebuilds a point into "$OUT", a bare repository, from the bundles in "$IN",
+// and ends with the proof: refs, HEAD, and a full check by git. See vault.Kind.
+func (Kind) Script(names, roles []string, facts []byte) string {
+	f, err := ParseFacts(facts)
+	if err != nil {
+		return fmt.Sprintf("echo %s >&2\nexit 1\n", shellQuote("the facts of this restore point cannot be read: "+err.Error()))
+	}
+	var b strings.Builder
+	b.WriteString(scriptHead)
+	format := ""
+	if f.ObjectFormat != "sha1" {
+		format = " --object-format=" + f.ObjectFormat
+	}
+	fmt.Fprintf(&b, "git init --quiet --bare --template=%s \"$OUT\"\n", format)
+	for i, name := range names {
+		if i < len(roles) && roles[i] != Role {
+			continue
+		}
+		at := `"$IN"/` + shellQuote(name)
+		fmt.Fprintf(&b, "echo \"step %d of %d: \"%s\n", i+1, len(names), shellQuote(name))
+		fmt.Fprintf(&b, "repo fetch --quiet --no-tags --prune --update-head-ok %s '+refs/*:refs/*'\n", at)
+		// A detached HEAD may be all that holds its commits.
+		fmt.Fprintf(&b, "if repo ls-remote %s HEAD | grep -q .; then repo fetch --quiet --no-tags %s HEAD; fi\n", at, at)
+	}
+	b.WriteString("rm -f \"$OUT/FETCH_HEAD\"\n")
+	head, _ := decodeName(f.Head)
+	if oid, detached := f.Detached(); detached {
+		fmt.Fprintf(&b, "repo update-ref --no-deref HEAD %s\n", oid)
+	} else if head != "" {
+		fmt.Fprintf(&b, "repo symbolic-ref HEAD %s\n", shellQuote(head))
+	}
+	fmt.Fprintf(&b, `got=$( (repo show-ref --dereference || test $? -eq 1) | sort | sha256sum | cut -d ' ' -f 1)
+if test "$got" != %s; then
+	echo "the refs are not those of the backup: $got" >&2
+	exit 1
+fi
+repo fsck --full --no-dangling --no-progress
+echo "proved: %d refs and every object"
+`, f.RefsSHA256, countRefs(f))
+	return b.String()
+}
+
+func countRefs(f Facts) int {
+	n := 0
+	for _, line := range f.Refs {
+		if !strings.HasSuffix(line, "^{}") && !strings.HasSuffix(line, `^{}"`) {
+			n++
+		}
+	}
+	return n
+}
+
+// shellQuote makes one word of a POSIX shell. Non-UTF-8 bytes pass as they are.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
