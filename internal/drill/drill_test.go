@@ -1,0 +1,268 @@
+package drill_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lifeboat/internal/drill"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/sandbox"
+	"lifeboat/runbooks"
+)
+
+func TestFind(t *testing.T) {
+	for _, name := range drill.Names() {
+		if s, err := drill.Find(name); err != nil || s.Name != name {
+			t.Errorf("Find(%q) = %q, %v", name, s.Name, err)
+		}
+	}
+	for typed, want := range map[string]string{
+		"acidental-force-push": "Did you mean accidental-force-push?",
+		"backup":               "Did you mean repository-backup or verify-backups?",
+		"Corrupted":            "Did you mean corrupted-repository?",
+		"verify-bakcups":       "Did you mean verify-backups?",
+		"zzz":                  "Choose one of accidental-force-push, corrupted-repository, repository-backup, verify-backups.",
+		"":                     "Choose one of",
+	} {
+		_, err := drill.Find(typed)
+		if err == nil || !strings.Contains(strings.Join(hint.All(err), " "), want) {
+			t.Errorf("Find(%q): %v, advice %q, want %q", typed, err, hint.All(err), want)
+		}
+	}
+}
+
+// TestScenariosFit holds the data against the runbooks and breakages that it names.
+func TestScenariosFit(t *testing.T) {
+	load := func(name string) *runbook.Book {
+		source, err := runbooks.FS.ReadFile(name + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		book, problems := runbook.Parse(name+".md", source)
+		if book == nil {
+			t.Fatal(problems)
+		}
+		return book
+	}
+	known := map[string]bool{"": true}
+	for _, b := range sandbox.Breakages() {
+		known[b.Name] = true
+	}
+	for _, s := range drill.All() {
+		book := load(s.Runbook)
+		for _, name := range s.Prepare {
+			load(name)
+		}
+		if !known[s.Breakage] || s.Title == "" || s.Summary == "" || s.RTO <= 0 {
+			t.Errorf("%s: %+v", s.Name, s)
+		}
+		for name := range s.Params {
+			if !slices.ContainsFunc(book.Meta.Params, func(p runbook.Param) bool { return p.Name == name }) {
+				t.Errorf("%s: the runbook has no parameter %q", s.Name, name)
+			}
+		}
+		for key := range s.Answers {
+			fits := func(step *runbook.Step) bool {
+				return step.ID == key || slices.ContainsFunc(step.Items, func(i runbook.Item) bool { return i.Text == key })
+			}
+			if !slices.ContainsFunc(book.Steps, fits) {
+				t.Errorf("%s: no step or item %q", s.Name, key)
+			}
+		}
+	}
+}
+
+// open is a run that waits at a gate of its only step.
+func open(g run.Gate, step run.Step) run.Run {
+	g.Seq = 7
+	if g.Kind != run.Closing {
+		g.Step = "push"
+		step.ID = "push"
+	}
+	return run.Run{ID: "20261124T030005Z-7F3A", Seq: 7, Started: run.Started{Mode: run.Drill}, Steps: []run.Step{step}, Gate: &g}
+}
+
+func options(verbs ...run.Verb) []run.Option {
+	var out []run.Option
+	for _, v := range verbs {
+		out = append(out, run.Option{Verb: v, Key: "debt-step"})
+	}
+	return out
+}
+
+var trainee = drill.Scenario{Answers: map[string]string{"push": "as the scenario says", "Which tip?": "9bd0e27"}}
+
+func TestAutoAnswers(t *testing.T) {
+	probed := func(f run.Finding) run.Step { return run.Step{Probe: &run.Probe{Finding: f, Means: "It did."}} }
+	for name, c := range map[string]struct {
+		scenario drill.Scenario
+		gate     run.Gate
+		step     run.Step
+		want     run.Answer
+	}{
+		"confirm": {gate: run.Gate{Kind: run.Confirm, Digest: "d1"}, want: run.Answer{Verb: run.Approve, Digest: "d1"}},
+		"token": {gate: run.Gate{Kind: run.Token, Digest: "d2", Token: " main@3f2a1c9"},
+			want: run.Answer{Verb: run.Approve, Digest: "d2", Token: " main@3f2a1c9"}},
+		"checklist": {scenario: trainee,
+			gate: run.Gate{Kind: run.Checklist, Items: []run.Item{{Text: "Tell them"}, {Text: "Who?", Observe: true}, {Text: "Which tip?", Observe: true, Expect: "x"}, {Text: "Rows", Observe: true, Expect: "3"}}},
+			want: run.Answer{Verb: run.Give, Values: []string{"seen in the rehearsal", "as the scenario says", "9bd0e27", "3"}}},
+		"checklist nobody thought of": {gate: run.Gate{Kind: run.Checklist, Items: []run.Item{{Text: "Who?", Observe: true}}},
+			want: run.Answer{Verb: run.Give, Values: []string{"seen in the rehearsal"}}},
+		"choice by recommendation": {gate: run.Gate{Kind: run.Choice, Options: []run.Option{{Verb: run.Give, Key: "a"}, {Verb: run.Give, Key: "b"}}},
+			want: run.Answer{Verb: run.Give, Values: []string{"a"}}},
+		"choice by scenario": {scenario: drill.Scenario{Answers: map[string]string{"push": "b"}},
+			gate: run.Gate{Kind: run.Choice, Options: []run.Option{{Verb: run.Give, Key: "a"}, {Verb: run.Give, Key: "b"}}},
+			want: run.Answer{Verb: run.Give, Values: []string{"b"}}},
+		"input":         {scenario: trainee, gate: run.Gate{Kind: run.Input}, want: run.Answer{Verb: run.Give, Values: []string{"as the scenario says"}}},
+		"first failure": {gate: run.Gate{Kind: run.Decision, Options: options(run.Retry, run.Abandon)}, step: run.Step{Attempt: 1}, want: run.Answer{Verb: run.Retry}},
+		"failure after a restart": {gate: run.Gate{Kind: run.Decision, Prompt: "no disk", Options: options(run.Retry, run.Abandon)}, step: run.Step{Attempt: 2},
+			want: run.Answer{Verb: run.Abandon, Class: run.NotPossible, Reason: "the step failed twice: no disk"}},
+		"doubt, it happened": {gate: run.Gate{Kind: run.Doubt, Options: options(run.Settle, run.Retry)}, step: probed(run.Applied),
+			want: run.Answer{Verb: run.Settle, Reason: "the probe says applied. It did."}},
+		"doubt, it did not, retry": {gate: run.Gate{Kind: run.Doubt, Options: options(run.Retry, run.Override)}, step: probed(run.NotApplied),
+			want: run.Answer{Verb: run.Retry, Target: "push", Reason: "the probe says not-applied. It did."}},
+		"doubt, it did not, reopen": {gate: run.Gate{Kind: run.Doubt, Options: options(run.Reopen)}, step: probed(run.NotApplied),
+			want: run.Answer{Verb: run.Reopen, Target: "push", Reason: "the probe says not-applied. It did."}},
+		"doubt, unknown": {gate: run.Gate{Kind: run.Doubt, Options: options(run.Reprobe, run.Settle, run.Retry)}, step: probed(run.Unknown),
+			want: run.Answer{Verb: run.Abandon, Class: run.NotPossible, Reason: "the probe says unknown. It did."}},
+		"doubt, not looked": {gate: run.Gate{Kind: run.Doubt, Options: options(run.Reprobe, run.Settle)}, want: run.Answer{Verb: run.Reprobe}},
+		"closing":           {gate: run.Gate{Kind: run.Closing, Options: options(run.Finish, run.Reopen)}, want: run.Answer{Verb: run.Finish}},
+		"closing with a debt": {gate: run.Gate{Kind: run.Closing, Options: options(run.Reopen, run.Settle)},
+			want: run.Answer{Verb: run.Reopen, Target: "debt-step"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := drill.NewAuto(c.scenario).Ask(t.Context(), open(c.gate, c.step), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.want.Gate, c.want.By, c.want.How = 7, "rehearsal", "drill"
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAutoGivesUp(t *testing.T) {
+	a := drill.NewAuto(trainee)
+	gate := run.Gate{Kind: run.Decision, Options: options(run.Retry, run.Abandon)}
+	for i, want := range []run.Verb{run.Retry, run.Abandon, run.Abandon} {
+		// A step that fails while it is planned never gets an attempt.
+		if got, err := a.Ask(t.Context(), open(gate, run.Step{}), ""); err != nil || got.Verb != want {
+			t.Errorf("failure %d: %q, %v, want %q", i+1, got.Verb, err, want)
+		}
+	}
+	debt := open(run.Gate{Kind: run.Closing, Prompt: "Still open: protection", Options: options(run.Reopen, run.Settle)}, run.Step{})
+	if got, err := a.Ask(t.Context(), debt, ""); err != nil || got.Verb != run.Reopen {
+		t.Errorf("first closing: %q, %v", got.Verb, err)
+	}
+	if got, err := a.Ask(t.Context(), debt, ""); !errors.Is(err, engine.ErrPerson) {
+		t.Errorf("second closing: %q, %v", got.Verb, err)
+	}
+	doubt := open(run.Gate{Kind: run.Doubt, Options: options(run.Reprobe, run.Settle)}, run.Step{})
+	for i, want := range []run.Verb{run.Reprobe, run.Abandon} {
+		if got, err := a.Ask(t.Context(), doubt, ""); err != nil || got.Verb != want {
+			t.Errorf("doubt %d: %q, %v, want %q", i+1, got.Verb, err, want)
+		}
+	}
+}
+
+func TestAutoRefuses(t *testing.T) {
+	confirm := run.Gate{Kind: run.Confirm, Digest: "d"}
+	live, dry, closed := open(confirm, run.Step{}), open(confirm, run.Step{}), open(confirm, run.Step{})
+	live.Started.Mode, dry.Started.Mode, closed.Gate = run.Live, run.Dry, nil
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx     context.Context
+		r       run.Run
+		refused string
+		want    error
+	}{
+		"a live run":            {t.Context(), live, "", drill.ErrNoDrill},
+		"a dry run":             {t.Context(), dry, "", drill.ErrNoDrill},
+		"no gate":               {t.Context(), closed, "", engine.ErrPerson},
+		"refused":               {t.Context(), open(confirm, run.Step{}), "the token is other", drill.ErrRefused},
+		"a token gate without":  {t.Context(), open(run.Gate{Kind: run.Token}, run.Step{}), "", engine.ErrPerson},
+		"a secret":              {t.Context(), open(run.Gate{Kind: run.Input, Secret: true}, run.Step{}), "", engine.ErrPerson},
+		"a choice that is none": {t.Context(), open(run.Gate{Kind: run.Choice, Options: options(run.Give)}, run.Step{}), "", engine.ErrPerson},
+		"an empty choice":       {t.Context(), open(run.Gate{Kind: run.Choice}, run.Step{}), "", engine.ErrPerson},
+		"an unknown gate":       {t.Context(), open(run.Gate{Kind: "vote"}, run.Step{}), "", engine.ErrPerson},
+		"cancelled":             {cancelled, open(confirm, run.Step{}), "", context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := drill.NewAuto(trainee).Ask(c.ctx, c.r, c.refused)
+			if !errors.Is(err, c.want) {
+				t.Errorf("Ask = %+v, %v, want %v", got, err, c.want)
+			}
+			if got.Verb != "" || got.Token != "" {
+				t.Errorf("an answer came with the error: %+v", got)
+			}
+		})
+	}
+}
+
+func TestScore(t *testing.T) {
+	s := drill.Scenario{Name: "x", Title: "A title", Breakage: sandbox.ForcePush, RTO: time.Hour}
+	good := sandbox.Verdict{Breakage: sandbox.ForcePush, Recovered: true, Checks: []sandbox.Check{{Text: "main is back", OK: true, Evidence: "14 of 14"}}}
+	bad := sandbox.Verdict{Breakage: sandbox.ForcePush, Checks: []sandbox.Check{{Text: "main is back", Evidence: "9 of 14"}},
+		Lost: []string{"commit 3f2a1c9 \x1b[31m\"demo\"\n"}, Kept: []string{"commit 9bd0e27: in the vault"}}
+	ended := func(o run.Outcome) run.Run {
+		return run.Run{ID: "20261124T030005Z-7F3A", Outcome: o, Steps: []run.Step{{State: run.Verified}, {State: run.Pending}}}
+	}
+	for name, c := range map[string]struct {
+		r    run.Run
+		v    sandbox.Verdict
+		took time.Duration
+		why  []string
+	}{
+		"passed":               {ended(run.Complete), good, 4200 * time.Millisecond, nil},
+		"passed, overrides":    {ended(run.CompleteWithOverrides), good, time.Hour, nil},
+		"aborted":              {ended(run.Aborted), good, time.Minute, []string{"the run is aborted"}},
+		"not complete":         {ended(run.NotComplete), good, time.Minute, []string{"the run is not complete"}},
+		"open":                 {ended(""), good, time.Minute, []string{"the run is still open"}},
+		"late":                 {ended(run.Complete), good, time.Hour + time.Second, []string{"it took 1h0m1s, the promise is 1h0m0s"}},
+		"not recovered":        {ended(run.Complete), bad, time.Minute, []string{"the oracle finds it not recovered: 1 of 1 checks fail"}},
+		"nothing was broken":   {ended(run.Complete), sandbox.Verdict{Recovered: true}, time.Minute, []string{`the sandbox suffered "" and not "force-push", so this proves nothing`}},
+		"everything was wrong": {ended(run.Aborted), bad, 2 * time.Hour, []string{"the run is aborted", "the oracle finds it not recovered: 1 of 1 checks fail", "it took 2h0m0s, the promise is 1h0m0s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res := drill.Score(s, c.r, c.v, c.took)
+			if res.Passed != (len(c.why) == 0) {
+				t.Errorf("passed: %v", res.Passed)
+			}
+			if diff := cmp.Diff(c.why, res.Why); diff != "" {
+				t.Errorf("why (-want +got):\n%s", diff)
+			}
+		})
+	}
+	want := []string{
+		"DRILL PASSED  x: A title",
+		"  run        7F3A, complete, 1 of 2 steps",
+		"  took       4.2s of 1h0m0s",
+		"  recovered  yes, says the oracle",
+		"    ok     main is back: 14 of 14",
+		"  lost       nothing",
+	}
+	if diff := cmp.Diff(want, drill.Score(s, ended(run.Complete), good, 4200*time.Millisecond).Lines()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	text := strings.Join(drill.Score(s, ended(run.Complete), bad, time.Minute).Lines(), "\n")
+	for _, part := range []string{"DRILL NOT PASSED", "  because the oracle", "recovered  no", "FAILED main is back: 9 of 14", "lost       commit 3f2a1c9", "kept       commit 9bd0e27: in the vault"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in\n%s", part, text)
+		}
+	}
+	if strings.ContainsRune(text, 0x1b) || strings.Count(text, "\n") != 7 {
+		t.Errorf("hostile text came through:\n%q", text)
+	}
+}

@@ -1,0 +1,116 @@
+package drill
+
+import (
+	"fmt"
+	"time"
+
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+	"lifeboat/internal/sandbox"
+)
+
+// Result is how a rehearsal went.
+type Result struct {
+	Scenario Scenario
+	Run      run.Run
+	Verdict  sandbox.Verdict
+	Took     time.Duration // from the start of the run to its end
+	RTO      time.Duration // 0: none
+	Passed   bool
+	Why      []string // why it did not pass, one sentence each
+}
+
+// Score says whether a rehearsal passed: the run came to its end, the oracle finds
+// everything recovered, and it was fast enough. What was lost without making the
+// sandbox unrecovered, such as uncommitted work, is on record and does not fail it.
+func Score(s Scenario, r run.Run, v sandbox.Verdict, took time.Duration) Result {
+	res := Result{Scenario: s, Run: r, Verdict: v, Took: took, RTO: s.RTO}
+	if r.Outcome != run.Complete && r.Outcome != run.CompleteWithOverrides {
+		res.Why = append(res.Why, "the run is "+outcome(r))
+	}
+	if v.Breakage != s.Breakage {
+		res.Why = append(res.Why, fmt.Sprintf("the sandbox suffered %q and not %q, so this proves nothing", v.Breakage, s.Breakage))
+	}
+	if !v.Recovered {
+		failed := 0
+		for _, c := range v.Checks {
+			if !c.OK {
+				failed++
+			}
+		}
+		res.Why = append(res.Why, fmt.Sprintf("the oracle finds it not recovered: %d of %d checks fail", failed, len(v.Checks)))
+	}
+	if s.RTO > 0 && took > s.RTO {
+		res.Why = append(res.Why, fmt.Sprintf("it took %s, the promise is %s", span(took), span(s.RTO)))
+	}
+	res.Passed = len(res.Why) == 0
+	return res
+}
+
+func outcome(r run.Run) string {
+	if r.Open() {
+		return "still open"
+	}
+	return string(r.Outcome)
+}
+
+// span is a duration as people read it: "1m12s", "2.3s".
+func span(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+// Lines is the summary as plain text, one harmless line each.
+func (r Result) Lines() []string {
+	word := "NOT PASSED"
+	if r.Passed {
+		word = "PASSED"
+	}
+	out := []string{fmt.Sprintf("DRILL %s  %s: %s", word, r.Scenario.Name, r.Scenario.Title)}
+	for _, why := range r.Why {
+		out = append(out, "  because "+why)
+	}
+	done := 0
+	for i := range r.Run.Steps {
+		if r.Run.Steps[i].Done() {
+			done++
+		}
+	}
+	out = append(out, fmt.Sprintf("  run        %s, %s, %d of %d steps", r.Run.ID.Short(), outcome(r.Run), done, len(r.Run.Steps)))
+	took := "  took       " + span(r.Took)
+	if r.RTO > 0 {
+		took += " of " + span(r.RTO)
+	}
+	out = append(out, took)
+	recovered := "no"
+	if r.Verdict.Recovered {
+		recovered = "yes"
+	}
+	out = append(out, "  recovered  "+recovered+", says the oracle")
+	for _, c := range r.Verdict.Checks {
+		mark := "FAILED"
+		if c.OK {
+			mark = "ok    "
+		}
+		line := "    " + mark + " " + c.Text
+		if c.Evidence != "" {
+			line += ": " + c.Evidence
+		}
+		out = append(out, line)
+	}
+	if len(r.Verdict.Lost) == 0 {
+		out = append(out, "  lost       nothing")
+	}
+	for _, l := range r.Verdict.Lost {
+		out = append(out, "  lost       "+l)
+	}
+	for _, k := range r.Verdict.Kept {
+		out = append(out, "  kept       "+k)
+	}
+	for i := range out {
+		out[i] = printable.Line(out[i])
+	}
+	return out
+}
