@@ -276,7 +276,7 @@ func proveFull(ctx context.Context, replica string, want Facts, evidence string)
 		return "", hint.Wrap(fmt.Errorf("prove %q: %w: %s", replica, ErrDamaged, strings.Join(complaints, "; ")),
 			"the database was like this when it was backed up: use an older point")
 	}
-	schema, err := schemaHash(ctx, db)
+	schema, err := SchemaHash(ctx, db)
 	if err != nil {
 		return "", Explain("read the schema of", replica, err)
 	}

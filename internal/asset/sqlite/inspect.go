@@ -106,7 +106,7 @@ func describe(ctx context.Context, s *snapshot) (Facts, error) {
 		}
 	}
 	var err error
-	if f.SchemaSHA256, err = schemaHash(ctx, s.q); err != nil {
+	if f.SchemaSHA256, err = SchemaHash(ctx, s.q); err != nil {
 		return Facts{}, Explain("read the schema of", s.path, err)
 	}
 	f.Rows, f.RowsPartial, err = countRows(ctx, s.q)
@@ -116,8 +116,8 @@ func describe(ctx context.Context, s *snapshot) (Facts, error) {
 	return f, nil
 }
 
-// schemaHash is a hash of all statements that made the schema.
-func schemaHash(ctx context.Context, q querier) (string, error) {
+// SchemaHash is a hash of all statements that made the schema.
+func SchemaHash(ctx context.Context, q querier) (string, error) {
 	rows, err := q.QueryContext(ctx, "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name, tbl_name, sql")
 	if err != nil {
 		return "", err
@@ -218,6 +218,17 @@ func Rows(ctx context.Context, db querier, names []string) (map[string]int64, er
 		counts[name] = n
 	}
 	return counts, nil
+}
+
+// Greatest is the greatest value of a column as text, "" when the table has no rows.
+func Greatest(ctx context.Context, db querier, table, column string) (string, error) {
+	var v sql.NullString
+	// With the table before it a quoted name is never taken for a string.
+	query := fmt.Sprintf("SELECT CAST(max(t.%s) AS TEXT) FROM main.%s AS t", quoteName(column), quoteName(table))
+	if err := db.QueryRowContext(ctx, query).Scan(&v); err != nil {
+		return "", fmt.Errorf("find the greatest %q of table %q: %w", column, table, err)
+	}
+	return v.String, nil
 }
 
 // maxComplaints is how many complaints of a check are kept.

@@ -27,7 +27,17 @@ type Replacement struct {
 	Keep string // where the old one is kept; must not exist
 	Want string // content hash or file hash that the live one must still have, see the methods
 
+	Sidecars bool // Swap: From has a -wal, -shm or -journal of its own, which go with it
+
 	Progress func(done, total int64, unit string) // optional
+
+	beat func(point string) // named points of the way; tests crash there
+}
+
+func (r Replacement) at(point string) {
+	if r.beat != nil {
+		r.beat(point)
+	}
 }
 
 // stepPages is how many pages are copied between two looks at the context.
@@ -39,8 +49,8 @@ const stepPages = 1024
 // is the old state's content hash.
 //
 // A crash leaves the old state, or the new one, or what SQLite rolls back to the old
-// one when it is opened next. After an error the old state stands; Keep may be there.
-// Errors: [ErrBusy], [ErrChanged], [ErrDamaged].
+// one when it is opened next. After an error the old state stands. Keep is there then
+// only when the disk failed. Errors: [ErrBusy], [ErrChanged], [ErrDamaged].
 func (r Replacement) Overwrite(ctx context.Context) (err error) {
 	db, err := Open(ctx, r.Live, WriteLive)
 	if err != nil {
@@ -56,7 +66,13 @@ func (r Replacement) Overwrite(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return conn.Raw(func(dc any) error { return r.copyOver(ctx, dc, version) })
+	r.at("kept")
+	err = conn.Raw(func(dc any) error { return r.copyOver(ctx, dc, version) })
+	r.at("done")
+	if errors.Is(err, ErrBusy) || errors.Is(err, ErrChanged) || ctx.Err() != nil && err != nil {
+		err = errors.Join(err, os.Remove(r.Keep)) // a copy of what still stands there
+	}
+	return err
 }
 
 // keepLocked copies the old state to Keep while writers wait, and returns the version
@@ -155,6 +171,7 @@ func (r Replacement) copyOver(ctx context.Context, dc any, version uint32) (err 
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("replace database %q: %w", r.Live, err)
 		}
+		r.at("copying")
 		if more, err = b.Step(stepPages); err != nil {
 			return Explain("replace", r.Live, err)
 		}
@@ -184,17 +201,17 @@ func (r Replacement) Swap(ctx context.Context) error {
 	if now != r.Want {
 		return fmt.Errorf("%w: %q is another file now", ErrChanged, r.Live)
 	}
-	for _, suffix := range append([]string{""}, sidecars...) {
-		if _, err := os.Lstat(r.Keep + suffix); err == nil {
-			return fmt.Errorf("keep the old database as %q: %w", r.Keep+suffix, fs.ErrExist)
-		}
+	if free := Free(r.Keep); free != r.Keep {
+		return fmt.Errorf("keep the old database as %q: %w", r.Keep, fs.ErrExist)
 	}
 	if err := likeOld(r.Live, r.From); err != nil {
 		return fmt.Errorf("replace %q: %w", r.Live, err)
 	}
+	r.at("before")
 	if err := moveSidecars(r.Live, r.Keep); err != nil {
 		return err
 	}
+	r.at("sidecars moved")
 	if r.Want != "" {
 		if err := link(r.Live, r.Keep); err != nil {
 			return errors.Join(fmt.Errorf("keep the old database as %q: %w", r.Keep, err), moveSidecars(r.Keep, r.Live))
@@ -203,10 +220,68 @@ func (r Replacement) Swap(ctx context.Context) error {
 	if err := durable.SyncDir(filepath.Dir(r.Live)); err != nil {
 		return fmt.Errorf("replace %q: %w", r.Live, err)
 	}
+	r.at("kept")
 	if err := durable.Rename(r.From, r.Live); err != nil {
 		return fmt.Errorf("replace %q: %w", r.Live, err)
 	}
-	return nil
+	r.at("done")
+	if !r.Sidecars {
+		return nil
+	}
+	return errors.Join(moveSidecars(r.From, r.Live), durable.SyncDir(filepath.Dir(r.Live)))
+}
+
+// Create puts the new file where none is, and is [ErrChanged] when there is one by now:
+// it never replaces. A sidecar that is left of an earlier file is kept as Keep-wal and
+// so on. A crash leaves no file or the new one. From stays.
+func (r Replacement) Create() error {
+	if _, err := os.Lstat(r.Live); err == nil {
+		return fmt.Errorf("%w: %q is there by now", ErrChanged, r.Live)
+	}
+	if err := moveSidecars(r.Live, r.Keep); err != nil {
+		return err
+	}
+	err := link(r.From, r.Live)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %q is there by now", ErrChanged, r.Live)
+	}
+	if err != nil {
+		return fmt.Errorf("make %q: %w", r.Live, err)
+	}
+	return durable.SyncDir(filepath.Dir(r.Live))
+}
+
+// MoveAside takes a database with its sidecars out of the way: nothing stands at path
+// then. It keeps what it moves; to must not exist.
+func MoveAside(path, to string) error {
+	if Free(to) != to {
+		return fmt.Errorf("move %q aside to %q: %w", path, to, fs.ErrExist)
+	}
+	// The file first: without it nothing reads the sidecars that are still there.
+	if err := durable.Rename(path, to); err != nil {
+		return fmt.Errorf("move %q aside: %w", path, err)
+	}
+	return errors.Join(moveSidecars(path, to), durable.SyncDir(filepath.Dir(path)))
+}
+
+// Free gives the first of name, name-2, name-3 … at which neither a database nor a
+// sidecar of one stands.
+func Free(name string) string {
+	for n := 1; ; n++ {
+		path := name
+		if n > 1 {
+			path = fmt.Sprintf("%s-%d", name, n)
+		}
+		taken := false
+		for _, suffix := range append([]string{""}, sidecars...) {
+			if _, err := os.Lstat(path + suffix); err == nil {
+				taken = true
+			}
+		}
+		if !taken {
+			return path
+		}
+	}
 }
 
 // moveSidecars moves what belongs to one database file to where another is.
@@ -221,7 +296,7 @@ func moveSidecars(from, to string) error {
 }
 
 // link gives a file a second name, or copies it where the filesystem has no links.
-func link(from, to string) error {
+func link(from, to string) error { // never replaces
 	err := os.Link(from, to)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err

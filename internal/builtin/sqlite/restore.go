@@ -1,0 +1,360 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"lifeboat/internal/action"
+	db "lifeboat/internal/asset/sqlite"
+	"lifeboat/internal/durable"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/vault"
+)
+
+const restoreDoc = `Puts a restore point in the place of a database, or, with to:, into a new file.
+
+The point is rebuilt in a directory beside the database and proven with every check
+there is; only then the database is touched. A sound database is overwritten through
+SQLite in one transaction, also while programs have it open; they must not write to it
+meanwhile. A damaged one is swapped by rename, and programs that have it open must be
+restarted. The old state is kept as <database>.before-<run>: that is the way back.
+
+` + "```sqlite.restore save=restored" + `
+asset: booking-db
+point: latest
+to: ./booking-restored.db
+` + "```" + `
+`
+
+type restoreParams struct {
+	Asset string `param:"asset,required" help:"the database to restore"`
+	Point string `param:"point" help:"id of the restore point, or latest" default:"latest"`
+	At    string `param:"at" help:"the newest point that is not younger than this time: 2026-11-23T14:30:00Z"`
+	To    string `param:"to" help:"a new file to restore into, in place of the database itself"`
+}
+
+// How a point comes to its place.
+const (
+	howNew       = "new"       // into a file that is not there
+	howOverwrite = "overwrite" // through SQLite
+	howSwap      = "swap"      // by rename
+)
+
+func (d Deps) restore() action.Action {
+	return action.New(action.Def[restoreParams]{
+		Name: "sqlite.restore", Summary: "Restore a database from the vault", Doc: restoreDoc,
+		Effect: action.Destroy, Repeat: action.Once,
+		Check: func(p restoreParams) error { return checkTime(p.Point, p.At) },
+		Plan:  d.planRestore, Run: d.runRestore, Probe: probeRestore,
+		Inverse: &action.Inverse[restoreParams]{Plan: planUndo, Run: runUndo, Probe: probeUndo},
+	})
+}
+
+// target is the database to replace, as it is now.
+type target struct {
+	path  string // the file itself, links followed
+	how   string
+	hash  string   // of the content for howOverwrite, of the file for howSwap, else empty
+	facts db.Facts // for howOverwrite
+	why   string   // for howSwap: what is wrong with it
+}
+
+// token is what the person types: it changes with the content.
+func (t target) token() string {
+	return filepath.Base(t.path) + "@" + t.hash[:min(7, len(t.hash))]
+}
+
+// look finds out how a database can be replaced.
+func look(ctx context.Context, path string) (target, error) {
+	path, err := real(path)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{path: path, how: howNew}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return t, nil
+	}
+	t.facts, err = db.Inspect(ctx, path)
+	var complaints []string
+	if err == nil {
+		complaints, err = quick(ctx, path)
+	}
+	switch {
+	case err == nil && len(complaints) == 0:
+		t.how, t.hash = howOverwrite, t.facts.Content
+		return t, nil
+	case err == nil:
+		t.why = joined(complaints)
+	case errors.Is(err, db.ErrDamaged):
+		t.why = err.Error()
+	default:
+		return target{}, err
+	}
+	// SQLite has closed the file by now, so reading it plainly drops no lock of ours.
+	t.how, t.facts = howSwap, db.Facts{}
+	if t.hash, err = db.FileHash(ctx, path); err != nil {
+		return target{}, fmt.Errorf("read the damaged database: %w", err)
+	}
+	return t, nil
+}
+
+// quick lists what quick_check complains about.
+func quick(ctx context.Context, path string) (complaints []string, err error) {
+	conn, err := db.Open(ctx, path, db.ReadLive)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	complaints, err = db.Integrity(ctx, conn, true)
+	return complaints, db.Explain("check", path, err)
+}
+
+func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams) (action.Plan, error) {
+	a, err := d.Asset(p.Asset)
+	if err != nil {
+		return action.Plan{}, err
+	}
+	m, want, err := d.point(ctx, a, p.Point, p.At)
+	if err != nil {
+		return action.Plan{}, err
+	}
+	path := a.Path
+	if p.To != "" {
+		path = absolute(env, p.To)
+	}
+	t, err := look(ctx, path)
+	if err != nil {
+		return action.Plan{}, err
+	}
+	if err := env.Allowed(t.path); err != nil {
+		return action.Plan{}, err
+	}
+	if p.To != "" && (t.how != howNew || db.Free(t.path) != t.path) {
+		return action.Plan{}, hint.Wrap(fmt.Errorf("%w: %q, or a -wal, -shm or -journal of it, is there already", action.ErrRefused, t.path), "name a file that does not exist, or leave to: out to replace the database itself")
+	}
+	if err := fits(t, want); err != nil {
+		return action.Plan{}, err
+	}
+	out := action.Plan{
+		Target: t.path,
+		Facts: map[string]string{
+			"how": t.how, "path": t.path, "hash": t.hash, "point": m.ID, "want": want.Content,
+			"keep": db.Free(t.path + ".before-" + env.Run),
+		},
+		Lines: []action.Line{
+			{Label: "point", Text: fmt.Sprintf("%s, of %s", m.ID, age(env.Now(), m.Cut))},
+			{Label: "brings", Text: rowWords(want)},
+		},
+		Checks: []action.Check{{Text: "the point is listed in the vault", OK: true, Evidence: "sha256 " + short(want.DBSHA256)}},
+	}
+	t.describe(&out, m, want, env.Now())
+	return out, nil
+}
+
+// fits refuses a point that SQLite cannot or a person would not want to put there.
+func fits(t target, want db.Facts) error {
+	if t.how != howOverwrite {
+		return nil
+	}
+	const advice = "restore it with to: into a new file and look at it there"
+	if t.facts.ApplicationID != want.ApplicationID {
+		return hint.Wrap(fmt.Errorf("%w: the point is of another application: application_id %d, %q has %d",
+			action.ErrRefused, want.ApplicationID, t.path, t.facts.ApplicationID), advice)
+	}
+	if t.facts.PageSize != want.PageSize && t.facts.JournalMode == "wal" {
+		return hint.Wrap(fmt.Errorf("%w: the pages of the point have %d bytes, those of %q %d, which cannot change in WAL mode",
+			action.ErrRefused, want.PageSize, t.path, t.facts.PageSize), advice)
+	}
+	return nil
+}
+
+// describe says what a restore changes.
+func (t target) describe(out *action.Plan, m vault.Manifest, want db.Facts, now time.Time) {
+	keep := out.Facts["keep"]
+	switch t.how {
+	case howNew:
+		out.Effect = action.Write
+		out.Summary = fmt.Sprintf("restores point %s into the new file %s", m.ID, t.path)
+		out.Stop = "Yes: the file gets its name only when it is proven."
+		out.Back = "the restored file is moved aside"
+		return
+	case howOverwrite:
+		out.Nothing = t.hash == want.Content
+		out.Summary = fmt.Sprintf("overwrites %s with point %s", t.path, m.ID)
+		out.Lines = append(out.Lines,
+			action.Line{Label: "replaces", Text: rowWords(t.facts) + ", the database is sound"},
+			action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the last %s%s", now.Sub(m.Cut).Round(time.Second), rowChanges(t.facts, want))},
+			action.Line{Label: "programs", Text: "may stay connected, but must not write until this is done"})
+		out.Stop = "Yes: until the last page SQLite rolls everything back."
+		if out.Nothing {
+			out.Summary = fmt.Sprintf("%s already holds what point %s holds", t.path, m.ID)
+		}
+	case howSwap:
+		out.Summary = fmt.Sprintf("swaps the damaged %s for point %s", t.path, m.ID)
+		out.Lines = append(out.Lines,
+			action.Line{Label: "replaces", Text: "a damaged file: " + t.why},
+			action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the last %s", now.Sub(m.Cut).Round(time.Second))},
+			action.Line{Label: "programs", Text: "that have it open keep the damaged file until they are restarted: stop them first"})
+		out.Stop = "Yes: it ends with one rename."
+	}
+	out.Token = t.token()
+	out.Lines = append(out.Lines, action.Line{Label: "is kept", Text: keep})
+	out.Back = "the old database is put back from " + keep
+}
+
+// rowChanges names the tables whose number of rows changes.
+func rowChanges(now, want db.Facts) string {
+	var parts []string
+	for _, table := range slices.Sorted(maps.Keys(now.Rows)) {
+		if n, ok := want.Rows[table]; !ok || n != now.Rows[table] {
+			parts = append(parts, fmt.Sprintf("%s %d -> %d rows", table, now.Rows[table], n))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + joined(parts)
+}
+
+func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, plan action.Plan) (res action.Result, err error) {
+	a, err := d.Asset(p.Asset)
+	if err != nil {
+		return action.Result{}, err
+	}
+	path, how := plan.Facts["path"], plan.Facts["how"]
+	if err := env.Allowed(path); err != nil {
+		return action.Result{}, err
+	}
+	t, err := look(ctx, path)
+	if err != nil {
+		return action.Result{}, err
+	}
+	if t.path != path || t.how != how || t.hash != plan.Facts["hash"] {
+		return action.Result{}, changed(path)
+	}
+	m, want, err := d.point(ctx, a, plan.Facts["point"], "")
+	if err != nil {
+		return action.Result{}, err
+	}
+	if plan.Nothing {
+		return action.Result{Evidence: "nothing to do: the content is that of point " + m.ID}, nil
+	}
+	v, err := d.Vault(ctx)
+	if err != nil {
+		return action.Result{}, err
+	}
+	// Beside the target, so that the last rename stays on one filesystem. What is left
+	// of it after a crash is removed when the step is tried again.
+	scratch := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.restoring-%s", filepath.Base(path), env.Run))
+	if err := os.RemoveAll(scratch); err != nil {
+		return action.Result{}, fmt.Errorf("make room for the restored point: %w", err)
+	}
+	defer func() {
+		if rerr := os.RemoveAll(scratch); rerr != nil {
+			env.Printf("%v", rerr)
+		}
+	}()
+	restored, err := v.Restore(ctx, m, db.Kind{}, scratch, vault.RestoreOptions{Progress: env.Progress, Log: env.Log})
+	if err != nil {
+		return action.Result{}, err
+	}
+	env.Printf("point %s is rebuilt and proven: %s", m.ID, restored.Evidence)
+	file := filepath.Join(scratch, db.ReplicaName)
+	if err := place(ctx, env, how, plan, file); err != nil {
+		return action.Result{}, err
+	}
+	return confirm(ctx, env, plan, m, want, restored)
+}
+
+func changed(path string) error {
+	return hint.Wrap(fmt.Errorf("%w: %q", action.ErrChanged, path), "stop the programs that write to it, then look at the new plan")
+}
+
+// place puts the proven file where the plan says.
+func place(ctx context.Context, env *action.Env, how string, plan action.Plan, file string) error {
+	r := db.Replacement{
+		Live: plan.Facts["path"], From: file, Keep: plan.Facts["keep"], Want: plan.Facts["hash"], Progress: env.Progress,
+	}
+	var err error
+	switch how {
+	case howNew:
+		err = r.Create()
+	case howOverwrite:
+		err = r.Overwrite(ctx)
+	case howSwap:
+		err = r.Swap(ctx)
+	}
+	switch {
+	case errors.Is(err, db.ErrChanged):
+		return fmt.Errorf("%w: %w", changed(r.Live), err)
+	case errors.Is(err, durable.ErrUnclear):
+		return fmt.Errorf("%w: %w", action.ErrUnclear, err)
+	}
+	return err
+}
+
+// confirm looks at what stands in the place now.
+func confirm(ctx context.Context, env *action.Env, plan action.Plan, m vault.Manifest, want db.Facts, restored vault.Restored) (action.Result, error) {
+	path := plan.Facts["path"]
+	res := action.Result{
+		Evidence: fmt.Sprintf("%s holds point %s: %s", path, m.ID, restored.Evidence),
+		Outputs: map[string]any{
+			"point": m.ID, "file": path, "sha256": want.DBSHA256, "cut": m.Cut.UTC().Format("2006-01-02T15:04:05.000Z"),
+		},
+		Back: plan.Back,
+	}
+	if plan.Facts["how"] != howNew {
+		res.Outputs["kept"] = plan.Facts["keep"]
+		res.Facts = map[string]string{"kept": plan.Facts["keep"]}
+	}
+	now, err := db.Inspect(ctx, path)
+	if err != nil {
+		return action.Result{}, fmt.Errorf("%w: the restore was done, then: %w", action.ErrUnclear, err)
+	}
+	c := action.Check{Text: "the content is that of the point", OK: now.Content == want.Content, Evidence: "content " + short(now.Content)}
+	if !c.OK {
+		c.Text, c.OK = "the content was that of the point; another program has written to it since", true
+		env.Printf("%s was written to right after the restore", path)
+	}
+	complaints, err := quick(ctx, path)
+	if err != nil {
+		return action.Result{}, fmt.Errorf("%w: the restore was done, then: %w", action.ErrUnclear, err)
+	}
+	sound := action.Check{Text: "quick_check and foreign_key_check", OK: len(complaints) == 0, Evidence: joined(complaints)}
+	res.Checks = []action.Check{c, sound}
+	if !sound.OK {
+		return res, fmt.Errorf("%w: %w: %s: %s", action.ErrUnclear, action.ErrCheck, path, sound.Evidence)
+	}
+	return res, nil
+}
+
+// probeRestore compares the content with that of the point and that of before.
+func probeRestore(ctx context.Context, _ *action.Env, _ restoreParams, plan action.Plan) (action.Probe, error) {
+	f := plan.Facts
+	pr := action.Probe{
+		Finding: action.Unknown, Command: []string{"sqlite3 " + f["path"] + " 'PRAGMA integrity_check'"},
+		Before: short(f["hash"]), Wanted: short(f["want"]),
+	}
+	t, err := look(ctx, f["path"])
+	if err != nil {
+		pr.Found, pr.Means = err.Error(), "The database cannot be read now, so nobody can tell."
+		return pr, nil
+	}
+	pr.Found = short(t.hash)
+	switch {
+	case t.how == howOverwrite && t.hash == f["want"]:
+		pr.Finding, pr.Means = action.Applied, "The database holds exactly what the point holds."
+	case t.how == f["how"] && t.hash == f["hash"]:
+		pr.Finding, pr.Means = action.NotApplied, "The database is as it was before the step."
+	default:
+		pr.Means = fmt.Sprintf("The database is neither as before nor as the point: somebody has written to it. Look whether %s is there.", f["keep"])
+	}
+	return pr, nil
+}

@@ -1,0 +1,162 @@
+// Package sqlite holds the actions on SQLite databases: backup, check, restore and
+// compare.
+//
+// A live database is read through SQLite only, in one read transaction. It is replaced
+// through SQLite too while it is sound, so that programs which have it open see the old
+// or the new state; a file that SQLite cannot read is swapped by rename. In both cases
+// the new database was proven before and the old one is kept beside it: that is the undo.
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lifeboat/internal/action"
+	db "lifeboat/internal/asset/sqlite"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/vault"
+)
+
+// Asset is what the actions need to know of a database.
+type Asset struct {
+	Name string
+	Path string        // absolute path of the database file
+	RPO  time.Duration // wanted, for manifests
+}
+
+// Vault is what the actions need of the vault.
+type Vault interface {
+	String() string
+	Backup(ctx context.Context, a vault.Asset, k vault.Kind, o vault.BackupOptions) (vault.Manifest, error)
+	Latest(ctx context.Context, asset string) (vault.Manifest, error)
+	At(ctx context.Context, asset string, t time.Time) (vault.Manifest, error)
+	Get(ctx context.Context, asset, id string) (vault.Manifest, error)
+	Restore(ctx context.Context, m vault.Manifest, k vault.Kind, dir string, o vault.RestoreOptions) (vault.Restored, error)
+}
+
+var (
+	_ Vault      = (*vault.Vault)(nil)
+	_ vault.Kind = db.Kind{}
+)
+
+// Deps are what the actions need of the rest.
+type Deps struct {
+	// Asset finds a database by the name of its asset; the error advises, also when
+	// the asset is no database.
+	Asset func(name string) (Asset, error) // required
+	// Vault gives the open vault; it is not closed here.
+	Vault func(ctx context.Context) (Vault, error) // required
+}
+
+// Actions lists the family.
+func Actions(d Deps) []action.Action {
+	return []action.Action{d.backup(), d.check(), d.restore(), d.compare()}
+}
+
+// stored is a as the vault knows it.
+func (a Asset) stored() vault.Asset {
+	return vault.Asset{Name: a.Name, Kind: db.Kind{}.Name(), Source: a.Path}
+}
+
+// point finds a restore point: by id, as of a time, or the newest.
+func (d Deps) point(ctx context.Context, a Asset, id, at string) (vault.Manifest, db.Facts, error) {
+	v, err := d.Vault(ctx)
+	if err != nil {
+		return vault.Manifest{}, db.Facts{}, err
+	}
+	var m vault.Manifest
+	asset := vault.AssetID(a.stored())
+	switch {
+	case at != "":
+		var t time.Time
+		if t, err = time.Parse(time.RFC3339, at); err != nil {
+			return vault.Manifest{}, db.Facts{}, err
+		}
+		m, err = v.At(ctx, asset, t)
+	case id != "" && id != "latest":
+		m, err = v.Get(ctx, asset, id)
+	default:
+		m, err = v.Latest(ctx, asset)
+	}
+	if errors.Is(err, vault.ErrNoBackup) {
+		return m, db.Facts{}, hint.Wrapf(err, "the vault %s holds no such point of %q: make one with sqlite.backup, or name another", v, a.Name)
+	}
+	if err != nil {
+		return m, db.Facts{}, err
+	}
+	var f db.Facts
+	if err := json.Unmarshal(m.Facts, &f); err != nil || f.DBSHA256 == "" {
+		return m, f, errors.Join(fmt.Errorf("point %s: %w: its facts are not those of a database", m.ID, vault.ErrDamaged), err)
+	}
+	return m, f, nil
+}
+
+// checkTime refuses at: that is no time, and point: together with at:.
+func checkTime(point, at string) error {
+	if at == "" {
+		return nil
+	}
+	if point != "" && point != "latest" {
+		return &action.ArgError{Name: "at", Msg: "there is a point: too", Fix: "give one of them"}
+	}
+	if _, err := time.Parse(time.RFC3339, at); err != nil {
+		return &action.ArgError{Name: "at", Msg: fmt.Sprintf("%q is no time", at), Fix: `write it like "2026-11-23T14:30:00Z"`}
+	}
+	return nil
+}
+
+// absolute is a path of a runbook.
+func absolute(env *action.Env, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(env.Dir, path)
+}
+
+// real follows symbolic links, so that what is shown, fenced and replaced is the file
+// itself. A file that is not there stays as it is named.
+func real(path string) (string, error) {
+	p, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return "", hint.Wrap(fmt.Errorf("find database %q: %w", path, err), "make its directory first")
+		}
+		return filepath.Join(dir, filepath.Base(path)), nil
+	}
+	return p, err
+}
+
+// rowWords says how many rows there are, in few words.
+func rowWords(f db.Facts) string {
+	var total int64
+	for _, n := range f.Rows {
+		total += n
+	}
+	more := ""
+	if f.RowsPartial {
+		more = "at least "
+	}
+	return fmt.Sprintf("%s%d rows in %d tables", more, total, len(f.Rows))
+}
+
+func short(hash string) string { return hash[:min(12, len(hash))] }
+
+func age(now time.Time, t time.Time) string {
+	return fmt.Sprintf("%s, %s ago", t.UTC().Format("2006-01-02 15:04:05 UTC"), now.Sub(t).Round(time.Second))
+}
+
+// joined lists differences or complaints in one line, the first ones.
+func joined(list []string) string {
+	const most = 10
+	if len(list) > most {
+		return strings.Join(list[:most], "; ") + fmt.Sprintf("; and %d more", len(list)-most)
+	}
+	return strings.Join(list, "; ")
+}
