@@ -219,3 +219,9 @@ func value(p any) any {
 	}
 	panic(fmt.Sprintf("run: body %T has no value form", p))
 }
+
+// Known says whether this version of Lifeboat understands events of kind k.
+func (k Kind) Known() bool {
+	_, ok := bodies[k]
+	return ok
+}
