@@ -296,7 +296,7 @@ func moveSidecars(from, to string) error {
 }
 
 // link gives a file a second name, or copies it where the filesystem has no links.
-func link(from, to string) error { // never replaces
+func link(from, to string) error {
 	err := os.Link(from, to)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
