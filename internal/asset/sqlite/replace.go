@@ -108,7 +108,7 @@ func (r Replacement) keepLocked(ctx context.Context, conn *sql.Conn) (version ui
 	if f.Content != r.Want {
 		return 0, fmt.Errorf("%w: %q was written to since", ErrChanged, r.Live)
 	}
-	if _, err := os.Lstat(r.Keep); err == nil {
+	if Free(r.Keep) != r.Keep {
 		return 0, fmt.Errorf("keep the old database as %q: %w", r.Keep, fs.ErrExist)
 	}
 	if err := out.Commit(); err != nil {
