@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/pgzip"
 )
 
 // errParent marks a failure that the objects of the parent point caused.
@@ -298,22 +298,31 @@ type objectWriter struct {
 	object  Object
 	buf     *bufio.Writer
 	plain   hash.Hash
-	zip     *gzip.Writer // nil: the plain bytes are stored
-	sum     hash.Hash    // of what is stored; nil when that is plain
+	zip     *pgzip.Writer // nil: the plain bytes are stored
+	sum     hash.Hash     // of what is stored; nil when that is plain
 	out     io.WriteCloser
 	cancel  context.CancelFunc // before out.Close: nothing is stored
 	closed  bool
 	dropped bool
 	err     error
+
+	mu      sync.Mutex // protects below, and while the object is open sum, out and object.Size
+	refusal error      // of the bucket; nothing is written after it
 }
 
-const writeBuffer = 256 << 10
+// An object holds writeBuffer bytes, and about three zipBlocks for each worker.
+const (
+	writeBuffer = 256 << 10
+	zipBlock    = 1 << 20
+	zipWorkers  = 4
+)
 
 func newObjectWriter(at *attempt, o Object) *objectWriter {
 	w := &objectWriter{at: at, object: o, plain: sha256.New()}
 	if o.Compression == "gzip" {
 		w.sum = sha256.New()
-		w.zip, _ = gzip.NewWriterLevel(writerFunc(w.store), gzip.BestSpeed) // the level is a valid one
+		w.zip, _ = pgzip.NewWriterLevel(writerFunc(w.store), pgzip.BestSpeed) // the level is a valid one
+		w.zip.SetConcurrency(zipBlock, zipWorkers)                            // and so are these
 	}
 	w.buf = bufio.NewWriterSize(writerFunc(w.hash), writeBuffer)
 	return w
@@ -326,13 +335,22 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func (w *objectWriter) hash(p []byte) (int, error) {
 	w.plain.Write(p)
 	w.object.PlainSize += int64(len(p))
-	if w.zip != nil {
-		return w.zip.Write(p)
+	if w.zip == nil {
+		w.store(p)
+	} else if n, err := w.zip.Write(p); err != nil {
+		return n, err
 	}
-	return w.store(p)
+	return len(p), w.refused()
 }
 
+// store is called by the compressor's goroutine. It never returns an error, after which
+// the compressor would leave that goroutine behind; the error waits in refusal.
 func (w *objectWriter) store(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refusal != nil {
+		return len(p), nil
+	}
 	if w.sum != nil {
 		w.sum.Write(p)
 	}
@@ -341,7 +359,14 @@ func (w *objectWriter) store(p []byte) (int, error) {
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
-	return n, err
+	w.refusal = err
+	return len(p), nil
+}
+
+func (w *objectWriter) refused() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refusal
 }
 
 func (w *objectWriter) Write(p []byte) (int, error) {
@@ -379,6 +404,7 @@ func (w *objectWriter) Close() error {
 	}
 	if w.err == nil && w.zip != nil {
 		w.check(w.zip.Close())
+		w.check(w.refused())
 	}
 	if w.err == nil {
 		w.check(w.at.ctx.Err())
@@ -387,6 +413,7 @@ func (w *objectWriter) Close() error {
 	defer w.cancel()
 	if w.err != nil { // the attempt's context has ended by now: this stores nothing
 		w.dropped = true
+		w.stop()
 		return errors.Join(w.err, w.out.Close())
 	}
 	w.object.PlainSHA256 = hex.EncodeToString(w.plain.Sum(nil))
@@ -407,6 +434,19 @@ func (w *objectWriter) drop() {
 	if !w.closed {
 		w.closed, w.dropped = true, true
 		w.cancel()
+		w.stop()
 		w.out.Close() // says that the context has ended
+	}
+}
+
+// stop ends the goroutines of the compressor, whose output goes nowhere any more.
+func (w *objectWriter) stop() {
+	w.mu.Lock()
+	if w.refusal == nil {
+		w.refusal = context.Canceled
+	}
+	w.mu.Unlock()
+	if w.zip != nil {
+		w.zip.Close()
 	}
 }
