@@ -97,7 +97,7 @@ func resolve(b *runbook.Book, given map[string]string) (map[string]string, error
 	}
 	out := map[string]string{}
 	known := map[string]bool{}
-	for _, p := range b.Meta.Params {
+	for _, p := range b.Params() {
 		known[p.Name] = true
 		v, ok := given[p.Name]
 		switch {
@@ -119,7 +119,7 @@ func resolve(b *runbook.Book, given map[string]string) (map[string]string, error
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !known[name] {
 			var names []string
-			for _, p := range b.Meta.Params {
+			for _, p := range b.Params() {
 				names = append(names, p.Name)
 			}
 			fix := "the runbook has no parameters"

@@ -187,7 +187,7 @@ func (e *Engine) choose(ctx context.Context, u *unit) error {
 // askSecrets makes sure that the secrets of the runbook are known before a step that
 // may use them. Their values stay in memory: a resumed run asks again.
 func (e *Engine) askSecrets(ctx context.Context, u *unit) (ok bool, err error) {
-	for _, p := range e.program.Book.Meta.Params {
+	for _, p := range e.program.Book.Params() {
 		if _, known := e.secrets[p.Name]; !p.Secret || known {
 			continue
 		}

@@ -40,11 +40,11 @@ func (e *Engine) lookup(sc *scope, name string) (any, bool) {
 
 // param gives a parameter of the scope. A secret is a secret.String.
 func (e *Engine) param(sc *scope, name string) (any, bool) {
-	i := slices.IndexFunc(sc.book.Meta.Params, func(p runbook.Param) bool { return p.Name == name })
+	i := slices.IndexFunc(sc.book.Params(), func(p runbook.Param) bool { return p.Name == name })
 	if i < 0 {
 		return nil, false
 	}
-	decl := sc.book.Meta.Params[i]
+	decl := sc.book.Params()[i]
 	if sc.parent == nil {
 		if decl.Secret {
 			s, ok := e.secrets[name]
@@ -137,7 +137,7 @@ func (e *Engine) vars(sc *scope) (map[string]string, map[string]secret.String) {
 			plain[name+"_"+field] = text(v)
 		}
 	}
-	for _, p := range sc.book.Meta.Params {
+	for _, p := range sc.book.Params() {
 		switch v, ok := e.param(sc, p.Name); s := v.(type) {
 		case secret.String:
 			hidden[p.Name] = s
@@ -174,7 +174,7 @@ func (e *Engine) holds(u *unit) (ok bool, which string, err error) {
 			}
 		}
 		maps.Copy(env, e.saved(c.scope))
-		for _, p := range c.scope.book.Meta.Params {
+		for _, p := range c.scope.book.Params() {
 			if v, ok := e.param(c.scope, p.Name); ok && !p.Secret {
 				env[p.Name] = v
 			}

@@ -210,11 +210,11 @@ func (c *compiler) inclusion(sc *scope, s *runbook.Step, phase []string, when []
 		c.fail(argPos(b, "params"), "include-params", "params is not a mapping", "write \"params: {name: value}\"")
 	}
 	for k := range args {
-		if !slices.ContainsFunc(child.Meta.Params, func(p runbook.Param) bool { return p.Name == k }) {
+		if !slices.ContainsFunc(child.Params(), func(p runbook.Param) bool { return p.Name == k }) {
 			c.fail(argPos(b, "params"), "include-params", fmt.Sprintf("runbook %q has no parameter %q", name, k), "see its front matter")
 		}
 	}
-	for _, p := range child.Meta.Params {
+	for _, p := range child.Params() {
 		if _, given := args[p.Name]; !given && !p.HasDefault {
 			c.fail(pos, "include-params", fmt.Sprintf("runbook %q needs the parameter %q", name, p.Name), fmt.Sprintf("add \"params: {%s: …}\"", p.Name))
 		}
