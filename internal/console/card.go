@@ -2,6 +2,7 @@ package console
 
 import (
 	"slices"
+	"strings"
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/run"
@@ -30,7 +31,10 @@ func (c *card) bindings(*world) []binding {
 
 func (c *card) draw(w *world, a area) {
 	width := min(a.w-4, 76)
-	rs := append([]row{gap()}, wrapped(rText, c.body, width-4, 12)...)
+	rs := []row{}
+	for _, para := range strings.Split(c.body, "\n\n") {
+		rs = append(append(rs, gap()), wrapped(rText, para, width-4, 8)...)
+	}
 	if len(c.hints) > 0 {
 		rs = append(rs, gap())
 	}
@@ -154,6 +158,7 @@ func (r *reasonScreen) bindings(*world) []binding {
 	}
 	return []binding{
 		{show: "type", help: "the reason"},
+		does("esc", "go back", "Go back. Nothing has changed.", wish(pop{})),
 		{keys: []string{"up"}, show: "up down", help: "kind of reason", brief: "kind", act: move(-1)},
 		{keys: []string{"down"}, act: move(1), long: "Next kind of reason."},
 		does("enter", "hand in", "Hand in the reason.", func() Intent {
@@ -161,7 +166,6 @@ func (r *reasonScreen) bindings(*world) []binding {
 			a.Class, a.Reason = classes[r.at].class, r.text.Value()
 			return several{pop{}, answerGate{r.id, a}}
 		}).unless(off),
-		does("esc", "go back", "Go back. Nothing has changed.", wish(pop{})),
 	}
 }
 

@@ -131,7 +131,9 @@ func drawClock(w *world, a area) {
 		text = "waits for you, " + words(rest) + " to spare"
 	}
 	left := []span{bold(rStrong, " RTO "), bold(role, clock(rest)), txt(rText, " left "), txt(rDim, "of "+clock(rto)+"   ")}
-	left = append(left, bar(max(min(a.w/3, a.w-spansWidth(left)-widget.Width(text)-5), 0), float64(took)/float64(rto), role)...)
+	if room := min(a.w/3, a.w-spansWidth(left)-widget.Width(text)-5); room >= 10 {
+		left = append(left, bar(room, float64(took)/float64(rto), role)...)
+	}
 	a.row(1, row{left: left, right: []span{txt(role, text), txt(rText, " ")}})
 }
 
@@ -218,8 +220,8 @@ func inlineField(f *widget.Field, w int, focus bool) []span {
 		return []span{txt(rText, widget.Cut(before+strings.TrimRight(at+after, " "), w, "…"))}
 	}
 	after = widget.Cut(after, max(w-widget.Width(before)-1, 0), "…")
-	return []span{{before, rStrong, widget.Under}, {at, rStrong, widget.Invert}, {after, rStrong, widget.Under},
-		{strings.Repeat(" ", max(w-widget.Width(before+after)-1, 0)), rDim, widget.Under}}
+	return []span{{before, rStrong, widget.Bold | widget.Tint}, {at, rStrong, widget.Invert}, {after, rStrong, widget.Bold | widget.Tint},
+		{strings.Repeat(" ", max(w-widget.Width(before+after)-1, 0)), rText, widget.Tint}}
 }
 
 // day writes when something was, as short as it is clear.

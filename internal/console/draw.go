@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,13 +28,21 @@ type row struct {
 	left, right []span
 	styled      string // a log line that holds its own colours
 	tint        bool   // the chosen row
-	ruled       bool   // an empty line that may go when room is short
+	spare       int    // when room is short: 1 goes first, 2 goes next, 0 stays
 }
 
 func line(spans ...span) row { return row{left: spans} }
 
 // gap is an empty line that gives way first.
-func gap() row { return row{ruled: true} }
+func gap() row { return row{spare: 1} }
+
+// extra marks rows that explain: they go before what must be known.
+func extra(rs []row) []row {
+	for i := range rs {
+		rs[i].spare = 2
+	}
+	return rs
+}
 
 // area is a rectangle of the canvas.
 type area struct {
@@ -105,20 +114,25 @@ func (a area) rows(rs []row) int {
 	return min(len(rs), a.h)
 }
 
-// squeeze drops empty lines until the rows fit.
+// squeeze drops empty lines until the rows fit, then what only explains.
 func squeeze(rs []row, h int) []row {
-	over := len(rs) - h
-	if over <= 0 {
-		return rs
+	for tier := 1; tier <= 2 && len(rs) > h; tier++ {
+		rs = shed(rs, len(rs)-h, tier)
 	}
+	return rs
+}
+
+// shed drops up to n rows of a tier, the last ones first.
+func shed(rs []row, n, tier int) []row {
 	out := make([]row, 0, len(rs))
-	for _, r := range rs {
-		if r.ruled && over > 0 {
-			over--
+	for _, r := range slices.Backward(rs) {
+		if r.spare == tier && n > 0 {
+			n--
 			continue
 		}
 		out = append(out, r)
 	}
+	slices.Reverse(out)
 	return out
 }
 

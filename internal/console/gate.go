@@ -124,7 +124,7 @@ func optionRows(options []run.Option, width int, recommend bool) []row {
 		}
 		rs = append(rs, r)
 		for _, l := range wrap(o.Hint, width-5, 2) {
-			rs = append(rs, line(txt(rDim, "     "+l)))
+			rs = append(rs, row{left: []span{txt(rDim, "     "+l)}, spare: 2})
 		}
 	}
 	return rs
@@ -148,11 +148,16 @@ func optionKeys(options []run.Option, pick func(run.Option) Intent) []binding {
 }
 
 // drawParts writes head and foot of a gate or step into a box. The foot is what must
-// be answered, so it is never cut before the head.
-func drawParts(a area, head, foot []row, scroll int) {
-	foot = squeeze(foot, a.h)
+// be answered, so it is never cut before the head; empty lines and explanations of
+// both go first. more says how to see what is cut.
+func drawParts(a area, head, foot []row, scroll int, more string) {
+	for tier := 1; tier <= 2; tier++ {
+		for _, part := range []*[]row{&foot, &head} {
+			*part = shed(*part, len(head)+len(foot)-a.h, tier)
+		}
+	}
+	foot = foot[:min(len(foot), a.h)]
 	room := a.h - len(foot)
-	head = squeeze(head, room)
 	top := a.sub(0, room)
 	if over := len(head) - room; over > 0 && room > 1 {
 		scroll = min(scroll, over+1)
@@ -160,7 +165,7 @@ func drawParts(a area, head, foot []row, scroll int) {
 		for i := scroll; i < min(end, len(head)); i++ {
 			top.row(i-scroll, head[i])
 		}
-		text := "… " + itoa(len(head)-end) + " more lines: down"
+		text := "… " + plural(len(head)-end, "more line: ", "more lines: ") + more
 		if end >= len(head) {
 			text = "… the end: up"
 		}
@@ -185,5 +190,5 @@ func drawOver(w *world, a area, g gateView) {
 	y := max(min((body.h-high)/3, 3), 0)
 	box := area{a.c, a.x + (a.w-width)/2, body.y + y, width, high}
 	a.c.Clear(box.x, box.y, box.w, box.h)
-	drawParts(box.box(f), head, foot, g.scrolled())
+	drawParts(box.box(f), head, foot, g.scrolled(), "down")
 }

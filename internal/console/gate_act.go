@@ -62,14 +62,24 @@ func yesWords(g *run.Gate) string {
 	return "start this step"
 }
 
+// overRun says whether a kind of gate is drawn over the run.
+func overRun(k run.GateKind) bool { return k == run.Confirm || k == run.Token }
+
+// stepOf says which step a gate is about; in a small window with its title.
 func stepOf(w *world) string {
+	if w.size.w < 86 && w.snap.Gate != nil && w.snap.Gate.Step != "" && overRun(w.snap.Gate.Kind) {
+		return fmt.Sprintf("step %d: %s", w.snap.now()+1, w.snap.step().Title)
+	}
 	return fmt.Sprintf("step %d of %d", w.snap.now()+1, len(w.snap.Steps))
 }
 
 // actHead is what confirm and danger gates show alike: title, plan, way back, checks.
 func actHead(w *world, g *run.Gate, width int) []row {
 	st := w.snap.step()
-	rs := []row{gap(), line(bold(rStrong, st.Title))}
+	rs := []row{gap()}
+	if width >= 78 { // else it stands in the border
+		rs = append(rs, line(bold(rStrong, st.Title)))
+	}
 	if g.Prompt != "" {
 		rs = append(rs, wrapped(rText, g.Prompt, width, 3)...)
 	} else if says := excerpt(w.guidance(st.ID)); says != "" && g.Kind == run.Confirm {
@@ -141,7 +151,7 @@ func (t *tokenGate) frame(w *world) frame {
 func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 	head = actHead(w, t.g, width)
 	right, want, exact := t.match()
-	button, words := rFaint, txt(rDim, fmt.Sprintf("%d of %d characters match. Enter stays off until all do. Paste is refused.", right, want))
+	button, words := rFaint, txt(rDim, fmt.Sprintf("%d of %d characters match. Enter is off until all do. Paste is refused.", right, want))
 	switch {
 	case exact:
 		button, words = rStrong, txt(rOK, fmt.Sprintf("✓ all %d characters match", want))

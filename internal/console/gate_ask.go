@@ -111,6 +111,9 @@ func askHead(w *world, g *run.Gate, width int) []row {
 	if g.Prompt != "" {
 		rs = append(append(rs, gap()), wrapped(rText, g.Prompt, width, 4)...)
 	}
+	if n := len(rs); n > 0 && rs[n-1].spare == 1 {
+		return rs
+	}
 	return append(rs, gap())
 }
 
@@ -122,7 +125,7 @@ func (c *checklist) rows(w *world, width int) (head, foot []row) {
 		if c.done[i] || typed(it) && !c.values[i].Empty() {
 			mark = txt(rOK, "✓ ")
 		}
-		for n, l := range wrap(it.Text, width-4, 3) {
+		for n, l := range wrap(inline(it.Text), width-4, 3) {
 			lead := txt(rText, "    ")
 			if n == 0 {
 				point := "  "

@@ -45,13 +45,15 @@ const detachGrace = time.Second
 //
 // A terminal that no longer takes bytes blocks the program inside a write. Run then
 // returns without it after a second, and its goroutines end with the process.
-func Run(ctx context.Context, backend Backend, o Options) error {
+func Run(ctx context.Context, backend Backend, o Options) error { return show(ctx, backend, o) }
+
+func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOption) error {
 	m, err := New(ctx, backend, o)
 	if err != nil {
 		return err
 	}
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
-		tea.WithEnvironment(o.Env), tea.WithFPS(30), tea.WithoutSignalHandler())
+	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
+		tea.WithEnvironment(o.Env), tea.WithFPS(30), tea.WithoutSignalHandler()}, more...)...)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := p.Run()

@@ -44,7 +44,7 @@ func prose(markdown string, w int, bare bool) []row {
 			fence = t[:3]
 		case t == "":
 			flush()
-			if n := len(rs); n > 0 && !rs[n-1].ruled {
+			if n := len(rs); n > 0 && rs[n-1].spare != 1 {
 				rs = append(rs, gap())
 			}
 		case strings.HasPrefix(t, "#"):
@@ -66,7 +66,7 @@ func prose(markdown string, w int, bare bool) []row {
 		}
 	}
 	flush()
-	for len(rs) > 0 && rs[len(rs)-1].ruled {
+	for len(rs) > 0 && rs[len(rs)-1].spare == 1 {
 		rs = rs[:len(rs)-1]
 	}
 	return rs

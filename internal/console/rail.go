@@ -83,20 +83,12 @@ func railTime(w *world, st *run.Step) []span {
 	case run.Undone:
 		return []span{txt(rDim, "undone")}
 	case run.Pending, run.Waiting:
-		switch {
-		case st.Hand:
-			return []span{txt(rDim, "by hand")}
-		case st.Effect == "destroy":
-			return []span{txt(rGate, "gate")}
-		case st.Effect == "write":
-			return []span{txt(rDim, "asks")}
-		}
-		return nil
+		return shortKind(st.Outline)
 	}
-	if st.Began.IsZero() || st.Ended.Before(st.Began) {
-		return nil
+	if took := w.snap.took(st); took > 0 {
+		return []span{txt(rDim, clock(took))}
 	}
-	return []span{txt(rDim, clock(st.Ended.Sub(st.Began)))}
+	return nil
 }
 
 // railWords is the line below a step: the evidence, or what will be asked.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -137,7 +138,7 @@ func (h *homeScreen) bindings(w *world) []binding {
 
 func (h *homeScreen) legend() row {
 	return line(txt(rOK, " ✓ "), txt(rDim, "last run complete   "), txt(rWarn, "▲ "), txt(rDim, "look at this   "),
-		txt(rFail, "✗ "), txt(rDim, "cannot be run, or did not end well   "), txt(rText, "○ "), txt(rDim, "runs itself   "),
+		txt(rFail, "✗ "), txt(rDim, "broken, or not complete   "), txt(rText, "○ "), txt(rDim, "runs itself   "),
 		txt(rText, "□ "), txt(rDim, "you do it   "), txt(rGate, "◆ "), txt(rDim, "typed token"))
 }
 
@@ -149,6 +150,9 @@ func (h *homeScreen) draw(w *world, a area) {
 	}
 	a.row(y, verdict(w))
 	y++
+	if wide(a) && a.h >= 30 {
+		y++
+	}
 	box := a.sub(y, 3)
 	h.drawSearch(w, box)
 	body := a.sub(y+3, a.h-y-3-footRows(a))
@@ -256,6 +260,9 @@ func levelWord(b *Book) string {
 	if b.Level > 0 {
 		return "L" + itoa(b.Level)
 	}
+	if b.Kind == "verification" {
+		return "verify"
+	}
 	return b.Kind
 }
 
@@ -335,7 +342,7 @@ func runRows(w *world, width int, h *homeScreen) []row {
 			r.right = []span{txt(rWarn, where), txt(rText, "  "), bold(rStrong, "a")}
 		} else {
 			glyph, role, _ := outcomeLook(s.Outcome)
-			r.left = []span{txt(role, glyph+" "), txt(rDim, pad(day(s.Last, w.now), 7)), txt(rDim, pad(strings.ToLower(word), 8)), txt(rText, s.Book)}
+			r.left = []span{txt(role, glyph+" "), txt(rDim, fmt.Sprintf("%6s  ", day(s.Last, w.now))), txt(rDim, pad(strings.ToLower(word), 8)), txt(rText, s.Book)}
 			r.right = []span{txt(rDim, words(s.Last.Sub(s.At)))}
 		}
 		rs = append(rs, r)
@@ -374,7 +381,11 @@ func (h *homeScreen) drawBook(w *world, a area) {
 	if b.Broken {
 		last = line(txt(rFail, "✗ "), txt(rText, "It cannot be run until the problems are corrected."))
 	}
-	drawParts(in, bookRows(w, b, in.w), []row{gap(), last}, 0)
+	rows := bookRows(w, b, in.w)
+	if len(rows)+1 > in.h && in.h < 16 {
+		rows = bookBrief(b, in.w)
+	}
+	drawParts(in, rows, []row{gap(), last}, 0, "enter")
 }
 
 func kindWords(b *Book) string {
@@ -432,6 +443,33 @@ func bookRows(w *world, b *Book, width int) []row {
 	return append(rs, outlineRows(b.Steps, width, -1)...)
 }
 
+// bookBrief is the same for a small window: the plan is a strip.
+func bookBrief(b *Book, width int) []row {
+	const col = 13
+	rs := []row{line(bold(rStrong, b.Title))}
+	rs = append(rs, extra(wrapped(rDim, inline(b.Summary), width, 1))...)
+	rs = append(rs, labelled("use it when", col, rText, inline(strings.Join(b.When, "; ")), width, 1)...)
+	rs = append(rs, extra(labelled("not for", col, rText, inline(strings.Join(b.NotFor, "; ")), width, 1))...)
+	for _, p := range b.Problems[:min(len(b.Problems), 1)] {
+		rs = append(rs, line(txt(rWarn, "▲ "), txt(rText, p)))
+	}
+	r := line(bold(rStrong, "PLAN"), txt(rText, "  "))
+	for i, o := range b.Steps {
+		glyph, role, _ := stepLook(o)
+		name := o.Title
+		if first, _, ok := strings.Cut(name, " "); ok {
+			name = first
+		}
+		one := []span{txt(role, glyph+" "), txt(rText, itoa(i+1)+" "+name+"  ")}
+		if spansWidth(r.left)+spansWidth(one) > width {
+			rs = append(rs, r)
+			r = line(txt(rText, "      "))
+		}
+		r.left = append(r.left, one...)
+	}
+	return append(rs, r)
+}
+
 // outlineRows lists steps before they run.
 func outlineRows(steps []run.Outline, width, at int) []row {
 	var rs []row
@@ -441,8 +479,10 @@ func outlineRows(steps []run.Outline, width, at int) []row {
 			kind = "only if another fails"
 		}
 		r := row{left: []span{txt(role, glyph+" "), txt(rText, itoa(i+1)+" "+o.Title)}, tint: i == at}
-		if width >= 40 {
+		if width >= 56 {
 			r.right = []span{txt(rDim, pad(kind, 22))}
+		} else {
+			r.right = shortKind(o)
 		}
 		if i == at {
 			r.left[1].attr = widget.Bold
@@ -450,4 +490,17 @@ func outlineRows(steps []run.Outline, width, at int) []row {
 		rs = append(rs, r)
 	}
 	return rs
+}
+
+// shortKind is one word at the end of a step in a narrow list.
+func shortKind(o run.Outline) []span {
+	switch {
+	case o.Hand:
+		return []span{txt(rDim, "by hand")}
+	case o.Effect == "destroy":
+		return []span{txt(rGate, "gate")}
+	case o.Effect == "write":
+		return []span{txt(rDim, "asks")}
+	}
+	return nil
 }

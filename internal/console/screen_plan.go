@@ -163,7 +163,7 @@ func (p *planScreen) confirm(w *world) screen {
 			counts[o.Effect]++
 		}
 	}
-	body := fmt.Sprintf("%s\n\n%s: %d by themselves, %d ask for a yes, %d ask for a typed token, %d you do by hand.",
+	body := fmt.Sprintf("%s\n\n%s. By themselves: %d. Ask for a yes: %d. Ask for a typed token: %d. You do by hand: %d.",
 		p.book.Title, plural(len(p.book.Steps), "step", "steps"), counts["read"], counts["write"], counts["destroy"], counts["hand"])
 	if p.mode == run.Dry {
 		body += "\n\nA dry run only reads and shows plans. It changes nothing."
@@ -235,7 +235,7 @@ func (p *planScreen) drawGuide(a area) {
 		rs = append(rs, line(txt(rDim, pad("action", 9)), txt(rText, o.Action)))
 	}
 	rs = append(rs, effectRows(o, in.w)...)
-	drawParts(in, rs, nil, p.scroll)
+	drawParts(in, rs, nil, p.scroll, "pgdown")
 }
 
 func effectRows(o run.Outline, width int) []row {

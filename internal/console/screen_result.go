@@ -58,7 +58,7 @@ func (r *resultScreen) draw(w *world, a area) {
 		right: []span{txt(rDim, fmt.Sprintf("%d sensed · %d claimed · %d skipped", s.count(run.Verified), s.count(run.Claimed), s.count(run.Skipped)))},
 	})
 	rows := evidenceRows(w, in.w)
-	drawParts(in, rows, nil, r.scroll)
+	drawParts(in, rows, nil, r.scroll, "down")
 }
 
 // summaryRows answers first: is it done, how long did it take, what is left.

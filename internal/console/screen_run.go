@@ -1,6 +1,8 @@
 package console
 
 import (
+	"slices"
+
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/run"
 )
@@ -75,8 +77,8 @@ func (r *runScreen) bindings(w *world) []binding {
 		aside.help = "go back, nothing has changed"
 		aside.brief = "go back"
 	}
-	if g.over() || g.field() != nil {
-		return append(bs, aside)
+	if g.over() || g.field() != nil { // after what it is first of all about
+		return slices.Insert(bs, min(2, len(bs)), aside)
 	}
 	return append(append(bs, aside.unlisted()), runKeys(w, r)...)
 }
@@ -171,14 +173,25 @@ func (r *runScreen) drawMain(w *world, a area) {
 	}
 	f, head, foot := r.current(w, a.w-4)
 	need := len(head) + len(foot) + 2
+	if need > room && foot != nil && !boxed { // a question comes before what is next
+		next, room = nil, a.h-1
+	}
 	high := min(need, room-logMin)
-	if high < min(need, 12) { // the step comes before the log
-		high, logMin = min(need, room), 0
+	least := min(need, 12)
+	if foot != nil {
+		least = need // a question comes before the log
+	}
+	if high < least {
+		logMin = 0
 	}
 	if logMin == 0 {
 		high = room
 	}
-	drawParts(a.sub(0, high).box(f), head, foot, r.scrolled())
+	more := "tab"
+	if r.gate != nil && !r.gate.over() {
+		more = "down"
+	}
+	drawParts(a.sub(0, high).box(f), head, foot, r.scrolled(), more)
 	if logMin > 0 {
 		drawLog(w, a.sub(high, room-high), rFrame)
 	}

@@ -14,7 +14,7 @@ type snapshot struct {
 	probeAt  time.Time // of the newest probe
 	lastSign time.Time // of the engine before the one that drives it now
 	resumed  time.Time
-	debts    int // opened so far, closed or not
+	asked    map[string]time.Time // when a step was first asked about
 	progress Progress
 	broken   error // an event that could not be folded: what follows is not shown
 }
@@ -35,12 +35,16 @@ func (s *snapshot) add(events []run.Event) {
 		switch ev.Kind {
 		case run.GateOpened:
 			s.gateAt = ev.At
+			if s.asked == nil {
+				s.asked = map[string]time.Time{}
+			}
+			if s.asked[ev.Step].IsZero() {
+				s.asked[ev.Step] = ev.At
+			}
 		case run.ProbeMade:
 			s.probeAt = ev.At
 		case run.RunResumed:
 			s.lastSign, s.resumed = last, ev.At
-		case run.DebtOpened:
-			s.debts++
 		}
 	}
 }
@@ -88,6 +92,19 @@ func (s *snapshot) started() time.Time {
 		return t
 	}
 	return s.At
+}
+
+// took is how long a step that has ended took: from its intent, or from the question
+// when a person did it.
+func (s *snapshot) took(st *run.Step) time.Duration {
+	from := st.Began
+	if from.IsZero() {
+		from = s.asked[st.ID]
+	}
+	if from.IsZero() || st.Ended.Before(from) {
+		return 0
+	}
+	return st.Ended.Sub(from)
 }
 
 // end is the moment up to which time is counted.

@@ -35,7 +35,7 @@ func stepRows(w *world, width int) []row {
 	if says == "" && plan != nil {
 		says = plan.Summary
 	}
-	rs = append(rs, wrapped(rDim, says, width, 2)...)
+	rs = append(rs, extra(wrapped(rDim, says, width, 2))...)
 	if st.State == run.Running {
 		if p := progressRows(w, st, width); p != nil {
 			rs = append(append(rs, gap()), p...)
@@ -119,7 +119,7 @@ func planRows(p *run.Plan, width, col int, back bool) []row {
 	}
 	if back {
 		if p.Back != "" {
-			rs = append(rs, openBack(labelled("way back", col, rText, "open: "+p.Back, width, 3)))
+			rs = append(rs, openBack(labelled("way back", col, rText, "open: "+p.Back, width, 3))...)
 		} else {
 			rs = append(rs, line(txt(rDim, pad("way back", col)), txt(rWarn, "▲ none: "), txt(rText, "this cannot be undone")))
 		}
@@ -141,12 +141,11 @@ func planRows(p *run.Plan, width, col int, back bool) []row {
 }
 
 // openBack shows the word "open" in the colour of a promise that holds.
-func openBack(rs []row) row {
-	r := rs[0]
-	if text, ok := strings.CutPrefix(r.left[1].text, "open"); ok {
-		r.left = []span{r.left[0], txt(rOK, "open"), txt(rText, text)}
+func openBack(rs []row) []row {
+	if text, ok := strings.CutPrefix(rs[0].left[1].text, "open"); ok {
+		rs[0].left = []span{rs[0].left[0], txt(rOK, "open"), txt(rText, text)}
 	}
-	return r
+	return rs
 }
 
 // checkRows lists checks, two in a row where they fit.
@@ -206,10 +205,10 @@ func drawLog(w *world, a area, role widget.Role) area {
 		state = txt(rWarn, "cannot be read")
 	case w.log.name == "":
 		state = txt(rDim, "nothing yet")
-	case following && w.snap.Open():
+	case following && w.snap.working() != nil:
 		state = txt(rOK, words)
 	case following:
-		state = txt(rDim, "to the end")
+		state = txt(rDim, "the last lines")
 	}
 	f := frame{title: []span{bold(rStrong, "LOG"), txt(rText, "  "), state}, role: role}
 	if w.log.name != "" && w.log.err == nil {

@@ -74,7 +74,7 @@ func newStyle(t theme, dark, mono, ascii bool) *style {
 			if attr&widget.Under != 0 {
 				l = l.Underline(true)
 			}
-			if attr&widget.Tint != 0 && r < themed && tint != nil {
+			if (attr&widget.Tint != 0 && r < themed || r == rKeycap && !mono) && tint != nil {
 				l = l.Background(tint)
 			}
 			if attr&widget.Invert != 0 {
@@ -104,13 +104,13 @@ func badge(r widget.Role, mono bool) lipgloss.Style {
 		return l.Reverse(true)
 	}
 	black, white := lipgloss.Black, lipgloss.BrightWhite
-	switch r {
+	switch r { // exact colours where there are any: some palettes have a pink red or a navy blue
 	case rLiveBadge, rFailBadge:
-		return l.Foreground(white).Background(lipgloss.Red)
+		return l.Foreground(white).Background(lipgloss.Color("#c62a20"))
 	case rDrillBadge:
-		return l.Foreground(black).Background(lipgloss.Blue)
+		return l.Foreground(lipgloss.Color("#08121f")).Background(lipgloss.Color("#6fb4ff"))
 	case rDryBadge:
-		return l.Foreground(black).Background(lipgloss.Cyan)
+		return l.Foreground(lipgloss.Color("#08121f")).Background(lipgloss.Color("#62d3d6"))
 	case rGateBadge:
 		return l.Foreground(black).Background(lipgloss.Magenta)
 	case rWarnBadge:
@@ -118,7 +118,7 @@ func badge(r widget.Role, mono bool) lipgloss.Style {
 	case rOKBadge:
 		return l.Foreground(black).Background(lipgloss.Green)
 	}
-	return l.Reverse(true)
+	return l // a key cap: bold on the tint
 }
 
 // paint is how the canvas writes itself.
@@ -221,14 +221,14 @@ func stateLook(s *run.Step) (glyph string, role widget.Role) {
 	return glyph, role
 }
 
-// clock writes a length of time as 2:46 or 1:02:46.
+// clock writes a length of time as 2:46, 60:00 or 2:02:46.
 func clock(d time.Duration) string {
 	sign := ""
 	if d < 0 {
 		sign, d = "-", -d
 	}
 	n := int(d / time.Second)
-	if n >= 3600 {
+	if n >= 100*60 {
 		return sign + itoa(n/3600) + ":" + two(n/60%60) + ":" + two(n%60)
 	}
 	return sign + itoa(n/60) + ":" + two(n%60)

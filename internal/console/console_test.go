@@ -1,0 +1,381 @@
+package console
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"lifeboat/internal/run"
+)
+
+// TestAnswers plays keys at every kind of gate and looks at the answer that arrives.
+func TestAnswers(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		story func(*story) *story
+		do    func(*driver)
+		want  *run.Answer // without Gate, By and How; nil: none
+	}{
+		{"confirm yes", (*story).keepGate, func(d *driver) { d.press("y") }, &run.Answer{Verb: run.Approve, Digest: "d-keep"}},
+		{"confirm is not on enter", (*story).keepGate, func(d *driver) { d.press("enter") }, nil},
+		{"confirm later, then yes", (*story).keepGate, func(d *driver) { d.press("esc", "enter", "y") }, &run.Answer{Verb: run.Approve, Digest: "d-keep"}},
+		{"put aside, y is nothing", (*story).keepGate, func(d *driver) { d.press("esc", "y") }, nil},
+		{"confirm skip", (*story).keepGate, func(d *driver) { d.press("s", "down"); d.typeText("no copy").press("enter") },
+			&run.Answer{Verb: run.Skip, Digest: "d-keep", Class: run.NotApplicable, Reason: "no copy"}},
+		{"skip without a reason", (*story).keepGate, func(d *driver) { d.press("s", "enter") }, nil},
+		{"other ways: end the run", (*story).keepGate, func(d *driver) { d.press("x", "2"); d.typeText("enough").press("enter") },
+			&run.Answer{Verb: run.Abandon, Digest: "d-keep", Class: run.DoneElsewhere, Reason: "enough"}},
+		{"token", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c9").press("enter") },
+			&run.Answer{Verb: run.Approve, Digest: "d-push", Token: "main@3f2a1c9"}},
+		{"token too short", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c").press("enter") }, nil},
+		{"token too long", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c90").press("enter") }, nil},
+		{"token with a blank", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c9 ").press("enter") }, nil},
+		{"token in capitals", (*story).pushGate, func(d *driver) { d.typeText("MAIN@3F2A1C9").press("enter") }, nil},
+		{"token corrected", (*story).pushGate, func(d *driver) { d.typeText("main@3f2b").press("backspace"); d.typeText("a1c9").press("enter") },
+			&run.Answer{Verb: run.Approve, Digest: "d-push", Token: "main@3f2a1c9"}},
+		{"token pasted", (*story).pushGate, func(d *driver) { d.send(tea.PasteMsg{Content: "main@3f2a1c9"}); d.press("enter") }, nil},
+		{"keys off at the danger gate", (*story).pushGate, func(d *driver) { d.press("y", "s", "q", "u", "tab", "1") }, nil},
+		{"checklist", (*story).frozen, func(d *driver) {
+			d.press("y")
+			d.typeText("s.kaya").press("enter")
+			d.typeText("0").press("enter", "enter")
+		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "s.kaya", "0"}}},
+		{"checklist with an open item", (*story).frozen, func(d *driver) { d.press("down", "down", "down", "enter") }, nil},
+		{"checklist is not ticked by typing y into a value", (*story).frozen, func(d *driver) {
+			d.press("y")
+			d.typeText("y").press("enter")
+			d.typeText("y").press("enter", "enter")
+		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "y", "y"}}},
+		{"input", (*story).told, func(d *driver) { d.typeText("p.osei").press("enter") }, &run.Answer{Verb: run.Give, Values: []string{"p.osei"}}},
+		{"empty input", (*story).told, func(d *driver) { d.press("enter") }, nil},
+		{"input may be pasted", (*story).told, func(d *driver) { d.send(tea.PasteMsg{Content: "p.osei\n"}); d.press("enter") }, &run.Answer{Verb: run.Give, Values: []string{"p.osei"}}},
+		{"settle a doubt", (*story).doubt, func(d *driver) { d.press("1") }, &run.Answer{Verb: run.Settle, Digest: "d-push"}},
+		{"undo a doubt", (*story).doubt, func(d *driver) { d.press("3") }, &run.Answer{Verb: run.Undo, Digest: "d-push"}},
+		{"probe again", (*story).doubt, func(d *driver) { d.press("p") }, &run.Answer{Verb: run.Reprobe, Digest: "d-push"}},
+		{"enter settles nothing", (*story).doubt, func(d *driver) { d.press("enter", "y", "space", "9") }, nil},
+		{"retry", (*story).decision, func(d *driver) { d.press("1") }, &run.Answer{Verb: run.Retry}},
+		{"skip a failure", (*story).decision, func(d *driver) { d.press("2"); d.typeText("later").press("enter") },
+			&run.Answer{Verb: run.Skip, Class: run.DoneElsewhere, Reason: "later"}},
+		{"skip and think again", (*story).decision, func(d *driver) { d.press("2"); d.typeText("later").press("esc") }, nil},
+		{"undo plan", (*story).decision, func(d *driver) { d.press("u", "1", "y") }, &run.Answer{Verb: run.Undo, Target: "keep"}},
+		{"undo plan, only looked at", (*story).decision, func(d *driver) { d.press("u", "esc") }, nil},
+		{"undo plan, not sure", (*story).decision, func(d *driver) { d.press("u", "1", "esc", "esc") }, nil},
+		{"finish", (*story).closing, func(d *driver) { d.press("1") }, &run.Answer{Verb: run.Finish}},
+		{"reopen names the step", (*story).closing, func(d *driver) { d.press("2") }, &run.Answer{Verb: run.Reopen, Target: "tell"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := drive(t, 120, 36, tc.story(newStory(t)))
+			tc.do(d)
+			if tc.want == nil {
+				if len(d.b.answers) != 0 {
+					t.Fatalf("answered %+v", d.b.answers)
+				}
+				return
+			}
+			want := *tc.want
+			want.Gate, want.By, want.How = d.m.snap.Gate.Seq, "m.ito", "console"
+			if diff := cmp.Diff([]run.Answer{want}, d.b.answers); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestQuiet holds rule 8: a key meant for the old screen never answers the new one.
+func TestQuiet(t *testing.T) {
+	s := newStory(t).found()
+	d := drive(t, 120, 36, s)
+	d.play(s.gate(time.Second, "keep", run.Gate{Kind: run.Confirm, Digest: "d-keep", Plan: keepPlan}))
+	d.send(keyPress("y")) // within the 400 ms
+	if len(d.b.answers) != 0 {
+		t.Fatal("a key right after the gate has opened was heard")
+	}
+	d.wake()
+	d.send(keyPress("y"))
+	if len(d.b.answers) != 1 {
+		t.Fatal("a key after the quiet time was not heard")
+	}
+	d.send(keyPress("y"))
+	if len(d.b.answers) != 1 {
+		t.Error("one gate was answered twice")
+	}
+
+	d = drive(t, 120, 36, nil)
+	d.send(keyPress("enter"))
+	d.send(keyPress("s"))
+	if _, ok := d.m.top().(*planScreen); !ok {
+		t.Errorf("%T is on top: a key right after a new screen was heard", d.m.top())
+	}
+	d.send(keyPress("ctrl+c"))
+	if !d.quit {
+		t.Error("ctrl+c was not heard in the quiet time")
+	}
+}
+
+// TestQuietOutlastsOlderTimers: the end of an earlier quiet time does not end a later one.
+func TestQuietOutlastsOlderTimers(t *testing.T) {
+	d := drive(t, 120, 36, nil)
+	d.send(keyPress("enter"))
+	first := slices.Clone(d.timers)
+	d.wake()
+	d.send(keyPress("s"))
+	for _, old := range first {
+		d.send(old)
+	}
+	d.send(keyPress("y"))
+	if len(d.b.started) != 0 {
+		t.Error("a run was started within the quiet time")
+	}
+}
+
+func TestStart(t *testing.T) {
+	d := drive(t, 120, 36, nil)
+	d.b.events = newStory(t).frozen().events
+	d.press("enter")
+	if len(d.b.started)+len(d.b.attached) != 0 {
+		t.Fatal("opening the plan has started something")
+	}
+	d.press("tab")
+	d.send(tea.PasteMsg{Content: "e"})
+	d.typeText("q").press("enter", "enter", "right", "enter") // branch, remote, depth
+	d.typeText("hunter2").press("enter")
+	d.typeText("02:52").press("esc")
+	if strings.Contains(d.frame(), "hunter2") {
+		t.Error("the secret is on the screen")
+	}
+	d.press("s")
+	if len(d.b.started) != 0 {
+		t.Fatal("s started without asking")
+	}
+	d.press("y")
+	want := []Start{{Book: "accidental-force-push", Mode: run.Live, Incident: time.Date(2026, 11, 24, 2, 52, 0, 0, time.UTC),
+		Params: map[string]string{"branch": "maineq", "remote": "origin", "depth": "1000", "token": "hunter2"}}}
+	if diff := cmp.Diff(want, d.b.started); diff != "" {
+		t.Error(diff)
+	}
+	if _, ok := d.m.top().(*runScreen); !ok {
+		t.Errorf("%T is on top, want the run", d.m.top())
+	}
+}
+
+func TestStartIsOff(t *testing.T) {
+	for _, tc := range []struct {
+		name, says string
+		do         func(*driver)
+	}{
+		{"broken runbook", "has problems", func(d *driver) { d.press("down", "enter", "s") }},
+		{"missing parameter", "remote is required", func(d *driver) {
+			d.press("enter", "tab", "enter").send(keyPress("x"))
+			d.send(tea.KeyPressMsg{Code: 'u', Mod: tea.ModCtrl})
+			d.press("esc", "s")
+		}},
+		{"bad time", "is no time", func(d *driver) {
+			d.press("enter", "tab", "up", "tab", "enter", "enter", "enter", "enter")
+			d.typeText("soon").press("esc", "s")
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := drive(t, 120, 36, nil)
+			tc.do(d)
+			d.press("y")
+			if len(d.b.started) != 0 {
+				t.Error("a run was started")
+			}
+			if !strings.Contains(plainFrame(d.frame()), tc.says) {
+				t.Errorf("the screen does not say %q:\n%s", tc.says, plainFrame(d.frame()))
+			}
+		})
+	}
+}
+
+// TestLeave: no way out of the console stops or answers anything.
+func TestLeave(t *testing.T) {
+	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {"o", "q"}, {"l", "ctrl+c"}} {
+		d := drive(t, 120, 36, newStory(t).keeping())
+		d.press(keys...)
+		if !d.quit {
+			t.Errorf("%v did not leave", keys)
+		}
+		if d.b.stopped != 0 || len(d.b.answers) != 0 {
+			t.Errorf("%v touched the run", keys)
+		}
+	}
+}
+
+func TestStop(t *testing.T) {
+	d := drive(t, 120, 36, newStory(t).keeping())
+	d.press("s", "esc")
+	if d.b.stopped != 0 {
+		t.Fatal("s stopped without asking")
+	}
+	d.press("s", "y")
+	if d.b.stopped != 1 {
+		t.Errorf("stopped %d times, want 1", d.b.stopped)
+	}
+	d = drive(t, 120, 36, newStory(t).decision())
+	d.press("s", "y")
+	if d.b.stopped != 0 {
+		t.Error("stopped although nothing runs")
+	}
+	if !strings.Contains(d.m.notice, "no step is running") {
+		t.Errorf("notice %q does not say why", d.m.notice)
+	}
+}
+
+func TestNote(t *testing.T) {
+	d := drive(t, 120, 36, newStory(t).keeping())
+	d.press("n")
+	d.typeText("lock is on").press("enter")
+	if diff := cmp.Diff([]string{"lock is on"}, d.b.notes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestGateGoes: a card that belongs to a gate goes when somebody else has answered it.
+func TestGateGoes(t *testing.T) {
+	s := newStory(t).keepGate()
+	d := drive(t, 120, 36, s)
+	d.press("s")
+	d.typeText("because").play(s.answer(time.Second, run.Answer{Verb: run.Approve}))
+	d.wake()
+	d.press("enter")
+	if len(d.b.answers) != 0 {
+		t.Errorf("answered a gate that is gone: %+v", d.b.answers)
+	}
+	if _, ok := d.m.top().(*runScreen); !ok {
+		t.Errorf("%T is on top", d.m.top())
+	}
+}
+
+// TestRefusedAnswer: when the answer did not arrive the gate can be answered again.
+func TestRefusedAnswer(t *testing.T) {
+	d := drive(t, 120, 36, newStory(t).keepGate())
+	d.b.fail = errBroken
+	d.press("y")
+	f := plainFrame(d.frame())
+	for _, want := range []string{"does not answer", "lifeboat attach 7F3A"} {
+		if !strings.Contains(f, want) {
+			t.Errorf("the card does not say %q:\n%s", want, f)
+		}
+	}
+	d.b.fail = nil
+	d.press("esc", "y")
+	if len(d.b.answers) != 1 {
+		t.Errorf("%d answers, want 1", len(d.b.answers))
+	}
+}
+
+func TestEnd(t *testing.T) {
+	s := newStory(t).told()
+	d := drive(t, 120, 36, s, func(b *fakeBackend, _ *Options) { b.logs["verify.1.log"] = []byte("same\n") })
+	s.answer(minute, run.Answer{Verb: run.Give, Values: []string{"p.osei"}})
+	s.add(0, run.StepClaimed, "tell", run.Verdict{By: "m.ito", Values: []string{"p.osei"}})
+	d.play(s.add(time.Second, run.RunEnded, "", run.Ended{Outcome: run.Complete, By: "m.ito"}))
+	d.wake()
+	if _, ok := d.m.top().(*resultScreen); !ok {
+		t.Fatalf("%T is on top, want the result", d.m.top())
+	}
+	d.press("enter")
+	if _, ok := d.m.top().(*homeScreen); !ok || d.m.snap != nil {
+		t.Errorf("%T is on top, want home", d.m.top())
+	}
+	if d.b.closed != 1 {
+		t.Errorf("%d logs were closed, want 1", d.b.closed)
+	}
+}
+
+func TestTitle(t *testing.T) {
+	for _, tc := range []struct {
+		story func(*story) *story
+		want  string
+	}{
+		{(*story).keeping, "LIVE accidental-force-push 3/6"},
+		{(*story).pushGate, "LIVE accidental-force-push 4/6 GATE"},
+		{(*story).doubt, "LIVE accidental-force-push 4/6 IN DOUBT"},
+		{(*story).complete, "LIVE accidental-force-push complete"},
+	} {
+		if got := drive(t, 80, 24, tc.story(newStory(t))).m.View().WindowTitle; got != tc.want {
+			t.Errorf("title %q, want %q", got, tc.want)
+		}
+	}
+}
+
+// TestBack: after two minutes without a key you are told what happened.
+func TestBack(t *testing.T) {
+	s := newStory(t).keepGate()
+	d := drive(t, 120, 36, s)
+	d.press("esc")
+	s.answer(0, run.Answer{Verb: run.Approve}).begin("keep", keepPlan)
+	d.play(s.add(5*minute, run.NoteAdded, "", run.Note{By: "s.kaya", Text: "hello"}))
+	d.wake()
+	d.press("tab")
+	if !strings.HasPrefix(d.m.notice, "You were away for") {
+		t.Errorf("notice %q", d.m.notice)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	d := drive(t, 120, 36, nil)
+	h := d.m.top().(*homeScreen)
+	for _, tc := range []struct{ text, want string }{
+		{"fsck", "corrupted-repository"}, {"forced update", "accidental-force-push"}, {"DAILY", "repository-backup"}, {"nothing like it", "accidental-force-push"},
+	} {
+		h.search.Reset(tc.text)
+		if got := h.book(&d.m.world).Name; got != tc.want {
+			t.Errorf("%q found %s, want %s", tc.text, got, tc.want)
+		}
+	}
+}
+
+// TestIdleDrawsNothing: polls without news draw no frame.
+func TestIdleDrawsNothing(t *testing.T) {
+	d := drive(t, 120, 36, newStory(t).keepGate())
+	d.frame()
+	for range 5 {
+		d.m.listed = d.m.now
+		d.tick()
+		if d.m.dirty {
+			t.Fatal("a poll without news wants a new frame")
+		}
+	}
+}
+
+// TestOneDoor: only intent.go calls the backend, and nothing in the package reaches
+// outside by itself.
+func TestOneDoor(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, files)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, door := range []string{"m.backend.", "b.Answer(", "b.Stop(", "b.Start(", "b.Events(", "time.Now(", "context.Background("} {
+			if name != "intent.go" && strings.Contains(string(src), door) {
+				t.Errorf("%s uses %s", name, door)
+			}
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range f.Imports {
+			if slices.Contains([]string{`"os"`, `"os/exec"`, `"net"`, `"database/sql"`}, i.Path.Value) {
+				t.Errorf("%s imports %s", name, i.Path.Value)
+			}
+		}
+	}
+}
