@@ -3,7 +3,128 @@
 // environment, the only one that prints errors, and the only one that knows them all.
 package app
 
-import "io"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"charm.land/fang/v2"
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/hint"
+)
 
 // Main runs the command line and returns the exit code.
-func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int { return 2 }
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// SIGINT and SIGTERM end what runs in the foreground in good order: the running
+	// step is stopped and settled. The second one kills, as everywhere. SIGPIPE must
+	// not: a closed pipe loses lines, never a step.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	signal.Ignore(syscall.SIGPIPE)
+
+	env, err := newEnvironment(ctx, stdin, stdout, stderr)
+	if err != nil {
+		complain(stderr, err)
+		return exitUsage
+	}
+	root := commands(env)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if env.dumb() {
+		err = root.ExecuteContext(ctx)
+	} else {
+		err = fang.Execute(ctx, root, fang.WithVersion(version), fang.WithoutManpage(),
+			fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {})) // complain does it
+	}
+	if err != nil {
+		var silent silentError
+		if !errors.As(err, &silent) {
+			complain(stderr, err)
+		}
+	}
+	return code(err)
+}
+
+// silentError is an error that has been shown already, as the outcome of a run.
+type silentError struct{ error }
+
+func (s silentError) Unwrap() error { return s.error }
+
+// commands builds the command line.
+func commands(env environment) *cobra.Command {
+	var s settings
+	var plainMode bool
+	root := &cobra.Command{
+		Use:   "lifeboat",
+		Short: "The runbook console for backup and disaster recovery",
+		Long: "Lifeboat walks you through recovery step by step, does each step itself, asks before\n" +
+			"anything that changes the world, and proves afterwards what happened.\n\n" +
+			"Without a command it opens the console: on the estate of the lifeboat.yaml that it\n" +
+			"finds, else on a sandbox of its own, where everything may be broken.",
+		Version: version, SilenceErrors: true, SilenceUsage: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(hint.Wrap(fmt.Errorf("there is no command %q", args[0]), "lifeboat --help lists them; lifeboat run "+args[0]+" runs a runbook"))
+			}
+			return nil
+		},
+		RunE: func(*cobra.Command, []string) error { return home(env, s, plainMode) },
+	}
+	root.PersistentFlags().StringVar(&s.state, "state", "", "directory of journal, logs and sandboxes (default $XDG_STATE_HOME/lifeboat)")
+	root.PersistentFlags().StringVar(&s.estate, "estate", "", "lifeboat.yaml to use (default: found upward from here)")
+	root.PersistentFlags().BoolVar(&s.sandbox, "sandbox", false, "use a sandbox estate: real systems that may be broken")
+	root.PersistentFlags().BoolVar(&plainMode, "plain", false, "lines only: no cursor movement, no colour; for screen readers and serial lines")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		cmdRun(env, &s, &plainMode), cmdResume(env, &s, &plainMode), cmdAttach(env, &s, &plainMode), cmdRuns(env, &s), cmdShow(env, &s),
+		cmdDrill(env, &s, &plainMode), cmdLint(env, &s), cmdActions(env, &s), cmdAudit(env, &s),
+		cmdHost(env, &s), cmdBookings(env),
+	)
+	return root
+}
+
+// parseParams reads the values of --param and --allow: NAME=VALUE.
+func parsePairs(flag string, list []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, kv := range list {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok || name == "" {
+			return nil, usage(hint.Wrap(fmt.Errorf("--%s %q has no value", flag, kv), fmt.Sprintf("write --%s NAME=VALUE", flag)))
+		}
+		if _, twice := out[name]; twice {
+			return nil, usage(fmt.Errorf("--%s names %q twice", flag, name))
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+// home opens the console, or without a terminal plays the rehearsal.
+func home(env environment, s settings, plainMode bool) error {
+	if env.dumb() || plainMode {
+		if !s.sandbox && s.estate == "" {
+			if w, err := open(env, s); err != nil {
+				return err
+			} else if err := errors.Join(w.close()); err != nil {
+				return err
+			} else if w.estate != nil {
+				return usage(hint.New("the console needs a terminal", "lifeboat run RUNBOOK works without one, lifeboat runs lists what is open, lifeboat --help the rest"))
+			}
+		}
+		return rehearse(env, s, rehearsal{scenario: firstRehearsal, auto: true})
+	}
+	return openConsole(env, s, "")
+}
+
+// firstRehearsal is what a newcomer sees.
+const firstRehearsal = "accidental-force-push"

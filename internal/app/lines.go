@@ -169,7 +169,7 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			l.title(r, s, n, ev)
 		}
 		l.say(ev.At, "RUNNING step %d: %s", n, orElse(planSummary(b.Plan), s.Title))
-		for _, c := range commands(b.Plan) {
+		for _, c := range commandsOf(b.Plan) {
 			l.add("runs  %s", c)
 		}
 	case run.Finished:
@@ -291,7 +291,7 @@ func planSummary(p *run.Plan) string {
 	return p.Summary
 }
 
-func commands(p *run.Plan) []string {
+func commandsOf(p *run.Plan) []string {
 	if p == nil {
 		return nil
 	}

@@ -1,0 +1,276 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/console"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/runner"
+	"lifeboat/themes"
+)
+
+// openConsole shows the console, at a run when one is named.
+func openConsole(env environment, s settings, name string) error {
+	w, err := open(env, s)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if w.estate == nil { // nothing is configured: practise
+		if err := w.useSandbox(w.sandboxDir()); err != nil {
+			return err
+		}
+	}
+	var id run.ID
+	if name != "" {
+		r, err := w.load(env.ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := w.settle(r); err != nil && r.Open() {
+			return err
+		}
+		id = r.ID
+	}
+	return w.console(id)
+}
+
+// console runs the terminal UI on this world. Losing the terminal ends it without a
+// word: the run goes on in its own process.
+func (w *world) console(id run.ID) error {
+	ctx, detach := onHangup(w.env.ctx)
+	defer detach()
+	if w.sandbox != nil {
+		stop, err := w.live(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	return console.Run(ctx, &backend{world: w, client: runner.Client{Files: w.files}}, console.Options{
+		In: w.env.stdin, Out: w.env.stdout, Env: w.env.all, User: w.env.user, Version: version,
+		Mode: w.mode(false), Theme: themes.Default(), ASCII: w.env.get("LIFEBOAT_ASCII") != "", Run: id, State: w.files.Dir,
+	})
+}
+
+// live starts the process that writes bookings into the sandbox while somebody
+// practises: a database at rest is a different thing to back up.
+func (w *world) live(ctx context.Context) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p, err := command.Start(ctx, command.Cmd{Argv: []string{w.env.exe, "bookings", w.sandbox.Dir()}, StdinPipe: true, Grace: time.Second})
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("start the bookings of the sandbox: %w", err)
+	}
+	return func() {
+		p.Stdin.Close() // its end is what it waits for, also when we are killed
+		cancel()
+		p.Wait() // how it ended says nothing
+	}, nil
+}
+
+// backend is the console's view of the world.
+type backend struct {
+	world  *world
+	client runner.Client
+}
+
+var _ console.Backend = (*backend)(nil)
+
+// Now implements console.Backend.
+func (b *backend) Now() time.Time { return b.world.env.now() }
+
+// Books implements console.Backend.
+func (b *backend) Books(ctx context.Context) ([]console.Book, error) {
+	recent, err := b.world.journal.Runs(ctx, 500)
+	if err != nil {
+		return nil, err
+	}
+	var out []console.Book
+	for _, book := range b.world.shelf.library.List() {
+		c := b.describe(book)
+		for _, r := range recent { // newest first
+			if r.Started.Book == book.Name && r.Outcome != "" && (c.LastRun.IsZero() || r.First.After(c.LastRun)) {
+				c.LastRun, c.LastOutcome, c.LastMode = r.First, r.Outcome, r.Started.Mode
+			}
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func (b *backend) describe(book *runbook.Book) console.Book {
+	p, found := b.world.shelf.compile(book, b.world.shelf.library.Problems(book))
+	c := console.Book{
+		Name: book.Name, Title: book.Title, Kind: string(book.Meta.Kind), Level: book.Meta.Level,
+		Summary: book.Intro, When: book.Meta.When, NotFor: book.Meta.NotFor, Asset: book.Meta.Asset,
+		Steps: p.Outline(), Guidance: p.Guidance(), Broken: engine.HasErrors(found),
+		Reviewed: book.Meta.Reviewed, Source: book.File, Body: string(book.Source),
+	}
+	for _, f := range found {
+		c.Problems = append(c.Problems, f.Error())
+	}
+	for _, m := range book.Params() {
+		def, required := m.Default, !m.HasDefault
+		if m.Name == runbook.AssetParam && b.world.estate != nil {
+			if of := b.world.estate.OfKind(book.Meta.Asset); len(of) == 1 {
+				def, required = of[0].Name, false
+			}
+		}
+		c.Params = append(c.Params, console.Param{Name: m.Name, Default: def, Help: m.Help, Secret: m.Secret, Required: required, Options: m.Options})
+	}
+	for _, tool := range book.Meta.Tools {
+		state := "found"
+		if _, err := command.Look(tool); err != nil {
+			state = "missing"
+		}
+		c.Tools = append(c.Tools, tool+" "+state)
+	}
+	return c
+}
+
+// Runs implements console.Backend.
+func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error) {
+	list, err := b.world.journal.Runs(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]console.Summary, 0, len(list))
+	for _, s := range list {
+		c := console.Summary{
+			ID: s.ID, Book: s.Started.Book, Title: s.Started.Title, Asset: s.Started.Asset, Mode: s.Started.Mode,
+			By: s.Started.By, At: s.First, Last: s.Last, Steps: s.Steps, Outcome: s.Outcome,
+		}
+		if s.Outcome == "" { // only an open run is worth reading whole
+			events, err := b.world.journal.Load(ctx, s.ID)
+			if err != nil {
+				return nil, err
+			}
+			r, err := run.FoldAll(events)
+			if err != nil {
+				return nil, err
+			}
+			c.Done, c.Debts, c.Hosted = r.Current(), len(r.Debts), b.client.Ping(ctx, s.ID)
+			if c.Done < len(r.Steps) {
+				c.Step, c.State = r.Steps[c.Done].Title, r.Steps[c.Done].State
+			}
+			if r.Gate != nil {
+				c.Gate = r.Gate.Kind
+			}
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// Start implements console.Backend. In a sandbox the thing that the runbook repairs is
+// broken first, for real.
+func (b *backend) Start(ctx context.Context, s console.Start) (run.ID, error) {
+	if b.world.sandbox != nil && s.Mode != run.Dry {
+		if err := b.world.stageFor(ctx, s.Book); err != nil {
+			return "", err
+		}
+	}
+	params := map[string]string{}
+	for k, v := range s.Params {
+		if v != "" {
+			params[k] = v
+		}
+	}
+	id, _, err := b.world.begin(ctx, wish{book: s.Book, params: params, dry: s.Mode == run.Dry, incident: s.Incident})
+	if err != nil {
+		return "", err
+	}
+	return id, b.world.attach(ctx, id)
+}
+
+// Attach implements console.Backend.
+func (b *backend) Attach(ctx context.Context, id run.ID) error { return b.world.attach(ctx, id) }
+
+// Events implements console.Backend.
+func (b *backend) Events(ctx context.Context, id run.ID, after int64) ([]run.Event, error) {
+	return b.world.journal.Since(ctx, id, after)
+}
+
+// Answer implements console.Backend.
+func (b *backend) Answer(ctx context.Context, id run.ID, a run.Answer) error {
+	err := b.client.Answer(ctx, id, a)
+	if !errors.Is(err, runner.ErrNoHost) {
+		return err
+	}
+	// Its host is gone. A new one asks anew, and only what a person sees then may be
+	// answered.
+	if err := b.world.attach(ctx, id); err != nil {
+		return err
+	}
+	return hint.New("the process that drove this run had ended; a new one took it up", "look at the question again, and answer it once more")
+}
+
+// Stop implements console.Backend.
+func (b *backend) Stop(ctx context.Context, id run.ID) error { return b.client.Stop(ctx, id) }
+
+// Note implements console.Backend.
+func (b *backend) Note(ctx context.Context, id run.ID, text string) error {
+	return b.client.Note(ctx, id, b.world.env.user, text)
+}
+
+// Progress implements console.Backend.
+func (b *backend) Progress(ctx context.Context, id run.ID) (console.Progress, error) {
+	p, err := b.client.Progress(ctx, id)
+	if errors.Is(err, runner.ErrNoHost) {
+		return console.Progress{}, nil
+	}
+	return console.Progress(p), err
+}
+
+// Log implements console.Backend.
+func (b *backend) Log(_ context.Context, id run.ID, name string) (console.Log, error) {
+	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return nil, fmt.Errorf("open log %q: not the name of a log", name)
+	}
+	f, err := os.Open(filepath.Join(b.world.files.Run(id), name))
+	if err != nil {
+		return nil, fmt.Errorf("open log %q: %w", name, err)
+	}
+	return spoolLog{f}, nil
+}
+
+type spoolLog struct{ *os.File }
+
+// Size implements console.Log.
+func (s spoolLog) Size() (int64, error) {
+	info, err := s.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// stageFor breaks the sandbox in the way that a runbook is for. A sandbox that is
+// broken already, by an earlier drill, is made anew.
+func (w *world) stageFor(ctx context.Context, book string) error {
+	sc, ok := scenarioOf(book)
+	if !ok {
+		return nil
+	}
+	broken, err := w.sandbox.Broken()
+	if err != nil {
+		return err
+	}
+	if broken != "" {
+		if w.sandbox, err = w.sandbox.Reset(ctx); err != nil {
+			return fmt.Errorf("make the sandbox anew: %w", err)
+		}
+	}
+	return w.stage(ctx, sc, func(string, ...any) {})
+}

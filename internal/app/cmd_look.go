@@ -1,0 +1,347 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/journal"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
+)
+
+// cmdRuns lists runs.
+func cmdRuns(env environment, s *settings) *cobra.Command {
+	var (
+		asJSON bool
+		limit  int
+	)
+	c := &cobra.Command{
+		Use: "runs", Short: "List runs, the open ones first", Args: exactly(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			w, err := openState(env, *s)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			list, err := w.journal.Runs(env.ctx, limit)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return runsJSON(env, list)
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(env.stdout, "no runs yet; lifeboat run RUNBOOK begins one")
+				return nil
+			}
+			t := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(t, "RUN\tMODE\tRUNBOOK\tBY\tSTARTED (UTC)\tSTATE")
+			for _, r := range list {
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID.Short(), r.Started.Mode, printable.Line(r.Started.Book),
+					printable.Line(r.Started.By), r.First.UTC().Format("2006-01-02 15:04:05"), orElse(string(r.Outcome), "open"))
+			}
+			return t.Flush()
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	c.Flags().IntVar(&limit, "limit", 50, "how many")
+	return c
+}
+
+func runsJSON(env environment, list []journal.Summary) error {
+	for _, r := range list {
+		data, err := json.Marshal(struct {
+			Run     run.ID      `json:"run"`
+			Mode    run.Mode    `json:"mode"`
+			Book    string      `json:"book"`
+			Asset   string      `json:"asset,omitempty"`
+			By      string      `json:"by"`
+			Started time.Time   `json:"started"`
+			Last    time.Time   `json:"last"`
+			Outcome run.Outcome `json:"outcome,omitempty"`
+		}{r.ID, r.Started.Mode, r.Started.Book, r.Started.Asset, r.Started.By, r.First, r.Last, r.Outcome})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(env.stdout, "%s\n", data)
+	}
+	return nil
+}
+
+// cmdShow shows one run as it is on record.
+func cmdShow(env environment, s *settings) *cobra.Command {
+	var asJSON, logs bool
+	c := &cobra.Command{
+		Use: "show RUN", Short: "Show what happened in a run", Args: exactly(1, "the id of a run; lifeboat runs lists them"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			w, err := openState(env, *s)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			id, err := w.journal.Find(env.ctx, args[0])
+			if err != nil {
+				return usage(err)
+			}
+			list, err := w.journal.Load(env.ctx, id)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				for _, ev := range list {
+					data, err := run.Encode(ev)
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(env.stdout, "%s\n", data)
+				}
+				return nil
+			}
+			return w.show(list, logs)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "the events as they are stored, one a line")
+	c.Flags().BoolVar(&logs, "logs", false, "with what the steps printed")
+	return c
+}
+
+// show replays a history through the printer that shows live runs.
+func (w *world) show(list []run.Event, logs bool) error {
+	l := &lines{w: w.env.stdout, now: w.env.now}
+	var r run.Run
+	for _, ev := range list {
+		n, err := run.Fold(r, ev)
+		if err != nil {
+			return err
+		}
+		if r = n; ev.Seq == 1 {
+			l.start(&r)
+		}
+		if s := r.Step(ev.Step); logs && s != nil && (ev.Kind == run.StepFinished || ev.Kind == run.StepFailed || ev.Kind == run.StepDoubted) && s.LogName != "" {
+			if data, err := os.ReadFile(filepath.Join(w.files.Run(r.ID), s.LogName)); err == nil {
+				l.Write(data)
+			}
+		}
+		l.event(r, ev)
+	}
+	if r.Open() {
+		where := "at its end"
+		if i := r.Current(); i < len(r.Steps) {
+			where = fmt.Sprintf("at step %d of %d, %q, which is %s", i+1, len(r.Steps), r.Steps[i].Title, r.Steps[i].State)
+		}
+		l.say(w.env.now(), "OPEN %s", where)
+		l.add("lifeboat resume %s takes it up again", r.ID.Short())
+	}
+	fmt.Fprintf(w.env.stdout, "\nrecord  %d events, runbook %.12s\nlogs    %s\n", r.Seq, r.Started.Digest, w.files.Run(r.ID))
+	return nil
+}
+
+// cmdLint checks runbooks.
+func cmdLint(env environment, s *settings) *cobra.Command {
+	var asJSON, strict bool
+	c := &cobra.Command{
+		Use: "lint [RUNBOOK|FILE|DIRECTORY ...]", Short: "Check runbooks: grammar, actions, arguments, dangerous commands, links, review",
+		Long: "Checks runbooks without running anything. Each finding says file:line:col, what is wrong\n" +
+			"and how to mend it. Without an argument it checks the whole library. Exit code 2 when a\n" +
+			"runbook cannot run.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			w, err := open(env, *s)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			return w.lint(args, asJSON, strict)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a finding")
+	c.Flags().BoolVar(&strict, "strict", false, "warnings count as errors")
+	return c
+}
+
+func (w *world) lint(args []string, asJSON, strict bool) error {
+	names, err := w.lintNames(args)
+	if err != nil {
+		return err
+	}
+	var all []runbook.Problem
+	if len(args) == 0 {
+		all = w.shelf.library.General()
+	}
+	for _, name := range names {
+		book, found, err := w.shelf.find(name)
+		if err != nil {
+			return err
+		}
+		_, list := w.shelf.compile(book, found)
+		all = append(all, list...)
+	}
+	failed := strict && len(all) > 0 || engine.HasErrors(all)
+	for _, p := range all {
+		if !asJSON {
+			fmt.Fprintln(w.env.stdout, printable.Text(p.Error()))
+			continue
+		}
+		data, err := json.Marshal(struct {
+			File     string           `json:"file"`
+			Line     int              `json:"line"`
+			Col      int              `json:"col"`
+			Severity runbook.Severity `json:"severity"`
+			Code     string           `json:"code"`
+			Msg      string           `json:"msg"`
+			Fix      string           `json:"fix,omitempty"`
+		}{p.Pos.File, p.Pos.Line, p.Pos.Col, p.Severity, p.Code, p.Msg, p.Fix})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w.env.stdout, "%s\n", data)
+	}
+	if !asJSON {
+		fmt.Fprintf(w.env.stdout, "%d runbooks, %d findings\n", len(names), len(all))
+	}
+	if failed {
+		return silentError{problems(all)}
+	}
+	return nil
+}
+
+// lintNames lists what to check: a directory stands for the Markdown files in it.
+func (w *world) lintNames(args []string) ([]string, error) {
+	if len(args) == 0 {
+		return w.shelf.library.Names(), nil
+	}
+	var out []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil || !info.IsDir() {
+			out = append(out, arg)
+			continue
+		}
+		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".md") && d.Name() != "README.md" {
+				out = append(out, path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, usage(err)
+		}
+	}
+	return out, nil
+}
+
+// cmdActions prints the manual of actions, made from their definitions.
+func cmdActions(env environment, s *settings) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "actions [NAME]", Short: "What a step can do: the manual of actions",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			w := &world{env: env}
+			if err := w.furnish(); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return listActions(env, w.actions, asJSON)
+			}
+			i := slices.IndexFunc(w.actions, func(a action.Action) bool { return a.Name == args[0] })
+			if i < 0 {
+				var near []string
+				family, _, _ := strings.Cut(args[0], ".")
+				for _, a := range w.actions {
+					if strings.HasPrefix(a.Name, family) || strings.Contains(a.Name, args[0]) {
+						near = append(near, a.Name)
+					}
+				}
+				return usage(hint.Wrap(fmt.Errorf("there is no action %q", args[0]), orElse(prefix("there are ", strings.Join(near, ", ")), "lifeboat actions lists them all")))
+			}
+			if asJSON {
+				return listActions(env, w.actions[i:i+1], true)
+			}
+			fmt.Fprint(env.stdout, w.actions[i].Manual())
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object an action")
+	return c
+}
+
+func listActions(env environment, list []action.Action, asJSON bool) error {
+	if asJSON {
+		for _, a := range list {
+			data, err := json.Marshal(struct {
+				Name    string         `json:"name"`
+				Summary string         `json:"summary"`
+				Effect  action.Effect  `json:"effect"`
+				Repeat  action.Repeat  `json:"repeat"`
+				Params  []action.Param `json:"params"`
+			}{a.Name, a.Summary, a.Effect, a.Repeat, a.Params})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(env.stdout, "%s\n", data)
+		}
+		return nil
+	}
+	t := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
+	for _, a := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", a.Name, a.Effect, a.Summary)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(env.stdout, "\nlifeboat actions NAME shows one with its parameters and an example")
+	return nil
+}
+
+// cmdAudit proves the journal.
+func cmdAudit(env environment, s *settings) *cobra.Command {
+	audit := &cobra.Command{Use: "audit", Short: "Prove that the record of runs is whole"}
+	var asJSON bool
+	verify := &cobra.Command{
+		Use: "verify", Short: "Check every event of every run against its chain", Args: exactly(0, "no argument"),
+		Long: "Checks the hash chain of every run and of the installation over the bytes as they are\n" +
+			"stored, decodes every event and folds every run. Exit code 5 when anything does not fit.",
+		RunE: func(*cobra.Command, []string) error {
+			w, err := openState(env, *s)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			report, err := w.journal.Verify(env.ctx)
+			if asJSON {
+				result := map[string]any{"ok": err == nil, "runs": report.Runs, "events": report.Events, "head": report.Head}
+				if err != nil {
+					result["error"] = err.Error()
+				}
+				data, e := json.Marshal(result)
+				if e != nil {
+					return e
+				}
+				fmt.Fprintf(env.stdout, "%s\n", data)
+			}
+			if err != nil {
+				return fmt.Errorf("%w: %w", errAudit, err)
+			}
+			if !asJSON {
+				fmt.Fprintf(env.stdout, "ok: %d runs, %d events, each chained to the one before; head %.16s\n", report.Runs, report.Events, report.Head)
+			}
+			return nil
+		},
+	}
+	verify.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	audit.AddCommand(verify)
+	return audit
+}

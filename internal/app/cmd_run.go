@@ -1,0 +1,279 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+)
+
+// answering says who answers the gates of a run in the foreground.
+type answering struct {
+	yes   bool
+	allow []string
+	json  bool
+	quiet bool
+	plain bool
+}
+
+func (a *answering) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&a.yes, "yes", false, "approve steps that write; never those that destroy")
+	c.Flags().StringArrayVar(&a.allow, "allow", nil, "approve one destructive step: STEP=TOKEN, the token read from its live target")
+	c.Flags().BoolVar(&a.json, "json", false, "print each event as a line of JSON")
+	c.Flags().BoolVar(&a.quiet, "quiet", false, "leave out what the steps print")
+}
+
+func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
+	var (
+		a        answering
+		params   []string
+		dry      bool
+		incident string
+	)
+	c := &cobra.Command{
+		Use:   "run RUNBOOK",
+		Short: "Run a runbook: a name of the library, or FILE.md, or FILE.md#section",
+		Long: "Runs a runbook in the foreground. On a terminal it asks line by line; without one it\n" +
+			"asks nobody: steps that read run, steps that write need --yes, steps that destroy need\n" +
+			"--allow with the exact token of their live target, and where a person is needed it stops\n" +
+			"with exit code 3 and leaves the run open.\n\n" +
+			"Exit codes: 0 complete, 1 not complete, 2 nothing ran (usage, configuration, runbook),\n" +
+			"3 a person is needed, 4 aborted, 5 a verification failed, 75 busy.",
+		Example: "  lifeboat run accidental-force-push --param branch=main\n  lifeboat run repository-backup --yes --json\n  lifeboat run PROTOCOL.md#scenario-2 --dry-run",
+		Args:    exactly(1, "the name or the file of a runbook"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			pairs, err := parsePairs("param", params)
+			if err != nil {
+				return err
+			}
+			wish := wish{book: args[0], params: pairs, dry: dry}
+			if incident != "" {
+				if wish.incident, err = parseIncident(env, incident); err != nil {
+					return err
+				}
+			}
+			w, err := open(env, *s)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			a.plain = *plainMode
+			asker, out, err := w.front(a, dry)
+			if err != nil {
+				return err
+			}
+			id, p, err := w.begin(env.ctx, wish)
+			if err != nil {
+				return err
+			}
+			return w.foreground(env.ctx, p, id, asker, out)
+		},
+	}
+	a.flags(c)
+	c.Flags().StringArrayVar(&params, "param", nil, "set a parameter: NAME=VALUE")
+	c.Flags().BoolVar(&dry, "dry-run", false, "plan every step and change nothing")
+	c.Flags().StringVar(&incident, "incident", "", "when it happened, \"2026-11-24 02:52\" in UTC or \"10m\" ago: the RTO counts from then")
+	return c
+}
+
+// parseIncident reads a point in time, or how long ago it was.
+func parseIncident(env environment, text string) (time.Time, error) {
+	now := env.now()
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05", time.RFC3339} {
+		if t, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
+			if t.After(now) {
+				return t, usage(fmt.Errorf("--incident %q is in the future", text))
+			}
+			return t, nil
+		}
+	}
+	return now, usage(hint.Wrap(fmt.Errorf("--incident %q is no time", text), `write "2026-11-24 02:52" (UTC), or "10m" for ten minutes ago`))
+}
+
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage(hint.New(fmt.Sprintf("%d arguments given", len(args)), "it takes "+what))
+		}
+		return nil
+	}
+}
+
+// watcher shows a run in the foreground.
+type watcher struct {
+	head    func(r *run.Run)
+	observe func(r run.Run, ev run.Event)
+	output  io.Writer // of the steps; nil: not shown
+	lines   *lines    // nil with --json
+	end     func(r run.Run, err error) error
+}
+
+// front chooses who answers and how the run is shown.
+func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
+	allow, err := parsePairs("allow", a.allow)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.json {
+		return policy{by: w.env.user, yes: a.yes, allow: allow}, w.jsonWatcher(), nil
+	}
+	l := &lines{w: w.env.stdout, quiet: a.quiet, now: w.env.now}
+	out := &watcher{
+		head: l.start, observe: l.event, output: l, lines: l,
+		end: func(r run.Run, err error) error {
+			if err != nil {
+				return err
+			}
+			if err := outcome(r); err != nil {
+				return silentError{err}
+			}
+			return nil
+		},
+	}
+	if w.env.terminal && !a.yes && len(allow) == 0 && !dry {
+		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user}, out, nil
+	}
+	if a.plain && !a.yes && len(allow) == 0 && !dry { // asked for by name: standard input answers, terminal or not
+		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user}, out, nil
+	}
+	return policy{by: w.env.user, yes: a.yes, allow: allow}, out, nil
+}
+
+// jsonWatcher prints each event as the journal keeps it, one a line, then the result.
+func (w *world) jsonWatcher() *watcher {
+	return &watcher{
+		head: func(r *run.Run) {},
+		observe: func(_ run.Run, ev run.Event) {
+			if data, err := run.Encode(ev); err == nil {
+				fmt.Fprintf(w.env.stdout, "%s\n", data)
+			}
+		},
+		end: func(r run.Run, err error) error {
+			result := struct {
+				Run     run.ID      `json:"run"`
+				Outcome run.Outcome `json:"outcome,omitempty"`
+				Error   string      `json:"error,omitempty"`
+				Hints   []string    `json:"hints,omitempty"`
+				Exit    int         `json:"exit"`
+			}{Run: r.ID, Outcome: r.Outcome, Hints: hint.All(err)}
+			if err != nil {
+				result.Error = err.Error()
+			} else {
+				err = outcome(r)
+			}
+			result.Exit = code(err)
+			if data, e := json.Marshal(result); e == nil {
+				fmt.Fprintf(w.env.stdout, "%s\n", data)
+			}
+			if err != nil {
+				return silentError{err}
+			}
+			return nil
+		},
+	}
+}
+
+// foreground drives a run in this process and shows it.
+func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, asker engine.Asker, out *watcher) error {
+	r, err := w.load(ctx, string(id))
+	if err != nil {
+		return err
+	}
+	if out.lines != nil {
+		out.lines.guidance = p.Guidance()
+	}
+	if r.Seq == 1 {
+		out.head(&r)
+	}
+	var spool engine.Spool = w.files
+	if out.output != nil {
+		spool = tee{w.files, out.output}
+	}
+	r, err = w.drive(ctx, p, id, asker, out.observe, spool)
+	if r.ID == "" {
+		r.ID = id
+	}
+	if errors.Is(err, engine.ErrLeft) {
+		err = hint.Wrap(fmt.Errorf("run %s: %w", id.Short(), err), "lifeboat resume "+id.Short()+" takes it up again")
+	}
+	return out.end(r, err)
+}
+
+func cmdResume(env environment, s *settings, plainMode *bool) *cobra.Command {
+	var a answering
+	c := &cobra.Command{
+		Use: "resume RUN", Short: "Take an open run up again, where it was left",
+		Long: "Takes a run up again in the foreground. What was running when its process ended is in\n" +
+			"doubt: it is probed, and a person settles it.",
+		Args: exactly(1, "the id of a run, such as 7F3A; lifeboat runs lists them"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			w, err := openState(env, *s)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			r, err := w.load(env.ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if !r.Open() {
+				return usage(fmt.Errorf("run %s has ended: %s", r.ID.Short(), r.Outcome))
+			}
+			if err := w.settle(r); err != nil {
+				return err
+			}
+			p, err := w.shelf.pinned(r.ID, r.Started)
+			if err != nil {
+				return err
+			}
+			a.plain = *plainMode
+			asker, out, err := w.front(a, r.Started.Mode == run.Dry)
+			if err != nil {
+				return err
+			}
+			return w.foreground(env.ctx, p, r.ID, asker, out)
+		},
+	}
+	a.flags(c)
+	return c
+}
+
+func cmdAttach(env environment, s *settings, plainMode *bool) *cobra.Command {
+	return &cobra.Command{
+		Use: "attach RUN", Short: "Open the console at a run, wherever it is",
+		Args: exactly(1, "the id of a run, such as 7F3A; lifeboat runs lists them"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if env.dumb() || *plainMode {
+				return usage(hint.New("attach needs a terminal", "lifeboat resume "+args[0]+" --plain takes the run up line by line, once nobody else drives it"))
+			}
+			return openConsole(env, *s, args[0])
+		},
+	}
+}
+
+func cmdHost(env environment, s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use: "host RUN", Short: "Drive a run without a terminal, for consoles to attach to", Hidden: true,
+		Args: exactly(1, "the id of a run"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			w, err := openState(env, *s)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			return w.host(env.ctx, args[0])
+		},
+	}
+}

@@ -1,0 +1,242 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/drill"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/estate"
+	"lifeboat/internal/run"
+	"lifeboat/internal/sandbox"
+)
+
+// rehearsal says how a drill is played.
+type rehearsal struct {
+	scenario string
+	auto     bool // a script plays the trainee
+	keep     bool // leave the sandbox
+	json     bool
+	quiet    bool
+	plain    bool
+}
+
+func cmdDrill(env environment, s *settings, plainMode *bool) *cobra.Command {
+	var h rehearsal
+	c := &cobra.Command{
+		Use: "drill SCENARIO", Short: "Rehearse a recovery on real systems that are really broken",
+		Long: "Makes a sandbox estate of its own, takes a backup, breaks something for real, and walks the\n" +
+			"runbook. An oracle that shares no code with the recovery says what was recovered and what\n" +
+			"was lost. Nothing outside the sandbox can be reached.\n\nScenarios: " + strings.Join(drill.Names(), ", "),
+		Example: "  lifeboat drill accidental-force-push          in the console, by yourself\n  lifeboat drill accidental-force-push --auto   played by a script, for CI",
+		Args:    exactly(1, "a scenario: "+strings.Join(drill.Names(), ", ")),
+		RunE: func(_ *cobra.Command, args []string) error {
+			h.scenario, h.plain = args[0], *plainMode
+			return rehearse(env, *s, h)
+		},
+	}
+	c.Flags().BoolVar(&h.auto, "auto", false, "let a script answer, as CI does")
+	c.Flags().BoolVar(&h.keep, "keep", false, "leave the sandbox of --auto for a look")
+	c.Flags().BoolVar(&h.json, "json", false, "with --auto: events and result as JSON, one a line")
+	c.Flags().BoolVar(&h.quiet, "quiet", false, "leave out what the steps print")
+	return c
+}
+
+// rehearse plays a drill.
+func rehearse(env environment, s settings, h rehearsal) error {
+	sc, err := drill.Find(h.scenario)
+	if err != nil {
+		return usage(err)
+	}
+	w, err := openState(env, s)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if h.auto {
+		return w.rehearseAuto(sc, h)
+	}
+	// A person practises in the standing sandbox, and may come back to it.
+	if err := w.useSandbox(w.sandboxDir()); err != nil {
+		return err
+	}
+	if err := w.stageFor(env.ctx, sc.Runbook); err != nil {
+		return err
+	}
+	id, p, err := w.begin(env.ctx, wish{book: sc.Runbook, params: sc.Params})
+	if err != nil {
+		return err
+	}
+	if !env.dumb() && !h.plain {
+		if err := w.attach(env.ctx, id); err != nil {
+			return err
+		}
+		return w.console(id)
+	}
+	l := &lines{w: env.stdout, quiet: h.quiet, now: env.now}
+	out := &watcher{head: l.start, observe: l.event, output: l, lines: l, end: func(r run.Run, err error) error {
+		if err != nil {
+			return err
+		}
+		return outcome(r)
+	}}
+	return w.foreground(env.ctx, p, id, &plain{in: bufio.NewReader(env.stdin), out: l, by: env.user}, out)
+}
+
+// rehearseAuto makes a sandbox, breaks it, lets the script walk the runbook, asks the
+// oracle and throws the sandbox away.
+func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
+	ctx := w.env.ctx
+	l := &lines{w: w.env.stdout, quiet: h.quiet, now: w.env.now}
+	say := func(format string, args ...any) {
+		if !h.json {
+			l.say(w.env.now(), format, args...)
+		}
+	}
+	dir := filepath.Join(w.state, "drills", w.env.now().UTC().Format("20060102T150405.000Z"))
+	say("SANDBOX %s: a repository with its origin, a booking database that is written to, a vault", sc.Name)
+	sb, err := sandbox.Make(ctx, dir, sandbox.Options{})
+	if err != nil {
+		return fmt.Errorf("make sandbox: %w", err)
+	}
+	if h.keep {
+		say("SANDBOX kept in %s", dir)
+	} else {
+		defer sb.Remove(context.WithoutCancel(ctx))
+	}
+	if err := w.useEstate(filepath.Join(dir, estate.FileName)); err != nil {
+		return err
+	}
+	stop, err := w.live(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := w.stage(ctx, sc, say); err != nil {
+		return err
+	}
+	began := w.env.now()
+	id, p, err := w.begin(ctx, wish{book: sc.Runbook, params: sc.Params})
+	if err != nil {
+		return err
+	}
+	out := w.jsonWatcher()
+	if !h.json {
+		out = &watcher{head: l.start, observe: l.event, output: l, lines: l}
+	}
+	var r run.Run
+	out.end = func(ended run.Run, err error) error { r = ended; return err }
+	if err := w.foreground(ctx, p, id, drill.NewAuto(sc), out); err != nil {
+		return err
+	}
+	return w.score(sc, h, r, w.env.now().Sub(began))
+}
+
+// score asks the oracle and says whether the drill passed.
+func (w *world) score(sc drill.Scenario, h rehearsal, r run.Run, took time.Duration) error {
+	v, err := w.sandbox.Judge(w.env.ctx)
+	if err != nil {
+		return fmt.Errorf("ask the oracle: %w", err)
+	}
+	res := drill.Score(sc, r, v, took)
+	if h.json {
+		data, err := json.Marshal(struct {
+			Scenario string      `json:"scenario"`
+			Run      run.ID      `json:"run"`
+			Outcome  run.Outcome `json:"outcome"`
+			Passed   bool        `json:"passed"`
+			Seconds  float64     `json:"seconds"`
+			Lost     []string    `json:"lost"`
+		}{sc.Name, r.ID, r.Outcome, res.Passed, took.Seconds(), v.Lost})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w.env.stdout, "%s\n", data)
+	} else {
+		fmt.Fprintln(w.env.stdout)
+		for _, line := range res.Lines() {
+			fmt.Fprintln(w.env.stdout, line)
+		}
+	}
+	if !res.Passed {
+		return silentError{ended{r, exitNotComplete}}
+	}
+	return nil
+}
+
+// stage prepares and breaks the sandbox: what the scenario wants to have happened
+// before the trainee comes in.
+func (w *world) stage(ctx context.Context, sc drill.Scenario, say func(string, ...any)) error {
+	for _, name := range sc.Prepare {
+		say("PREPARE %s", name)
+		id, p, err := w.begin(ctx, wish{book: name})
+		if err != nil {
+			return fmt.Errorf("prepare with %q: %w", name, err)
+		}
+		r, err := w.drive(ctx, p, id, drill.NewAuto(sc), nil, w.files)
+		if err != nil {
+			return fmt.Errorf("prepare with %q: %w", name, err)
+		}
+		if err := outcome(r); err != nil {
+			return fmt.Errorf("prepare with %q: %w", name, err)
+		}
+		for _, s := range r.Steps {
+			if s.Evidence != "" {
+				say("  %s: %s", s.Title, s.Evidence)
+			}
+		}
+	}
+	if sc.Breakage == "" {
+		return nil
+	}
+	b, err := w.sandbox.Break(ctx, sc.Breakage)
+	if err != nil {
+		return fmt.Errorf("break the sandbox: %w", err)
+	}
+	say("BROKEN %s", b.Summary)
+	return nil
+}
+
+// scenarioOf finds the drill that rehearses a runbook.
+func scenarioOf(book string) (drill.Scenario, bool) {
+	for _, sc := range drill.All() {
+		if sc.Runbook == book {
+			return sc, true
+		}
+	}
+	return drill.Scenario{}, false
+}
+
+var _ engine.Asker = drill.NewAuto(drill.Scenario{})
+
+// cmdBookings is the process that writes into the sandbox's database while somebody
+// practises. It ends when its standard input does.
+func cmdBookings(env environment) *cobra.Command {
+	return &cobra.Command{
+		Use: "bookings DIRECTORY", Short: "Write bookings into the database of a sandbox", Hidden: true,
+		Args: exactly(1, "the directory of a sandbox"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			sb, err := sandbox.Open(args[0])
+			if err != nil {
+				return usage(err)
+			}
+			ctx, cancel := context.WithCancel(env.ctx)
+			go func() { // ends with the process: standard input cannot be interrupted
+				io.Copy(io.Discard, env.stdin)
+				cancel()
+			}()
+			if err := sb.Write(ctx, nil); ctx.Err() == nil {
+				return err
+			}
+			return nil
+		},
+	}
+}

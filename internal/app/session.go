@@ -1,0 +1,287 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/durable"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/runner"
+	"lifeboat/internal/sandbox"
+)
+
+// wish is what a person asks to run.
+type wish struct {
+	book     string
+	params   map[string]string
+	dry      bool
+	incident time.Time
+}
+
+// begin makes a run: the runbook is sound, the parameters fit, the asset is known, the
+// start is durable and the runbook is pinned. Nothing of it has been done yet.
+func (w *world) begin(ctx context.Context, s wish) (run.ID, *engine.Program, error) {
+	p, err := w.shelf.ready(s.book)
+	if err != nil {
+		return "", nil, err
+	}
+	start := engine.Start{Mode: w.mode(s.dry), Params: s.params, Section: p.Book.Anchor, Incident: s.incident}
+	if w.estate != nil {
+		start.Estate = w.estate.File
+	}
+	if err := w.chooseAsset(p, &start); err != nil {
+		return "", nil, err
+	}
+	id, err := engine.Begin(ctx, w.config(policy{}, w.files), p, start)
+	if err != nil {
+		return "", nil, usage(err)
+	}
+	return id, p, w.shelf.pin(id, p)
+}
+
+// chooseAsset fills in the asset that the runbook is about: the one that was given, or
+// the only one of its kind.
+func (w *world) chooseAsset(p *engine.Program, start *engine.Start) error {
+	kind := p.Book.Meta.Asset
+	if kind == "" {
+		return nil
+	}
+	if w.estate == nil {
+		return usage(fmt.Errorf("runbook %q is about a %s asset: %w", p.Book.Name, kind, errNoEstate))
+	}
+	name := start.Params[runbook.AssetParam]
+	if name == "" {
+		of := w.estate.OfKind(kind)
+		if len(of) != 1 {
+			var names []string
+			for _, a := range of {
+				names = append(names, a.Name)
+			}
+			return usage(hint.Wrap(fmt.Errorf("runbook %q is about a %s asset, and the estate has %d", p.Book.Name, kind, len(of)),
+				"add --param asset=NAME; there are: "+strings.Join(names, ", ")))
+		}
+		name = of[0].Name
+	}
+	a, err := w.estate.Find(name)
+	if err != nil {
+		return usage(err)
+	}
+	if a.Kind != kind {
+		return usage(fmt.Errorf("asset %q is of kind %s, runbook %q is about %s", a.Name, a.Kind, p.Book.Name, kind))
+	}
+	start.Asset, start.RTO = a.Name, a.RTO
+	if slices.ContainsFunc(p.Book.Params(), func(p runbook.Param) bool { return p.Name == runbook.AssetParam }) {
+		params := map[string]string{}
+		for k, v := range start.Params {
+			params[k] = v
+		}
+		params[runbook.AssetParam] = a.Name
+		start.Params = params
+	}
+	return nil
+}
+
+// load reads a run and puts its own estate into the world.
+func (w *world) load(ctx context.Context, name string) (run.Run, error) {
+	id, err := w.journal.Find(ctx, name)
+	if err != nil {
+		return run.Run{}, usage(err)
+	}
+	list, err := w.journal.Load(ctx, id)
+	if err != nil {
+		return run.Run{}, err
+	}
+	return run.FoldAll(list)
+}
+
+// settle makes the world that of an existing run: its estate, its fence.
+func (w *world) settle(r run.Run) error {
+	if r.Started.Estate == "" {
+		return w.furnish()
+	}
+	if w.estate != nil && w.estate.File == r.Started.Estate {
+		return nil
+	}
+	if err := w.useEstate(r.Started.Estate); err != nil {
+		return err
+	}
+	if r.Started.Mode == run.Drill && w.sandbox == nil {
+		return hint.Wrap(fmt.Errorf("run %s was a drill, and its sandbox is gone", r.ID.Short()), "a drill cannot be taken up without its sandbox")
+	}
+	return nil
+}
+
+// drive hosts a run in this process until it stops. asker answers its gates; with nil
+// whoever is attached does.
+func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker engine.Asker, observe func(run.Run, run.Event), spool engine.Spool) (run.Run, error) {
+	host, err := runner.NewHost(w.files, id, fmt.Sprintf("%s on %s, process %d", w.env.user, w.env.host, os.Getpid()))
+	if err != nil {
+		return run.Run{}, err
+	}
+	defer host.Close()
+	if asker == nil {
+		asker = host
+	}
+	cfg := w.config(asker, spool)
+	cfg.Progress = host.Progress
+	cfg.Observe = func(r run.Run, ev run.Event) {
+		host.Observe(r, ev)
+		if observe != nil {
+			observe(r, ev)
+		}
+	}
+	e, err := engine.Open(ctx, cfg, p, id)
+	if err != nil {
+		return run.Run{}, err
+	}
+	r, err := host.Run(ctx, e)
+	if err == nil && w.sandbox != nil && !r.Open() {
+		return w.judge(ctx, e, r)
+	}
+	return r, err
+}
+
+// judge lets the oracle of the sandbox say what was recovered, and puts it on record.
+func (w *world) judge(ctx context.Context, e *engine.Engine, r run.Run) (run.Run, error) {
+	broken, err := w.sandbox.Broken()
+	if err != nil || broken == "" {
+		return r, err
+	}
+	v, err := w.sandbox.Judge(ctx)
+	if err != nil {
+		return r, fmt.Errorf("judge the sandbox: %w", err)
+	}
+	for _, line := range verdictLines(v) {
+		if err := e.Note(ctx, oracle, line); err != nil {
+			return r, err
+		}
+	}
+	return e.Snapshot(), nil
+}
+
+// oracle is who writes the verdict about a sandbox into the record.
+const oracle = "oracle"
+
+func verdictLines(v sandbox.Verdict) []string {
+	head := "NOT RECOVERED"
+	if v.Recovered {
+		head = "RECOVERED"
+	}
+	out := []string{head}
+	for _, c := range v.Checks {
+		out = append(out, fmt.Sprintf("%s %s%s", okWord(c.OK), c.Text, prefix(": ", c.Evidence)))
+	}
+	for _, l := range v.Lost {
+		out = append(out, "lost: "+l)
+	}
+	return out
+}
+
+// tee copies what steps print to a second reader while it is spooled.
+type tee struct {
+	runner.Files
+	to io.Writer
+}
+
+func (t tee) Create(id run.ID, name string) (engine.SpoolFile, error) {
+	f, err := t.Files.Create(id, name)
+	if err != nil {
+		return nil, err
+	}
+	return teeFile{f, t.to}, nil
+}
+
+type teeFile struct {
+	engine.SpoolFile
+	to io.Writer
+}
+
+func (t teeFile) Write(p []byte) (int, error) {
+	t.to.Write(p) // what is shown is a courtesy; the file is the record
+	return t.SpoolFile.Write(p)
+}
+
+// hostWait is how long a new host may take until it answers.
+const hostWait = 20 * time.Second
+
+// attach makes sure that a process of its own hosts the run.
+func (w *world) attach(ctx context.Context, id run.ID) error {
+	client := runner.Client{Files: w.files}
+	if client.Ping(ctx, id) {
+		return nil
+	}
+	dir := w.files.Run(id)
+	if err := durable.MkdirAll(dir); err != nil {
+		return err
+	}
+	logPath := filepath.Join(dir, "host.log")
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the log of the host: %w", err)
+	}
+	defer log.Close()
+	_, err = command.Detach(command.Cmd{
+		Argv: []string{w.env.exe, "host", string(id), "--state", w.state},
+		Dir:  w.dir(), Inherit: append(command.Cloud(), secretPrefix+"*", "LIFEBOAT_USER", "SUDO_USER", "XDG_CONFIG_HOME"),
+	}, log)
+	if err != nil {
+		return fmt.Errorf("start the process that hosts run %s: %w", id.Short(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, hostWait)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if client.Ping(ctx, id) {
+			return nil
+		}
+		if r, err := w.load(ctx, string(id)); err == nil && !r.Open() {
+			return nil // it has run to its end already
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tail, _ := os.ReadFile(logPath)
+			return hint.Wrap(fmt.Errorf("run %s: its host did not start within %s: %s", id.Short(), hostWait, lastLine(tail)), "see "+logPath)
+		}
+	}
+}
+
+func lastLine(text []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
+// host is the process of a run: it has no terminal, and nobody to tell.
+func (w *world) host(ctx context.Context, name string) error {
+	r, err := w.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !r.Open() {
+		return nil
+	}
+	if err := w.settle(r); err != nil {
+		return err
+	}
+	p, err := w.shelf.pinned(r.ID, r.Started)
+	if err != nil {
+		return err
+	}
+	_, err = w.drive(ctx, p, r.ID, nil, nil, w.files)
+	if errors.Is(err, engine.ErrLeft) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,184 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/durable"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
+	"lifeboat/runbooks"
+)
+
+// shelf is where runbooks come from: those that Lifeboat brings, then those beside
+// the estate file, which stand in for ours of the same name.
+type shelf struct {
+	world   *world
+	library *runbook.Library
+}
+
+func newShelf(w *world) (*shelf, error) {
+	sources := []runbook.NamedFS{{Name: "", FS: runbooks.FS}}
+	if w.estate != nil {
+		dir := filepath.Join(w.estate.Dir, "runbooks")
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			sources = append(sources, runbook.NamedFS{Name: dir, FS: os.DirFS(dir)})
+		}
+	}
+	return &shelf{world: w, library: runbook.NewLibrary(sources...)}, nil
+}
+
+// find gives the runbook that a person means: a name of the library or the path of a
+// Markdown file, either followed by "#section". Problems are those of its grammar.
+func (s *shelf) find(arg string) (*runbook.Book, []runbook.Problem, error) {
+	name, anchor, _ := strings.Cut(arg, "#")
+	book, problems, err := s.whole(name)
+	if err != nil || anchor == "" || engine.HasErrors(problems) {
+		return book, problems, err
+	}
+	part, err := book.Section(anchor)
+	return part, problems, usage(err)
+}
+
+func (s *shelf) whole(name string) (*runbook.Book, []runbook.Problem, error) {
+	if !strings.ContainsRune(name, os.PathSeparator) && !strings.HasSuffix(name, ".md") {
+		book, err := s.library.Get(name)
+		if err != nil {
+			return nil, nil, usage(err)
+		}
+		return book, s.library.Problems(book), nil
+	}
+	opened, _, err := runbook.OpenFile(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = hint.Wrap(fmt.Errorf("open runbook %q: there is no such file", name), "lifeboat lint lists the runbooks of the library")
+		}
+		return nil, nil, usage(err)
+	}
+	book, problems := runbook.Parse(name, opened.Source)
+	return book, problems, nil
+}
+
+// compile binds a book. All problems, of grammar, structure and binding, come with it,
+// in order of the file.
+func (s *shelf) compile(book *runbook.Book, found []runbook.Problem) (*engine.Program, []runbook.Problem) {
+	p, bound := engine.Compile(book, s.library.Get, s.world.actions)
+	all := append(slices.Clone(found), runbook.Lint(book, runbook.LintOptions{Now: s.world.env.now()})...)
+	for _, b := range bound {
+		same := func(o runbook.Problem) bool { return o.Pos == b.Pos && o.Code == b.Code }
+		if !slices.ContainsFunc(all, same) {
+			all = append(all, b)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b runbook.Problem) int {
+		if a.Pos.File != b.Pos.File {
+			return strings.Compare(a.Pos.File, b.Pos.File)
+		}
+		if a.Pos.Line != b.Pos.Line {
+			return a.Pos.Line - b.Pos.Line
+		}
+		return a.Pos.Col - b.Pos.Col
+	})
+	return p, all
+}
+
+// ready gives a program that may run: found, sound, and with its programs installed.
+func (s *shelf) ready(arg string) (*engine.Program, error) {
+	book, found, err := s.find(arg)
+	if err != nil {
+		return nil, err
+	}
+	p, all := s.compile(book, found)
+	if bad := slices.DeleteFunc(all, func(p runbook.Problem) bool { return p.Severity != runbook.Error }); len(bad) > 0 {
+		return nil, problems(bad)
+	}
+	for _, tool := range book.Meta.Tools {
+		if _, err := command.Look(tool); err != nil {
+			return nil, usage(hint.Wrap(fmt.Errorf("runbook %q needs %q: %w", book.Name, tool, err), "install it, and start again"))
+		}
+	}
+	return p, nil
+}
+
+// pinned is the list of the runbooks of a run as they were when it began.
+type pinned struct {
+	File   string `json:"file"`             // as messages name it
+	Anchor string `json:"anchor,omitempty"` // of a section
+	Copy   string `json:"copy"`             // in the same directory
+}
+
+// pin keeps the sources of a program with its run, so that a resumed run walks the
+// version it began with, whatever became of the library. The digest in the journal
+// says whether the copies are the right ones.
+func (s *shelf) pin(id run.ID, p *engine.Program) error {
+	dir := filepath.Join(s.world.files.Run(id), "books")
+	if err := durable.MkdirAll(dir); err != nil {
+		return err
+	}
+	var list []pinned
+	for i, b := range p.Books {
+		entry := pinned{File: b.File, Anchor: b.Anchor, Copy: fmt.Sprintf("%02d.md", i)}
+		if err := durable.WriteFile(filepath.Join(dir, entry.Copy), b.Source, 0o600); err != nil {
+			return fmt.Errorf("pin runbook %q: %w", b.Name, err)
+		}
+		list = append(list, entry)
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(filepath.Join(dir, "list.json"), data, 0o600)
+}
+
+// pinned gives the program of a run that has begun. Without its copies (a crash
+// before they were written: nothing has run) the library has to do.
+func (s *shelf) pinned(id run.ID, started run.Started) (*engine.Program, error) {
+	dir := filepath.Join(s.world.files.Run(id), "books")
+	data, err := os.ReadFile(filepath.Join(dir, "list.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.ready(started.Book)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []pinned
+	if err := json.Unmarshal(data, &list); err != nil || len(list) == 0 {
+		return nil, fmt.Errorf("read the pinned runbooks of run %s: %w", id.Short(), errors.Join(err, errors.New("the list is damaged")))
+	}
+	var books []*runbook.Book
+	for _, entry := range list {
+		src, err := os.ReadFile(filepath.Join(dir, filepath.Base(entry.Copy)))
+		if err != nil {
+			return nil, fmt.Errorf("read the pinned runbooks of run %s: %w", id.Short(), err)
+		}
+		book, _ := runbook.Parse(entry.File, src)
+		if entry.Anchor != "" {
+			if book, err = book.Section(entry.Anchor); err != nil {
+				return nil, err
+			}
+		}
+		books = append(books, book)
+	}
+	get := func(name string) (*runbook.Book, error) {
+		for _, b := range books {
+			if b.Name == name {
+				return b, nil
+			}
+		}
+		return nil, fmt.Errorf("runbook %q is not pinned", name)
+	}
+	p, bad := engine.Compile(books[0], get, s.world.actions)
+	if engine.HasErrors(bad) {
+		return nil, problems(bad)
+	}
+	return p, nil
+}

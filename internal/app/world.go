@@ -1,0 +1,218 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/builtin"
+	"lifeboat/internal/durable"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/estate"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/journal"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runner"
+	"lifeboat/internal/sandbox"
+	"lifeboat/internal/secret"
+	"lifeboat/internal/vault"
+)
+
+// settings are the flags that every command takes.
+type settings struct {
+	state   string // --state
+	estate  string // --estate
+	sandbox bool   // --sandbox
+}
+
+// world is Lifeboat put together for one estate: what a command, a host and the
+// console are handed.
+type world struct {
+	env     environment
+	state   string // directory
+	journal *journal.Journal
+	files   runner.Files
+	estate  *estate.Estate   // nil: none was found
+	sandbox *sandbox.Sandbox // not nil: the estate is one, and every run is a drill
+	actions []action.Action
+	shelf   *shelf
+	redact  *secret.Redactor
+	secrets map[string]secret.String
+	vaults  *vaults
+}
+
+// openState finds and opens the state directory and its journal.
+func openState(env environment, s settings) (*world, error) {
+	dir := s.state
+	if dir == "" {
+		var err error
+		if dir, err = env.stateDir(); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, usage(hint.Wrap(fmt.Errorf("open state directory: %w", err), "pass --state DIRECTORY, or set XDG_STATE_HOME to a directory that you can write"))
+	}
+	w := &world{env: env, state: dir, files: runner.Files{Dir: filepath.Join(dir, "runs")}, redact: secret.NewRedactor(), secrets: env.secrets()}
+	for _, v := range w.secrets {
+		w.redact.Add(v) // one too short to mask is refused when a step asks for it
+	}
+	if w.journal, err = journal.Open(env.ctx, filepath.Join(dir, "journal.db")); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// open is openState with the estate and the library that belong to it.
+func open(env environment, s settings) (*world, error) {
+	w, err := openState(env, s)
+	if err != nil {
+		return nil, err
+	}
+	file := s.estate
+	switch {
+	case s.sandbox:
+		err = w.useSandbox(w.sandboxDir())
+	case file != "":
+		err = w.useEstate(file)
+	default:
+		file, err = estate.Locate(env.dir, env.configDir())
+		if errors.Is(err, fs.ErrNotExist) {
+			err = w.furnish()
+		} else if err == nil {
+			err = w.useEstate(file)
+		}
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *world) sandboxDir() string { return filepath.Join(w.state, "sandbox") }
+
+// useEstate reads lifeboat.yaml and everything that hangs on it.
+func (w *world) useEstate(file string) error {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return usage(hint.Wrap(fmt.Errorf("read estate: %w", err), "pass --estate FILE, or run in a directory that has a "+estate.FileName))
+	}
+	e, bad := estate.Load(file, src)
+	if len(bad) > 0 {
+		return problems(bad)
+	}
+	w.estate = e
+	if sb, err := sandbox.Open(e.Dir); err == nil {
+		w.sandbox = sb
+	}
+	return w.furnish()
+}
+
+// useSandbox opens the sandbox at dir, making it when it is not there.
+func (w *world) useSandbox(dir string) error {
+	if _, err := sandbox.Open(dir); err != nil {
+		if _, err := sandbox.Make(w.env.ctx, dir, sandbox.Options{}); err != nil {
+			return fmt.Errorf("make sandbox: %w", err)
+		}
+	}
+	return w.useEstate(filepath.Join(dir, estate.FileName))
+}
+
+// furnish builds what depends on the estate.
+func (w *world) furnish() error {
+	w.vaults = &vaults{world: w}
+	w.actions = builtin.All(w.deps())
+	shelf, err := newShelf(w)
+	w.shelf = shelf
+	return err
+}
+
+func (w *world) close() error {
+	return errors.Join(w.vaults.close(), w.journal.Close())
+}
+
+// dir is where relative paths of runbooks start.
+func (w *world) dir() string {
+	if w.estate != nil {
+		return w.estate.Dir
+	}
+	return w.env.dir
+}
+
+// mode is what a run that is started now may touch.
+func (w *world) mode(dry bool) run.Mode {
+	switch {
+	case dry:
+		return run.Dry
+	case w.sandbox != nil:
+		return run.Drill
+	}
+	return run.Live
+}
+
+// config gives an engine its parts. asker, observe and progress are the caller's.
+func (w *world) config(asker engine.Asker, spool engine.Spool) engine.Config {
+	c := engine.Config{
+		Journal: events{w.journal}, Actions: w.actions, Asker: asker, Spool: spool, Now: w.env.now,
+		By: w.env.user, Host: w.env.host, PID: os.Getpid(), Version: version, Dir: w.dir(),
+		Redact: w.redact, Secrets: w.secrets,
+	}
+	if w.sandbox != nil {
+		c.Fence = w.sandbox.Fence()
+	}
+	return c
+}
+
+// events turns the journal's sentinel into the engine's.
+type events struct{ *journal.Journal }
+
+var _ engine.Journal = events{}
+
+func (e events) Append(ctx context.Context, ev run.Event) error {
+	err := e.Journal.Append(ctx, ev)
+	if errors.Is(err, journal.ErrConflict) {
+		return fmt.Errorf("%w: %w", engine.ErrConflict, err)
+	}
+	return err
+}
+
+// vaults opens the vault of the estate when somebody first needs it.
+type vaults struct {
+	world *world
+	open  *vault.Vault
+}
+
+func (v *vaults) get(ctx context.Context) (*vault.Vault, error) {
+	if v.open != nil {
+		return v.open, nil
+	}
+	e := v.world.estate
+	if e == nil {
+		return nil, fmt.Errorf("open vault: %w", errNoEstate)
+	}
+	if e.Vault == "" {
+		return nil, hint.New(fmt.Sprintf("open vault: %s names none", e.File), "add \"vault: file:///path\" or the URL of a bucket")
+	}
+	key, err := installationKey(v.world.state)
+	if err != nil {
+		return nil, err
+	}
+	v.open, err = vault.Open(ctx, e.Vault, vault.Options{Version: version, Host: v.world.env.host, Sign: key, Now: v.world.env.now})
+	return v.open, err
+}
+
+func (v *vaults) close() error {
+	if v == nil || v.open == nil {
+		return nil
+	}
+	return v.open.Close()
+}

@@ -1,0 +1,38 @@
+// Package builtin is the list of actions that Lifeboat brings.
+//
+// The list is a slice, in the order of the manual, made from what its families need.
+// Nothing registers itself: what is not written here does not exist. Left out on
+// purpose: anything that only wraps one shell command (a runbook can say it itself, in
+// a sh block that people can read), and anything that talks to a forge, a cluster or an
+// alert service, which come with the issues that need them.
+package builtin
+
+import (
+	"slices"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/builtin/files"
+	"lifeboat/internal/builtin/git"
+	"lifeboat/internal/builtin/shell"
+	"lifeboat/internal/builtin/sqlite"
+	"lifeboat/internal/builtin/vault"
+)
+
+// Deps are what the families need, each of its own.
+type Deps struct {
+	Git    git.Deps
+	SQLite sqlite.Deps
+	Files  files.Deps
+	Vault  vault.Deps
+}
+
+// All lists the actions.
+func All(d Deps) []action.Action {
+	return slices.Concat(
+		shell.Actions(),
+		git.Actions(d.Git),
+		sqlite.Actions(d.SQLite),
+		files.Actions(d.Files),
+		vault.Actions(d.Vault),
+	)
+}
