@@ -74,7 +74,7 @@ func Actions(d Deps) []action.Action {
 				return action.Plan{}, err
 			}
 			return action.Plan{
-				Summary: fmt.Sprintf("looks for %d files in %s", len(files), dir),
+				Summary: fmt.Sprintf("looks in %s for %s", dir, strings.Join(files, ", ")),
 				Target:  dir, Stop: "Yes: it only reads.",
 			}, nil
 		},
@@ -145,7 +145,9 @@ func check(ctx context.Context, env *action.Env, p checkParams, dir string, file
 	if len(missing) > 0 {
 		return res, fmt.Errorf("%w: %d of %d files in %q: %s", action.ErrCheck, len(missing), len(files), dir, strings.Join(missing, "; "))
 	}
-	res.Evidence = fmt.Sprintf("all %d files are there in %s", len(files), dir)
+	if res.Evidence = fmt.Sprintf("all %d files are there in %s", len(files), dir); len(files) == 1 {
+		res.Evidence = fmt.Sprintf("%s is there in %s", files[0], dir)
+	}
 	return res, nil
 }
 

@@ -71,8 +71,8 @@ func TestCheck(t *testing.T) {
 		text string // in the error, or the evidence
 	}{
 		"asset":              {map[string]any{"asset": "repo"}, nil, "all 2 files are there"},
-		"asset that is file": {map[string]any{"asset": "file"}, nil, "all 1 files are there"},
-		"own list":           {map[string]any{"asset": "repo", "files": []any{"old"}}, nil, "all 1 files"},
+		"asset that is file": {map[string]any{"asset": "file"}, nil, "package.json is there"},
+		"own list":           {map[string]any{"asset": "repo", "files": []any{"old"}}, nil, "old is there"},
 		"relative dir":       {map[string]any{"dir": ".", "files": []any{"inside", "empty"}}, nil, "all 2 files"},
 		"missing":            {map[string]any{"asset": "repo", "files": []any{"x", "package.json", "y"}}, action.ErrCheck, "x: missing; y: missing"},
 		"empty":              {map[string]any{"dir": dir, "files": []any{"empty"}, "nonempty": true}, action.ErrCheck, "empty: is empty"},
