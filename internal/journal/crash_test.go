@@ -107,13 +107,16 @@ func survived(t *testing.T, path, acknowledged string) {
 
 // Killed at every point of the appends of a run, and of the one after it.
 func TestKilledAtEveryPoint(t *testing.T) {
-	for n := 1; n <= 40; n++ {
-		path := place(t)
-		r, err := command.Run(t.Context(), childCommand(t, path, dieKey, strconv.Itoa(n)))
-		if r.Signal != "SIGKILL" {
-			t.Fatalf("point %d was not reached: %v", n, err)
-		}
-		survived(t, path, string(r.Stdout))
+	for n := 1; n <= 40; n++ { // a run has 35 points
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			t.Parallel()
+			path := place(t)
+			r, err := command.Run(t.Context(), childCommand(t, path, dieKey, strconv.Itoa(n)))
+			if r.Signal != "SIGKILL" {
+				t.Fatalf("the point was not reached: %v", err)
+			}
+			survived(t, path, string(r.Stdout))
+		})
 	}
 }
 

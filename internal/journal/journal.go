@@ -196,6 +196,9 @@ func (j *Journal) Append(ctx context.Context, ev run.Event) error {
 		return fmt.Errorf("append event %d %s of run %s: %w", ev.Seq, ev.Kind, ev.Run.Short(), err)
 	}
 	data, err := run.Encode(ev)
+	if err == nil {
+		_, err = run.Decode(data) // what cannot be read again would close the run for ever
+	}
 	if err != nil {
 		return wrap(err)
 	}

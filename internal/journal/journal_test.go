@@ -160,6 +160,8 @@ func TestAppendRefuses(t *testing.T) {
 	events := history("r-1")
 	appended(t, j, events[:3]...)
 	at := func(seq int64) run.Event { ev := events[3]; ev.Seq = seq; return ev }
+	late := events[3]
+	late.At = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
 	second := events[0]
 	second.Run, second.Kind, second.Body = "r-2", run.NoteAdded, run.Note{}
 	for _, tt := range []struct {
@@ -168,7 +170,7 @@ func TestAppendRefuses(t *testing.T) {
 		conflict bool
 	}{
 		{"again", events[2], true}, {"start again", events[0], true}, {"gap", at(5), true}, {"zero", at(0), true}, {"negative", at(-1), true},
-		{"largest", at(1<<63 - 1), true}, {"a run without a start", second, false}, {"unknown kind", run.Event{Run: "r-1", Seq: 4, Kind: "x", Body: 1}, false},
+		{"largest", at(1<<63 - 1), true}, {"a run without a start", second, false}, {"a time that cannot be read again", late, false}, {"unknown kind", run.Event{Run: "r-1", Seq: 4, Kind: "x", Body: 1}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := j.Append(t.Context(), tt.ev); err == nil || errors.Is(err, ErrConflict) != tt.conflict {

@@ -13,6 +13,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"reflect"
 	"time"
 )
 
@@ -126,6 +128,9 @@ func Encode(ev Event) ([]byte, error) {
 	if _, ok := bodies[ev.Kind]; !ok {
 		return nil, fmt.Errorf("encode event: kind %q is not known", ev.Kind)
 	}
+	if want := value(bodies[ev.Kind]()); reflect.TypeOf(ev.Body) != reflect.TypeOf(want) {
+		return nil, fmt.Errorf("encode event %s: its body is %T, want %T", ev.Kind, ev.Body, want) // nobody could read it
+	}
 	body, err := marshal(ev.Body)
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", ev.Kind, err)
@@ -179,7 +184,7 @@ func strict(data []byte, into any) error {
 	if err := dec.Decode(into); err != nil {
 		return err
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF { // not dec.More, which takes "}" for an end
 		return fmt.Errorf("data after the object")
 	}
 	return nil
