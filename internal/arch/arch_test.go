@@ -27,11 +27,11 @@ var layer = map[string]int{
 	"internal/durable":        0, // files that survive a power cut
 	"internal/hint":           0, // errors with advice
 	"internal/printable":      0, // the sanitiser for hostile text
-	"internal/command":        0, // the only door to other programs
 	"internal/console/widget": 0, // drawing, without knowledge of Lifeboat
 	"runbooks":                0, // embed.FS: embedding cannot reach upward
 	"themes":                  0, // embed.FS
 
+	"internal/command": 1, // the only door to other programs; its errors carry hints and hostile text made harmless
 	"internal/runbook": 1, // the grammar
 	"internal/action":  1, // what an action is
 	"internal/run":     1, // events, states, the fold

@@ -40,7 +40,15 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // searchPath is the caller's PATH without relative and empty entries: a program must
 // never be found in whatever directory a restore happens to stand in.
-func searchPath() string { return cleanPath(os.Getenv("PATH")) }
+func searchPath() string {
+	path := ""
+	for _, kv := range os.Environ() {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok {
+			path = value
+		}
+	}
+	return cleanPath(path)
+}
 
 func cleanPath(path string) string {
 	var dirs []string
