@@ -63,12 +63,12 @@ var layer = map[string]int{
 // never lists what a package must not import although its layer would allow it.
 var never = map[string][]string{
 	"cmd/lifeboat":     {"anything but internal/app"},
-	"internal/runbook": {"internal/action", "internal/run", "os"},                                                          // a grammar needs a text, not a file
-	"internal/run":     {"internal/", "os", "math/rand", "crypto/rand"},                                                    // the fold is the same everywhere and for ever
-	"internal/journal": {"internal/engine", "internal/action"},                                                             // it keeps facts and has no opinion
-	"internal/vault":   {"internal/asset", "internal/action", "internal/run"},                                              // kinds of assets are handed in
-	"internal/asset":   {"internal/vault", "internal/action"},                                                              // a kind works without a vault
-	"internal/engine":  {"internal/journal", "internal/vault", "internal/builtin", "internal/sandbox", "os", "net", "charm.land"}, // no I/O of its own
+	"internal/runbook": {"internal/action", "internal/run", "os"},                                                                                                             // a grammar needs a text, not a file
+	"internal/run":     {"internal/", "os", "math/rand", "crypto/rand"},                                                                                                       // the fold is the same everywhere and for ever
+	"internal/journal": {"internal/engine", "internal/action"},                                                                                                                // it keeps facts and has no opinion
+	"internal/vault":   {"internal/asset", "internal/action", "internal/run"},                                                                                                 // kinds of assets are handed in
+	"internal/asset":   {"internal/vault", "internal/action"},                                                                                                                 // a kind works without a vault
+	"internal/engine":  {"internal/journal", "internal/vault", "internal/builtin", "internal/sandbox", "os", "net", "charm.land"},                                             // no I/O of its own
 	"internal/console": {"internal/journal", "internal/vault", "internal/builtin", "internal/sandbox", "internal/engine", "internal/drill", "os/exec", "net", "database/sql"}, // it asks, it never does
 	"internal/runner":  {"internal/console"},
 	"internal/drill":   {"internal/console", "internal/runner"},
