@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/command"
@@ -215,9 +216,9 @@ func run(ctx context.Context, env *action.Env, p params, planned action.Plan) (a
 	all["LIFEBOAT_OUTPUT"] = outputs
 	all["LIFEBOAT_RUN"], all["LIFEBOAT_STEP"] = env.Run, env.Step
 	last := &lastLine{}
-	log := env.Log
-	if log == nil {
-		log = io.Discard
+	log := &shared{w: env.Log}
+	if env.Log == nil {
+		log.w = io.Discard
 	}
 	c := command.Cmd{
 		Argv: argv(p), Dir: env.Dir, Env: all,
@@ -239,6 +240,19 @@ func run(ctx context.Context, env *action.Env, p params, planned action.Plan) (a
 	}
 	readOutputs(env, outputs, res.Outputs)
 	return res, nil
+}
+
+// shared lets standard output and standard error, which are read side by side, write
+// to one log.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
 }
 
 func argv(p params) []string {
