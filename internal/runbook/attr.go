@@ -11,10 +11,13 @@ import (
 
 var (
 	paramName  = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	stepID     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+	stepID     = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}\p{M}_-]{0,63}$`)
 	actionName = regexp.MustCompile(`^[a-z]+\.[a-z-]+$`)
 	bookName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 )
+
+// validID says whether a step may be called so; every id that a heading gives is one.
+func validID(s string) bool { return stepID.MatchString(s) && s == strings.ToLower(s) }
 
 // attribute is one word of an info string. Offsets are those of the document.
 type attribute struct {
@@ -182,7 +185,7 @@ func (b *Block) set(a attribute) (msg, fix string) {
 		}
 		b.Save = a.value
 	case "else", "id":
-		if !stepID.MatchString(a.value) {
+		if !validID(a.value) {
 			return bad("a step id")
 		}
 		if a.key == "id" {

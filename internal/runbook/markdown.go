@@ -119,6 +119,9 @@ func (s *scanner) heading(n *ast.Heading) {
 	}
 	h := e.heading
 	h.text = strings.Join(words, " ")
+	if len(h.text) > maxHeading {
+		h.text = strings.ToValidUTF8(h.text[:maxHeading], "")
+	}
 	if m := headingID.FindStringSubmatchIndex(h.text); m != nil {
 		h.id, h.hasID = h.text[m[2]:m[3]], true
 		h.text = h.text[:m[0]]
@@ -137,8 +140,9 @@ func (s *scanner) fence(n *ast.FencedCodeBlock, quoted bool) {
 	f := &fenceElement{quoted: quoted}
 	e := element{at: s.base + n.Pos(), fence: f}
 	e.row = s.lines.row(e.at)
-	for e.at < s.lines.end(e.row) && s.lines.text[e.at] != '`' && s.lines.text[e.at] != '~' {
-		e.at++ // a tab before the fence counts as several columns
+	// A tab before the fence counts as several columns and shifts what goldmark tells.
+	if i := fenceRun.FindIndex(s.lines.line(e.row)); i != nil {
+		e.at = s.lines.starts[e.row] + i[0]
 	}
 	if n.Info != nil {
 		info := string(n.Info.Segment.Value(s.src))
@@ -165,6 +169,8 @@ func (s *scanner) fence(n *ast.FencedCodeBlock, quoted bool) {
 	s.code = append(s.code, span{e.row, e.end})
 	s.out = append(s.out, e)
 }
+
+var fenceRun = regexp.MustCompile("`{3,}|~{3,}")
 
 // closes says whether line ends a fence that opens with open.
 func closes(open, line []byte) bool {

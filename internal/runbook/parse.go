@@ -50,6 +50,7 @@ func Parse(file string, src []byte) (*Book, []Problem) {
 	b.Plain = !found
 	if at, msg := costly(text); at >= 0 {
 		p.errorAt(at, "too-large", msg, "split the document")
+		b.lines = newLines(file, nil)
 		return b, p.problems
 	}
 	s := scan(p.lines, row)

@@ -192,7 +192,7 @@ func (p *parser) substitute(b *Block) {
 		return
 	}
 	const most = 200
-	if p.shell += len(b.Text); len(found) > most || len(b.Text) > maxShell || p.shell > maxShellAll {
+	if len(found) > most || len(b.Text) > maxShell {
 		p.problem(Problem{b.Pos, Warning, "too-large", "this block is too large to look for placeholders in it", "split it"})
 		return
 	}

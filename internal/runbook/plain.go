@@ -39,25 +39,36 @@ func (p *parser) split(st *Step) []*Step {
 	if b == nil || p.full {
 		return []*Step{st}
 	}
-	p.substitute(b)
+	before := p.shell
 	if p.shell += len(b.Text); p.shell > maxShellAll {
+		if before <= maxShellAll {
+			p.problem(Problem{b.Pos, Warning, "too-large", "from here on shell text is not looked into: the document has too much of it", "split the document"})
+		}
 		return []*Step{st}
 	}
+	p.substitute(b)
 	file, err := parseShell(b.Text)
 	if err != nil {
 		return []*Step{st}
 	}
 	s := &script{text: b.Text, stmts: file.Stmts}
-	for _, stmt := range file.Stmts[:min(len(file.Stmts), maxStmts+1)] {
+	for _, stmt := range file.Stmts[:min(len(file.Stmts), maxStmts)] {
 		s.left = append(s.left, leaves(stmt))
 	}
-	if s.divide(); len(s.stmts) > maxStmts || len(s.parts) > maxParts {
+	if len(s.stmts) > maxStmts {
+		return []*Step{st}
+	}
+	if s.divide(); len(s.parts) > maxParts {
 		return []*Step{st}
 	}
 	s.merge()
 	var out []*Step
 	for i := range s.parts {
-		out = append(out, s.step(st, i))
+		next := s.step(st, i)
+		for k := range next.Items {
+			next.Items[k].Text = p.foreign(next.Items[k].Text)
+		}
+		out = append(out, next)
 	}
 	if len(out) == 0 {
 		return []*Step{st}
@@ -93,8 +104,9 @@ func (s *script) divide() {
 	}
 	take(len(s.text) + 1)
 	flush(len(s.text))
-	// A shebang and the name of the script are not work.
-	if len(s.parts) > 1 && s.parts[0].title == "" && len(s.parts[0].stmts) == 0 {
+	// A shebang, the name of the script and settings that are repeated where they are
+	// needed are not work.
+	if len(s.parts) > 1 && s.parts[0].title == "" && !slices.ContainsFunc(s.parts[0].stmts, func(i int) bool { return !s.left[i].again }) {
 		s.parts = s.parts[1:]
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// parseShell reads shell text as bash does. It refuses what would cost too much to
-// look into; the error is then no *syntax.ParseError.
+// errCostly is shell text that would cost too much to look into.
+var errCostly = errors.New("this shell text is too large")
+
+// parseShell reads shell text as bash does. It refuses what would cost too much, with
+// [errCostly].
 func parseShell(text string) (*syntax.File, error) {
 	if len(text) > maxShell {
-		return nil, fmt.Errorf("shell text of more than %d KiB", maxShell>>10)
+		return nil, fmt.Errorf("%w: more than %d KiB", errCostly, maxShell>>10)
 	}
 	const deep = 200
 	open := 0
@@ -24,7 +27,7 @@ func parseShell(text string) (*syntax.File, error) {
 			open = max(0, open-1)
 		}
 		if open > deep {
-			return nil, fmt.Errorf("shell text nested more than %d levels deep", deep)
+			return nil, fmt.Errorf("%w: nested more than %d levels deep", errCostly, deep)
 		}
 	}
 	return syntax.NewParser(syntax.KeepComments(true), syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")

@@ -123,34 +123,46 @@ func invalid(src []byte) int {
 // Limits that keep hostile input from costing more than it is worth. Every one is
 // far above what a person writes.
 const (
-	maxWork     = 300_000   // lines and list levels of a document; Markdown costs about 1 µs each
+	maxWork     = 400_000   // lines of a document, each counted with the lists around it; Markdown costs about 1 µs each
 	maxNesting  = 16        // containers (list, quote) begun on one line
+	maxIndent   = 100       // columns before a list marker
+	maxHeading  = 1 << 10   // bytes of a heading
 	maxSteps    = 5_000     // blocks and items of a document
 	maxInfo     = 4 << 10   // bytes of an info string
 	maxYAML     = 16 << 10  // bytes of one YAML text; the YAML parser is quadratic at worst
 	maxYAMLLine = 4 << 10   // bytes of a line of it
 	maxYAMLAll  = 256 << 10 // bytes of YAML of a document
-	maxShell    = 64 << 10  // bytes of one shell text that are looked into
-	maxShellAll = 1 << 20   // bytes of shell text of a document that are looked into
+	maxShell    = 32 << 10  // bytes of one shell text that are looked into
+	maxShellAll = 512 << 10 // bytes of shell text of a document that are looked into
 	maxStmts    = 500       // statements of a plain document's block that is split
 	maxParts    = 100       // numbered comments of it
 	maxDeep     = 32        // brackets open at once in YAML
 	maxProblems = 200       // problems reported for a document
 )
 
-// costly says at which offset a document begins to cost too much to parse.
+// costly says at which offset a document begins to cost too much to parse. Each line
+// costs as much as there are lists and quotes open around it; blank lines leave lists
+// open, and so does text without indentation that goes on with a paragraph.
 func costly(text []byte) (int, string) {
-	work := 0
+	work, open, blank := 0, 0, true
 	for i := 0; i < len(text); {
 		n := bytes.IndexByte(text[i:], '\n')
 		if n < 0 {
 			n = len(text) - i
 		}
 		levels, indent := containers(text[i : i+n])
-		if levels > maxNesting {
-			return i, fmt.Sprintf("this line is nested %d levels deep", levels)
+		switch empty := len(bytes.TrimSpace(text[i:i+n])) == 0; {
+		case levels > maxNesting || levels > 0 && indent > maxIndent:
+			return i, "this line is nested too many levels deep"
+		case levels > 0:
+			open = levels + indent/2
+		case blank && !empty:
+			open = min(open, indent/2)
+			fallthrough
+		default:
+			blank = empty
 		}
-		if work += 1 + levels + min(indent/4, 64); work > maxWork {
+		if work += 1 + open; work > maxWork {
 			return i, "the document has too many lines and lists up to here"
 		}
 		i += n + 1

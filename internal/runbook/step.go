@@ -76,7 +76,7 @@ func (p *parser) sections(elements []element, row int) []section {
 		s.phase = append([]int(nil), open...)
 		open = append(open, len(out))
 		slug := Slug(s.plain)
-		if h.hasID {
+		if h.hasID && validID(h.id) {
 			slug = h.id
 		}
 		if n := anchors[slug]; n > 0 {
@@ -249,7 +249,7 @@ func (p *parser) base(s *section) string {
 		return stepSlug(Slug(plainText(p.book.Title)))
 	}
 	if s.el.hasID {
-		if stepID.MatchString(s.el.id) && s.el.id == strings.ToLower(s.el.id) {
+		if validID(s.el.id) {
 			return s.el.id
 		}
 		p.problem(Problem{p.lines.pos(s.el.idAt), p.lenient(), "bad-id", fmt.Sprintf("%q cannot be a step id", clip(s.el.id)),
@@ -368,20 +368,17 @@ func (p *parser) place(st *Step, b *Block) {
 	*slot = b
 }
 
-var (
-	itemBraces = regexp.MustCompile(`(^|[^$])\{([^{}]*)\}$`)
-	itemWord   = regexp.MustCompile(`^[a-z]+(=.*)?$`)
-)
+var itemWord = regexp.MustCompile(`^[a-z]+(=.*)?$`)
 
 // item reads the braces at the end of a task: {observe}, {expect=3}.
 func (p *parser) item(e element) Item {
-	it := Item{Text: e.task, Pos: p.lines.pos(e.at)}
-	for {
-		m := itemBraces.FindStringSubmatchIndex(it.Text)
-		if m == nil {
+	it := Item{Text: p.foreign(e.task), Pos: p.lines.pos(e.at)}
+	for range 4 { // more than there are
+		open := strings.LastIndexByte(it.Text, '{')
+		if open < 0 || !strings.HasSuffix(it.Text, "}") || open > 0 && it.Text[open-1] == '$' {
 			break
 		}
-		word := strings.TrimSpace(it.Text[m[4]:m[5]])
+		word := strings.TrimSpace(it.Text[open+1 : len(it.Text)-1])
 		key, value, has := strings.Cut(word, "=")
 		value = strings.Trim(value, `"`)
 		switch {
@@ -389,17 +386,26 @@ func (p *parser) item(e element) Item {
 			it.Observe = true
 		case key == "expect" && has && value != "":
 			it.Observe, it.Expect = true, value
-		case !itemWord.MatchString(word) || p.book.Plain:
+		case len(word) > 100 || !itemWord.MatchString(word) || p.book.Plain:
 			return it
 		default:
 			p.problem(Problem{it.Pos, Error, "bad-item", fmt.Sprintf("{%s} means nothing at the end of a task", clip(word)),
 				"write {observe} to ask for a value, {expect=3} to compare it, or ${name} for a parameter"})
 			return it
 		}
-		it.Text = strings.TrimSpace(it.Text[:m[3]])
+		it.Text = strings.TrimSpace(it.Text[:open])
 	}
 	if it.Text == "" {
 		p.problem(Problem{it.Pos, p.lenient(), "bad-item", "this task has no text", "say what to do"})
 	}
 	return it
+}
+
+// foreign keeps ${...} in the text of a plain document from being a reference: nobody
+// wrote it as one.
+func (p *parser) foreign(text string) string {
+	if p.book.Plain {
+		return strings.ReplaceAll(text, "${", "$${")
+	}
+	return text
 }
