@@ -240,9 +240,3 @@ func addDocs(t tree, _ *random) {
 	t.put("docs/decisions.md", "monorepo", "## One repository\n\nApps and packages change together, so they live together.\n")
 	t.put("docs/on-call.md", "title", "# On call\n\nThe dashboard shows the error rate of the last hour. Call the technical lead above 2 %.\n")
 }
-
-// criticalFiles are those that the recovery protocol looks for.
-var criticalFiles = []string{
-	"README.md", "package.json", "pnpm-lock.yaml",
-	"apps/booking/package.json", "apps/dashboard/package.json", "packages/auth/package.json",
-}
