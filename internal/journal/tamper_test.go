@@ -105,8 +105,11 @@ func TestTamperingIsFound(t *testing.T) {
 func TestEveryByteCounts(t *testing.T) {
 	path := place(t)
 	j := opened(t, path)
-	events := history("r-AAAA")
-	appended(t, j, events[:3]...)
+	appended(t, j,
+		run.Event{Run: "r-AAAA", Seq: 1, At: start, Kind: run.RunStarted, Body: run.Started{Mode: run.Dry}},
+		run.Event{Run: "r-AAAA", Seq: 2, At: start, Kind: run.NoteAdded, Body: run.Note{By: "ada"}},
+		run.Event{Run: "r-AAAA", Seq: 3, At: start, Kind: run.RunEnded, Body: run.Ended{Outcome: run.Complete}},
+	)
 	must(t, j.Close())
 	db, err := connect(path, defaults(), false)
 	must(t, err)
@@ -120,9 +123,6 @@ func TestEveryByteCounts(t *testing.T) {
 			var data []byte
 			must(t, db.QueryRowContext(t.Context(), "SELECT "+column+" FROM events WHERE n = ?", n).Scan(&data))
 			for i := range data {
-				if column == "bytes" && n == 1 && i%7 != 0 { // the long one: a sample
-					continue
-				}
 				mutated := append([]byte(nil), data...)
 				mutated[i] ^= 1 << (i % 8)
 				_, err := db.ExecContext(t.Context(), "UPDATE events SET "+column+" = ? WHERE n = ?", mutated, n)
@@ -145,7 +145,7 @@ func TestEveryByteCounts(t *testing.T) {
 			must(t, err)
 		}
 	}
-	if _, err := ro.Verify(t.Context()); err != nil || checked < 300 {
+	if _, err := ro.Verify(t.Context()); err != nil || checked < 500 {
 		t.Errorf("%d mutations, then %v", checked, err)
 	}
 }
