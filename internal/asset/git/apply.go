@@ -188,11 +188,12 @@ func replicaRefs(ctx context.Context, dir string) ([]Ref, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseShowRef(out)
+	return ParseRefs(out)
 }
 
-// parseShowRef reads `git show-ref -d` and `git ls-remote`.
-func parseShowRef(out string) ([]Ref, error) {
+// ParseRefs reads what `git show-ref -d`, `git ls-remote` and `git for-each-ref` print, and
+// sorts it by name. HEAD is listed where they list it.
+func ParseRefs(out string) ([]Ref, error) {
 	var refs []Ref
 	at := map[string]int{}
 	for line := range strings.Lines(out) {

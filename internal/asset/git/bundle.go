@@ -108,7 +108,7 @@ func (h *Header) add(line string, seen map[string]bool) error {
 		h.Head = oid
 		return nil
 	}
-	if !validRef(name) {
+	if !ValidRef(name) {
 		return fmt.Errorf("%w: %q is no valid name for a ref", ErrDamaged, name)
 	}
 	h.Refs = append(h.Refs, Ref{Name: name, OID: oid})

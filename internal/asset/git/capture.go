@@ -125,7 +125,7 @@ func (c capture) snapshot(ctx context.Context, ad *advert) (Facts, error) {
 	slices.Sort(f.Excluded)
 	f.setRefs(ad.refs)
 	switch {
-	case ad.symref != "" && !validRef(ad.symref):
+	case ad.symref != "" && !ValidRef(ad.symref):
 		return f, fmt.Errorf("read refs of the server: HEAD points to %q, no valid name for a ref", ad.symref)
 	case ad.symref != "":
 		f.Head = encodeName(ad.symref)
@@ -157,7 +157,7 @@ func localHead(ctx context.Context, path string) (string, error) {
 		return "", nil
 	}
 	name := string(bytes.TrimSuffix(out, []byte("\n")))
-	if err == nil && !validRef(name) {
+	if err == nil && !ValidRef(name) {
 		err = fmt.Errorf("it points to %q", name)
 	}
 	if err != nil {

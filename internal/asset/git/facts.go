@@ -55,7 +55,7 @@ func ParseFacts(data []byte) (Facts, error) {
 		return Facts{}, fmt.Errorf("read facts of a git restore point: its refs have hash %q, not %q", got, f.RefsSHA256)
 	}
 	if f.Head != "" && !isOID(f.Head, f.ObjectFormat) {
-		if name, err := decodeName(f.Head); err != nil || !validRef(name) {
+		if name, err := decodeName(f.Head); err != nil || !ValidRef(name) {
 			return Facts{}, fmt.Errorf("read facts of a git restore point: HEAD is %q", f.Head)
 		}
 	}
@@ -70,7 +70,7 @@ func (f Facts) List() ([]Ref, error) {
 		oid, text, ok := strings.Cut(line, " ")
 		name, err := decodeName(text)
 		base, isPeeled := strings.CutSuffix(name, "^{}")
-		if !ok || err != nil || !isOID(oid, f.ObjectFormat) || !validRef(base) {
+		if !ok || err != nil || !isOID(oid, f.ObjectFormat) || !ValidRef(base) {
 			return nil, fmt.Errorf("read facts of a git restore point: bad ref line %q", line)
 		}
 		if isPeeled {
@@ -166,8 +166,8 @@ func isHex(s string) bool {
 
 func isZero(oid string) bool { return strings.Trim(oid, "0") == "" }
 
-// validRef applies the rules of git check-ref-format to a full ref name.
-func validRef(name string) bool {
+// ValidRef applies the rules of git check-ref-format to a full ref name.
+func ValidRef(name string) bool {
 	if len(name) > 4096 || !strings.HasPrefix(name, "refs/") || strings.HasSuffix(name, ".") ||
 		strings.Contains(name, "..") || strings.Contains(name, "@{") {
 		return false

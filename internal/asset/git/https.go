@@ -63,7 +63,7 @@ func (h *https) advertise(ctx context.Context) (advert, error) {
 		}
 	}
 	for name, oid := range adv.References {
-		if !validRef(name) {
+		if !ValidRef(name) {
 			return ad, fmt.Errorf("read refs of the server: %q is no valid name for a ref", name)
 		}
 		r := Ref{Name: name, OID: oid.String()}

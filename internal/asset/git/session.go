@@ -141,7 +141,7 @@ func (ad *advert) add(line string, seen map[string]int) error {
 		}
 		return fmt.Errorf("read refs of the server: %q is peeled but not listed", base)
 	}
-	if _, twice := seen[name]; twice || !validRef(name) {
+	if _, twice := seen[name]; twice || !ValidRef(name) {
 		return fmt.Errorf("read refs of the server: %q is no valid name for a ref, or there twice", name)
 	}
 	if len(ad.refs) >= maxRefs {

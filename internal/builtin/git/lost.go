@@ -1,0 +1,228 @@
+package git
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/command"
+	"lifeboat/internal/hint"
+)
+
+const lostDoc = `Finds the commit that a branch had before it was overwritten. It looks in the reflogs of
+the working clone, of the shared repository and of other clones on this machine, among
+commits there that nothing refers to any more, and in the restore points of the vault.
+
+The best candidate is the latest state that the branch had and that is not part of it now;
+where somebody had pushed on top of it, the top. All candidates are in the log. It fails
+when nothing is lost.
+
+` + "```git.find-lost save=good" + `
+asset: monorepo
+branch: main
+` + "```" + `
+
+Saves: commit, short, current, base, lost and dropped (numbers of commits), authors,
+newest_time, source, available (it is in the clone; if not, git.keep brings it in),
+candidates.
+`
+
+type lostParams struct {
+	Asset  string `param:"asset,required" help:"the repository to look in"`
+	Branch string `param:"branch,required" help:"the branch that was overwritten, without refs/heads/"`
+}
+
+func (d Deps) findLost() action.Action {
+	return action.New(action.Def[lostParams]{
+		Name: "git.find-lost", Summary: "Find the last good commit of an overwritten branch", Doc: lostDoc,
+		Effect: action.Read, Repeat: action.Safe,
+		Check: func(p lostParams) error { return checkBranch(p.Branch) },
+		Run:   d.runFindLost,
+	})
+}
+
+// finder looks for what a branch had.
+type finder struct {
+	d       Deps
+	env     *action.Env
+	r       Repo
+	branch  string
+	k       *desk
+	current string // what the branch is now, empty when it is gone
+}
+
+func (d Deps) runFindLost(ctx context.Context, env *action.Env, p lostParams, _ action.Plan) (action.Result, error) {
+	r, err := d.Repo(p.Asset)
+	if err != nil {
+		return action.Result{}, err
+	}
+	if err := r.needRemote(); err != nil {
+		return action.Result{}, err
+	}
+	k, err := d.deskFor(ctx, env, r, r.places()...)
+	if err != nil {
+		return action.Result{}, err
+	}
+	defer k.close()
+	f := finder{d: d, env: env, r: r, branch: p.Branch, k: k}
+	if f.current, err = k.tip(ctx, r, p.Branch); err != nil {
+		return action.Result{}, err
+	}
+	if f.current != "" {
+		if err := k.see(ctx, r, p.Branch, f.current); err != nil {
+			return action.Result{}, err
+		}
+	}
+	seen := f.gather(ctx)
+	if seen, err = f.bringFromVault(ctx, seen); err != nil {
+		return action.Result{}, err
+	}
+	lost, err := f.lost(ctx, seen)
+	if err != nil {
+		return action.Result{}, err
+	}
+	best, err := f.best(ctx, lost)
+	if err != nil {
+		return action.Result{}, err
+	}
+	if best.oid == "" {
+		return action.Result{}, hint.Wrap(fmt.Errorf("%w: nothing is known that %s/%s had and does not have now (%s)",
+			action.ErrCheck, r.remoteName(), p.Branch, orAbsent(f.current)),
+			"ask the others for a clone that still has it (list it under clones of the asset), or restore an older point with git.restore")
+	}
+	return f.tell(ctx, best, lost)
+}
+
+// tell makes the result of the best candidate.
+func (f finder) tell(ctx context.Context, best sighting, all []sighting) (action.Result, error) {
+	back, err := f.k.between(ctx, f.current, best.oid)
+	if err != nil {
+		return action.Result{}, err
+	}
+	dropped, err := f.k.between(ctx, best.oid, f.current)
+	if err != nil {
+		return action.Result{}, err
+	}
+	base := f.k.mergeBase(ctx, f.current, best.oid)
+	var candidates []string
+	for _, s := range all {
+		line := fmt.Sprintf("%s %s", short(s.oid), s.where)
+		candidates = append(candidates, line)
+		f.env.Printf("candidate %s", line)
+	}
+	n := newest(back)
+	available := false
+	if f.r.Dir != "" {
+		available = whole(ctx, f.r.Dir, best.oid)
+	}
+	where := "in the clone"
+	if !available {
+		where = "not in the clone, git.keep brings it in"
+	}
+	return action.Result{
+		Evidence: fmt.Sprintf("%s/%s was %s, seen %s: %s lost, newest from %s; now %s, which has %s of its own; %s", f.r.remoteName(), f.branch,
+			short(best.oid), best.where, summary(back), clock(f.env.Now(), n.when), orAbsent(f.current), summary(dropped), where),
+		Outputs: map[string]any{
+			"commit": best.oid, "short": short(best.oid), "current": f.current, "base": base,
+			"lost": int64(len(back)), "dropped": int64(len(dropped)), "authors": nonNil(authors(back)),
+			"newest_time": n.when.UTC().Format(time.RFC3339), "source": best.where, "available": available,
+			"candidates": nonNil(candidates),
+		},
+	}, nil
+}
+
+// lost keeps the candidates that are commits which the branch does not have, the latest
+// seen first.
+func (f finder) lost(ctx context.Context, seen []sighting) ([]sighting, error) {
+	oids := make([]string, 0, len(seen))
+	for _, s := range seen {
+		oids = append(oids, s.oid)
+	}
+	types, err := f.k.types(ctx, oids)
+	if err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(merged(seen), func(s sighting) bool { return types[s.oid] != "commit" || s.oid == f.current })
+	outside, all := f.outside(ctx, list)
+	var out []sighting
+	for _, s := range list {
+		if all && !outside[s.oid] || !all && f.current != "" && f.k.descends(ctx, f.current, s.oid) {
+			continue // still part of the branch
+		}
+		if f.current != "" && f.k.descends(ctx, s.oid, f.current) {
+			continue // builds on the branch as it is now, so it was never taken from it
+		}
+		if !all {
+			if _, err := f.k.output(ctx, "rev-list", "--count", s.oid); err != nil {
+				f.env.Printf("passing over %s (%s): its history is not complete here", short(s.oid), s.where)
+				continue
+			}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// outside is one walk for all candidates: the commits that the branch does not have.
+// ok is false when a history is not complete, and each must be looked at by itself.
+func (f finder) outside(ctx context.Context, list []sighting) (set map[string]bool, ok bool) {
+	in := ""
+	for _, s := range list {
+		in += s.oid + "\n"
+	}
+	if f.current != "" {
+		in += "^" + f.current + "\n"
+	}
+	call := f.k.git("rev-list", "--stdin")
+	call.Stdin = strings.NewReader(in)
+	out, err := command.Output(ctx, call)
+	if err != nil {
+		return nil, false
+	}
+	set = map[string]bool{}
+	for oid := range strings.Lines(string(out)) {
+		set[strings.TrimSpace(oid)] = true
+	}
+	return set, true
+}
+
+// best chooses: of the states that the branch is known to have had, those that no other
+// one contains, and of these the one seen last. A commit that nothing refers to is a
+// proof only in the shared repository, where it must have been pushed: there it counts
+// when it builds on a known state. Without any known state, all loose commits that share
+// history with the branch count.
+func (f finder) best(ctx context.Context, lost []sighting) (sighting, error) {
+	var known, loose []sighting
+	for _, s := range lost {
+		if s.certain {
+			known = append(known, s)
+		} else {
+			loose = append(loose, s)
+		}
+	}
+	candidates := known
+	for _, s := range loose {
+		onTop := s.pushed && slices.ContainsFunc(known, func(t sighting) bool { return f.k.descends(ctx, s.oid, t.oid) })
+		related := len(known) == 0 && (f.current == "" || f.k.mergeBase(ctx, f.current, s.oid) != "")
+		if onTop || related {
+			candidates = append(candidates, s)
+		}
+	}
+	if len(candidates) == 0 {
+		return sighting{}, nil
+	}
+	args := []string{"merge-base", "--independent"}
+	for _, s := range candidates {
+		args = append(args, s.oid)
+	}
+	out, err := f.k.output(ctx, args...)
+	if err != nil {
+		return sighting{}, fmt.Errorf("compare candidates: %w", err)
+	}
+	tops := strings.Fields(out)
+	candidates = slices.DeleteFunc(slices.Clone(candidates), func(s sighting) bool { return !slices.Contains(tops, s.oid) })
+	return slices.MaxFunc(candidates, func(a, b sighting) int { return a.when.Compare(b.when) }), nil
+}

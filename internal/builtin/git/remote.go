@@ -1,0 +1,155 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"lifeboat/internal/action"
+	repo "lifeboat/internal/asset/git"
+	"lifeboat/internal/command"
+	"lifeboat/internal/hint"
+)
+
+// tip reads a branch of the shared repository now, empty when it does not exist.
+func (k *desk) tip(ctx context.Context, r Repo, branch string) (string, error) {
+	refs, err := k.remoteRefs(ctx, r, "refs/heads/"+branch)
+	if err != nil {
+		return "", err
+	}
+	for _, ref := range refs {
+		if ref.Name == "refs/heads/"+branch {
+			return ref.OID, nil
+		}
+	}
+	return "", nil
+}
+
+// remoteRefs lists refs of the shared repository now.
+func (k *desk) remoteRefs(ctx context.Context, r Repo, patterns ...string) ([]repo.Ref, error) {
+	out, err := k.output(ctx, append([]string{"ls-remote", "--", r.Remote}, patterns...)...)
+	if err != nil {
+		return nil, hint.Wrap(fmt.Errorf("read %s of %q: %w", r.remoteName(), r.Name, err),
+			"check the address of the remote, the network and the credentials")
+	}
+	return repo.ParseRefs(out)
+}
+
+// fetch brings a branch or commit of the shared repository into the desk.
+func (k *desk) fetch(ctx context.Context, r Repo, what, as string) error {
+	c := k.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", r.Remote, "+"+what+":"+as)
+	if _, err := command.Run(ctx, c); err != nil {
+		return fmt.Errorf("fetch %q from %s: %w", what, r.remoteName(), err)
+	}
+	return nil
+}
+
+// see makes sure that the desk sees the tip of a branch.
+func (k *desk) see(ctx context.Context, r Repo, branch, oid string) error {
+	types, err := k.types(ctx, []string{oid})
+	if err != nil || types[oid] != "" {
+		return err
+	}
+	if err := k.fetch(ctx, r, "refs/heads/"+branch, "refs/desk/tip"); err != nil {
+		return err
+	}
+	if types, err = k.types(ctx, []string{oid}); err == nil && types[oid] == "" {
+		return fmt.Errorf("%w: %s/%s moved while it was read", action.ErrChanged, r.remoteName(), branch)
+	}
+	return err
+}
+
+// lease is one conditional move of a branch. An empty old means that it must not exist,
+// an empty new deletes it.
+type lease struct {
+	branch, old, new string
+	plain            bool // without force: only forward
+}
+
+// command is what a person would type.
+func (l lease) command(r Repo) string {
+	args := []string{"git"}
+	if r.Dir != "" {
+		args = append(args, "-C", shellWord(r.Dir))
+	}
+	for _, a := range l.args(showURL(r.Remote)) {
+		args = append(args, shellWord(a))
+	}
+	return strings.Join(args, " ")
+}
+
+func (l lease) args(remote string) []string {
+	ref := "refs/heads/" + l.branch
+	args := []string{"push", "--porcelain", "--no-verify"}
+	if !l.plain {
+		args = append(args, "--force-with-lease="+ref+":"+l.old)
+	}
+	return append(args, "--", remote, l.new+":"+ref)
+}
+
+// do pushes. The error wraps ErrChanged when the branch was not as expected, ErrUnclear
+// when the answer was lost, and is a plain error when the server said no.
+func (l lease) do(ctx context.Context, env *action.Env, k *desk, r Repo) error {
+	c := k.git(l.args(r.Remote)...)
+	var out bytes.Buffer
+	c.Stdout = &out
+	res, err := command.Run(ctx, c)
+	for line := range strings.Lines(out.String() + string(res.Stderr)) {
+		env.Printf("%s", strings.TrimSpace(line))
+	}
+	status := pushStatus(out.String())
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, command.ErrNotFound):
+		return err
+	case strings.Contains(status, "[rejected]"):
+		return fmt.Errorf("%w: %s", action.ErrChanged, status)
+	case strings.Contains(status, "[remote rejected]"):
+		return hint.Wrap(fmt.Errorf("push to %s: the server refuses: %s", r.remoteName(), status),
+			"if the branch is protected, remove the protection for this push and restore it afterwards")
+	}
+	return fmt.Errorf("%w: push to %s: %w", action.ErrUnclear, r.remoteName(), err)
+}
+
+// pushStatus is the porcelain line of a ref that was not pushed.
+func pushStatus(out string) string {
+	for line := range strings.Lines(out) {
+		if rest, bad := strings.CutPrefix(line, "!\t"); bad {
+			return strings.TrimSpace(strings.ReplaceAll(rest, "\t", " "))
+		}
+	}
+	return ""
+}
+
+// showURL is an address without its password.
+func showURL(s string) string {
+	if u, err := url.Parse(s); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return s
+}
+
+// showRemote is the address as short as it is still clear.
+func showRemote(r Repo) string {
+	s := showURL(r.Remote)
+	for _, scheme := range []string{"https://", "ssh://", "file://"} {
+		s = strings.TrimPrefix(s, scheme)
+	}
+	return strings.TrimSuffix(filepath.Clean(s), ".git")
+}
+
+// shellWord quotes where a shell would need it.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=@,+%", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,237 @@
+package git
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	repo "lifeboat/internal/asset/git"
+	"lifeboat/internal/command"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/vault"
+)
+
+var zeroTime time.Time
+
+// sighting is a commit that a branch may have had, and how we know.
+type sighting struct {
+	oid     string
+	when    time.Time // when it was seen; for a loose commit its date
+	where   string
+	certain bool   // the branch had it, not only: it exists
+	pushed  bool   // it is in the shared repository
+	point   string // only a restore point is known to hold it
+}
+
+// gather looks everywhere. A place that cannot be read is told in the log and passed
+// over: after a disaster some always are.
+func (f finder) gather(ctx context.Context) []sighting {
+	var out []sighting
+	tracking := "refs/remotes/" + f.r.remoteName() + "/" + f.branch
+	if f.r.Dir != "" {
+		out = append(out, f.inPlace(ctx, "the working clone", f.r.Dir, false, "refs/heads/"+f.branch, tracking)...)
+	}
+	if dir, ok := f.r.localRemote(); ok {
+		out = append(out, f.inPlace(ctx, f.r.remoteName(), dir, true, "refs/heads/"+f.branch)...)
+	}
+	for _, c := range f.r.Clones {
+		out = append(out, f.inPlace(ctx, "the clone of "+c.Name, c.Dir, false, tracking)...)
+	}
+	return append(out, f.inVault(ctx)...)
+}
+
+// inPlace looks at refs, their reflogs and unreferenced commits of one repository.
+func (f finder) inPlace(ctx context.Context, name, dir string, pushed bool, refs ...string) []sighting {
+	name = printable.Line(name)
+	objects, err := objectsOf(ctx, dir)
+	if err != nil {
+		f.env.Printf("cannot look into %s: %v", name, err)
+		return nil
+	}
+	var out []sighting
+	for _, ref := range refs {
+		log, err := readReflog(filepath.Join(filepath.Dir(objects), "logs", filepath.FromSlash(ref)))
+		if err != nil {
+			f.env.Printf("no reflog of %s in %s: %v", ref, name, err)
+		}
+		for _, s := range log {
+			s.where = fmt.Sprintf("in the reflog of %s of %s, %s", strings.TrimPrefix(ref, "refs/"), name, clock(f.env.Now(), s.when))
+			s.pushed = pushed
+			out = append(out, s)
+		}
+		if oid, err := refIn(ctx, dir, ref); err == nil && oid != "" {
+			out = append(out, sighting{oid: oid, certain: true, pushed: pushed, where: fmt.Sprintf("as %s of %s", strings.TrimPrefix(ref, "refs/"), name)})
+		}
+	}
+	return append(out, f.dangling(ctx, name, dir, pushed)...)
+}
+
+// readReflog reads both sides of every entry: what a ref became and what it was until
+// then. The file is read as text, so that a broken repository can still tell. Only its
+// last part counts where it is very long.
+func readReflog(path string) ([]sighting, error) {
+	const most = 4 << 20
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%q is no plain file", path)
+	} else if info.Size() > most {
+		if _, err := file.Seek(-most, io.SeekEnd); err != nil {
+			return nil, err
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(file, most))
+	if err != nil {
+		return nil, err
+	}
+	var out []sighting
+	for line := range strings.Lines(string(data)) {
+		head, _, _ := strings.Cut(line, "\t")
+		f := strings.Fields(head)
+		if len(f) < 4 || !isOID(f[0]) || !isOID(f[1]) {
+			continue
+		}
+		sec, err := strconv.ParseInt(f[len(f)-2], 10, 64)
+		if err != nil {
+			continue
+		}
+		for _, oid := range f[:2] {
+			if strings.Trim(oid, "0") != "" {
+				out = append(out, sighting{oid: oid, when: time.Unix(sec, 0), certain: true})
+			}
+		}
+	}
+	return out, nil
+}
+
+// dangling lists the tips of what nothing refers to, the newest first.
+func (f finder) dangling(ctx context.Context, name, dir string, pushed bool) []sighting {
+	const most = 50
+	call := command.Git(dir, "fsck", "--connectivity-only", "--no-reflogs", "--no-progress", "--dangling")
+	// Broken objects make git fail after it told what it found.
+	out, _ := command.Output(ctx, call)
+	var oids []string
+	for line := range strings.Lines(string(out)) {
+		if oid, ok := strings.CutPrefix(strings.TrimSpace(line), "dangling commit "); ok && isOID(oid) {
+			oids = append(oids, oid)
+		}
+	}
+	if len(oids) == 0 {
+		return nil
+	}
+	dates := f.k.git("log", "--no-walk=unsorted", "--ignore-missing", "--format=%H %ct", "--stdin")
+	dates.Stdin = strings.NewReader(strings.Join(oids, "\n") + "\n")
+	text, err := command.Output(ctx, dates)
+	if err != nil {
+		f.env.Printf("cannot read unreferenced commits of %s: %v", name, err)
+	}
+	var found []sighting
+	for line := range strings.Lines(string(text)) {
+		oid, at, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if sec, err := strconv.ParseInt(at, 10, 64); err == nil {
+			found = append(found, sighting{oid: oid, when: time.Unix(sec, 0), pushed: pushed,
+				where: fmt.Sprintf("among unreferenced commits of %s", name)})
+		}
+	}
+	slices.SortFunc(found, func(a, b sighting) int { return b.when.Compare(a.when) })
+	return found[:min(most, len(found))]
+}
+
+// inVault reads the tips that restore points of the last weeks recorded.
+func (f finder) inVault(ctx context.Context) []sighting {
+	const weeks = 5
+	v, err := f.d.Vault(ctx)
+	if err != nil {
+		f.env.Printf("cannot look into the vault: %v", err)
+		return nil
+	}
+	asset := vault.AssetID(f.r.stored())
+	list, err := v.List(ctx, asset, f.env.Now().Add(-weeks*7*24*time.Hour))
+	if err != nil {
+		f.env.Printf("some restore points cannot be read: %v", err)
+	}
+	if len(list) == 0 {
+		if m, err := v.Latest(ctx, asset); err == nil {
+			list = append(list, m)
+		}
+	}
+	var out []sighting
+	for _, m := range list {
+		facts, err := repo.ParseFacts(m.Facts)
+		if err != nil {
+			f.env.Printf("restore point %s: %v", m.ID, err)
+			continue
+		}
+		for _, line := range facts.Refs {
+			oid, name, _ := strings.Cut(line, " ")
+			if name == "refs/heads/"+f.branch || name == "refs/remotes/"+f.r.remoteName()+"/"+f.branch {
+				out = append(out, sighting{oid: oid, when: m.Cut, certain: true, point: m.ID,
+					where: fmt.Sprintf("in restore point %s, %s", m.ID, clock(f.env.Now(), m.Cut))})
+			}
+		}
+	}
+	return out
+}
+
+// bringFromVault restores the newest point that knows a later state than every place
+// whose objects we can see, so that it can be compared with the others.
+func (f finder) bringFromVault(ctx context.Context, seen []sighting) ([]sighting, error) {
+	var oids []string
+	for _, s := range seen {
+		oids = append(oids, s.oid)
+	}
+	types, err := f.k.types(ctx, oids)
+	if err != nil {
+		return nil, err
+	}
+	var latest sighting // of what only the vault has
+	var here time.Time  // of what is here, lost, and known to have been the branch
+	for _, s := range seen {
+		switch {
+		case !s.certain:
+		case types[s.oid] == "" && s.point != "" && s.when.After(latest.when):
+			latest = s
+		case types[s.oid] == "commit" && s.when.After(here) && (f.current == "" || !f.k.descends(ctx, f.current, s.oid)):
+			here = s.when
+		}
+	}
+	if latest.point == "" || !latest.when.After(here) {
+		return seen, nil
+	}
+	f.env.Printf("restore point %s knows %s, which no repository here has: restoring it to look", latest.point, short(latest.oid))
+	if err := f.d.bring(ctx, f.env, f.k, f.r, latest.point); err != nil {
+		f.env.Printf("restore point %s: %v", latest.point, err)
+	}
+	return seen, nil
+}
+
+// merged joins sightings of one commit: certain beats loose, later beats earlier. The
+// latest seen comes first.
+func merged(list []sighting) []sighting {
+	at := map[string]int{}
+	var out []sighting
+	for _, s := range list {
+		i, known := at[s.oid]
+		if !known {
+			at[s.oid] = len(out)
+			out = append(out, s)
+			continue
+		}
+		pushed := out[i].pushed || s.pushed
+		if s.certain && !out[i].certain || s.certain == out[i].certain && s.when.After(out[i].when) {
+			out[i] = s
+		}
+		out[i].pushed = pushed
+	}
+	slices.SortStableFunc(out, func(a, b sighting) int { return b.when.Compare(a.when) })
+	return out
+}
