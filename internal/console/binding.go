@@ -123,12 +123,12 @@ func helpRows(bs []binding, w int) []row {
 		if b.off != "" {
 			text, role = text+" Not now: "+b.off+".", rFaint
 		}
-		for i, l := range wrap(text, w-16, 3) {
+		for i, l := range wrap(text, w-12, 3) {
 			head := ""
 			if i == 0 {
 				head = label
 			}
-			rs = append(rs, line(bold(rStrong, pad(head, 16)), txt(role, l)))
+			rs = append(rs, line(bold(rStrong, pad(head, 12)), txt(role, l)))
 		}
 	}
 	return rs

@@ -127,17 +127,27 @@ type reasonScreen struct {
 	text   widget.Field
 }
 
-// classes are the reasons, in the order of how often they are meant.
-var classes = [...]struct {
+type class struct {
 	class run.ReasonClass
 	words string
-}{
+}
+
+// classes are the reasons, in the order of how often they are meant.
+var classes = [...]class{
 	{run.DoneElsewhere, "it was done elsewhere"},
 	{run.NotApplicable, "it does not apply here"},
 	{run.NotPossible, "it is not possible"},
 	{run.Unsafe, "it would not be safe"},
 	{run.NoTime, "there is no time"},
 	{run.Other, "another reason"},
+}
+
+// kinds are the classes to choose from; only what leaves the path has one.
+func (r *reasonScreen) kinds() []class {
+	if r.answer.Verb == run.Skip || r.answer.Verb == run.Override {
+		return classes[:]
+	}
+	return nil
 }
 
 func newReason(id run.ID, a run.Answer, o run.Option) screen {
@@ -163,7 +173,10 @@ func (r *reasonScreen) bindings(*world) []binding {
 		{keys: []string{"down"}, act: move(1), long: "Next kind of reason."},
 		does("enter", "hand in", "Hand in the reason.", func() Intent {
 			a := r.answer
-			a.Class, a.Reason = classes[r.at].class, r.text.Value()
+			a.Reason = r.text.Value()
+			if len(r.kinds()) > 0 {
+				a.Class = classes[r.at].class
+			}
 			return several{pop{}, answerGate{r.id, a}}
 		}).unless(off),
 	}
@@ -172,7 +185,7 @@ func (r *reasonScreen) bindings(*world) []binding {
 func (r *reasonScreen) draw(w *world, a area) {
 	width := min(a.w-4, 76)
 	rs := append(wrapped(rDim, r.option.Hint, width-4, 2), gap())
-	for i, c := range classes {
+	for i, c := range r.kinds() {
 		point := "  "
 		if i == r.at {
 			point = "▸ "
@@ -224,6 +237,7 @@ func (u *undoScreen) bindings(w *world) []binding {
 		noGate = "a step is running; stop it, or wait until the run asks"
 	}
 	var bs []binding
+	first := ""
 	for n, i := range w.snap.changes() {
 		if n == 9 {
 			break
@@ -233,10 +247,16 @@ func (u *undoScreen) bindings(w *world) []binding {
 		if st.Back == "" {
 			b = b.unless("this step has no way back")
 		}
+		if n > 0 { // the newest change is on top of the others
+			b = b.unless(first)
+		}
+		if st.Back != "" && first == "" {
+			first = "undo step " + itoa(i+1) + " first: it was done later"
+		}
 		bs = append(bs, b.unless(noGate))
 	}
 	if len(bs) > 0 {
-		bs = slices.Insert(bs, 0, binding{show: "1-" + itoa(len(bs)), help: "undo one", long: "Choose the step to undo."}.unless(noGate))
+		bs = slices.Insert(bs, 0, binding{show: numbers(len(bs)), help: "undo one", long: "Choose the step to undo."}.unless(noGate))
 	}
 	return append(bs, does("esc", "go back", "Go back. Nothing has changed.", wish(pop{})))
 }

@@ -32,7 +32,7 @@ func TestAnswers(t *testing.T) {
 			&run.Answer{Verb: run.Skip, Digest: "d-keep", Class: run.NotApplicable, Reason: "no copy"}},
 		{"skip without a reason", (*story).keepGate, func(d *driver) { d.press("s", "enter") }, nil},
 		{"other ways: end the run", (*story).keepGate, func(d *driver) { d.press("x", "2"); d.typeText("enough").press("enter") },
-			&run.Answer{Verb: run.Abandon, Digest: "d-keep", Class: run.DoneElsewhere, Reason: "enough"}},
+			&run.Answer{Verb: run.Abandon, Digest: "d-keep", Reason: "enough"}},
 		{"token", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c9").press("enter") },
 			&run.Answer{Verb: run.Approve, Digest: "d-push", Token: "main@3f2a1c9"}},
 		{"token too short", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c").press("enter") }, nil},
@@ -52,8 +52,21 @@ func TestAnswers(t *testing.T) {
 		{"checklist is not ticked by typing y into a value", (*story).frozen, func(d *driver) {
 			d.press("y")
 			d.typeText("y").press("enter")
-			d.typeText("y").press("enter", "enter")
-		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "y", "y"}}},
+			d.typeText("0").press("enter", "enter")
+		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "y", "0"}}},
+		{"checklist with a value that should be another", (*story).frozen, func(d *driver) {
+			d.press("y")
+			d.typeText("s.kaya").press("enter")
+			d.typeText("3").press("enter", "enter")
+		}, nil},
+		{"a checklist can be left with a reason", (*story).frozen, func(d *driver) { d.press("esc", "x", "1"); d.typeText("no channel").press("enter") },
+			&run.Answer{Verb: run.Skip, Digest: "d-freeze-pushes", Class: run.DoneElsewhere, Reason: "no channel"}},
+		{"choice", (*story).choosing, func(d *driver) { d.press("2") }, &run.Answer{Verb: run.Give, Values: []string{"old"}}},
+		{"choice left out", (*story).choosing, func(d *driver) { d.press("x", "1"); d.typeText("none fits").press("enter") },
+			&run.Answer{Verb: run.Skip, Class: run.DoneElsewhere, Reason: "none fits"}},
+		{"secret", (*story).secret, func(d *driver) { d.typeText("hunter2").press("enter") }, &run.Answer{Verb: run.Give, Values: []string{"hunter2"}}},
+		{"debt paid by hand", (*story).owing, func(d *driver) { d.press("1"); d.typeText("looked at the settings").press("enter") },
+			&run.Answer{Verb: run.Settle, Reason: "looked at the settings"}},
 		{"input", (*story).told, func(d *driver) { d.typeText("p.osei").press("enter") }, &run.Answer{Verb: run.Give, Values: []string{"p.osei"}}},
 		{"empty input", (*story).told, func(d *driver) { d.press("enter") }, nil},
 		{"input may be pasted", (*story).told, func(d *driver) { d.send(tea.PasteMsg{Content: "p.osei\n"}); d.press("enter") }, &run.Answer{Verb: run.Give, Values: []string{"p.osei"}}},

@@ -69,8 +69,10 @@ func (a area) spans(x, y, end int, spans []span) int {
 	}
 	for i, s := range spans {
 		text := printable.Line(s.text)
-		if room := end - x; i == len(spans)-1 || widget.Width(text) > room {
-			text = widget.Cut(text, room, "…")
+		more := i < len(spans)-1 && strings.TrimSpace(spans[i+1].text) != ""
+		if room := end - x; widget.Width(text) > room || more && widget.Width(text) == room {
+			text = widget.Cut(text+" ", room, "…")
+			return x + a.c.Put(a.x+x, a.y+y, room, s.role, s.attr, text)
 		}
 		x += a.c.Put(a.x+x, a.y+y, end-x, s.role, s.attr, text)
 	}

@@ -46,6 +46,9 @@ var scenes = []struct {
 	{"reason", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("2") }},
 	{"undo", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("u") }},
 	{"input", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).told()).typeText("p.os") }},
+	{"secret", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).secret()).typeText("hunter2") }},
+	{"choice", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).choosing()) }},
+	{"owing", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).owing()) }},
 	{"closing", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).closing()) }},
 	{"result", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).complete()) }},
 	{"steps", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("tab") }},
@@ -135,5 +138,14 @@ func TestSizes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// BenchmarkFrame is what one change on the screen costs at the design size.
+func BenchmarkFrame(b *testing.B) {
+	d := drive(b, 120, 36, newStory(b).pushGate())
+	for b.Loop() {
+		d.m.dirty = true
+		d.frame()
 	}
 }

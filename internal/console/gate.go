@@ -85,6 +85,14 @@ func (w *world) choose(g *run.Gate, o run.Option) Intent {
 	switch o.Verb {
 	case run.Skip, run.Override, run.Abandon:
 		return push{newReason(w.snap.ID, a, o)}
+	case run.Settle:
+		if g.Kind == run.Closing { // a debt that was paid by hand: how do you know?
+			return push{newReason(w.snap.ID, a, o)}
+		}
+	case run.Finish:
+		if g.Kind == run.Decision { // ending early deserves a sentence, and a second look
+			return push{newReason(w.snap.ID, a, o)}
+		}
 	case run.Reopen, run.Undo:
 		a.Target = o.Key
 	case run.Give:
@@ -138,13 +146,17 @@ func optionKeys(options []run.Option, pick func(run.Option) Intent) []binding {
 		bs = append(bs, b)
 	}
 	if n := len(bs); n > 0 {
-		show := "1"
-		if n > 1 {
-			show = "1-" + itoa(n)
-		}
-		bs = slices.Insert(bs, 0, binding{show: show, help: "choose", long: "Choose a way on by its number."})
+		bs = slices.Insert(bs, 0, binding{show: numbers(n), help: "choose", long: "Choose a way on by its number."})
 	}
 	return bs
+}
+
+// numbers is how the keys 1 to n are written.
+func numbers(n int) string {
+	if n == 1 {
+		return "1"
+	}
+	return "1-" + itoa(n)
 }
 
 // drawParts writes head and foot of a gate or step into a box. The foot is what must

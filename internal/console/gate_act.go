@@ -93,7 +93,7 @@ func actHead(w *world, g *run.Gate, width int) []row {
 		rs = append(rs, line(txt(rDim, pad("leaves", 11)), txt(rWarn, "▲ "), txt(rText, d.Text)))
 	}
 	if checks := checkRows(g.Plan.Checks, width); len(checks) > 0 {
-		rs = append(append(rs, gap(), line(bold(rStrong, "Checked just now"), txt(rFaint, "  "+hhmmss(w.snap.gateAt)))), checks...)
+		rs = append(append(rs, gap(), row{left: []span{bold(rStrong, "Checked just now"), txt(rFaint, "  "+hhmmss(w.snap.gateAt))}, spare: 2}), checks...)
 	}
 	return rs
 }

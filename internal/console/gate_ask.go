@@ -40,6 +40,16 @@ func (c *checklist) open() int {
 	return n
 }
 
+// wrong says which value is not what it should be; empty when all are.
+func (c *checklist) wrong() string {
+	for i, it := range c.g.Items {
+		if v := strings.TrimSpace(c.values[i].Value()); it.Expect != "" && v != it.Expect {
+			return "item " + itoa(i+1) + " should be " + it.Expect + "; put it right, or leave the step with a reason: esc, x"
+		}
+	}
+	return ""
+}
+
 func (c *checklist) step(by int) func() Intent {
 	return func() Intent {
 		c.at = min(max(c.at+by, 0), len(c.values))
@@ -49,7 +59,7 @@ func (c *checklist) step(by int) func() Intent {
 
 func (c *checklist) bindings(w *world) []binding {
 	enter := does("enter", "next item", "Go to the next item.", c.step(1))
-	off := ""
+	off := c.wrong()
 	if n := c.open(); n > 0 {
 		off = plural(n, "item is open", "items are open")
 	}
@@ -108,7 +118,7 @@ func askHead(w *world, g *run.Gate, width int) []row {
 		}
 		rs = append(rs, text...)
 	}
-	if g.Prompt != "" {
+	if st := w.snap.Step(g.Step); g.Prompt != "" && (st == nil || g.Prompt != st.Title) {
 		rs = append(append(rs, gap()), wrapped(rText, g.Prompt, width, 4)...)
 	}
 	if n := len(rs); n > 0 && rs[n-1].spare == 1 {
@@ -212,7 +222,13 @@ type optionGate struct {
 	options []run.Option
 }
 
-func (o *optionGate) ways() []run.Option { return nil }
+// ways are all on the screen already, but for a choice: it may be left out.
+func (o *optionGate) ways() []run.Option {
+	if o.g.Kind == run.Choice {
+		return o.asking.ways()
+	}
+	return nil
+}
 
 func (o *optionGate) bindings(w *world) []binding {
 	bs := optionKeys(o.options, func(op run.Option) Intent { return w.choose(o.g, op) })
@@ -245,7 +261,7 @@ func (o *optionGate) rows(w *world, width int) (head, foot []row) {
 	st := w.snap.Step(o.g.Step)
 	switch {
 	case o.g.Kind == run.Doubt && st != nil:
-		head = doubtRows(w, o.g, st, width)
+		head = doubtRows(w, st, width)
 	case o.g.Kind == run.Decision && st != nil:
 		head = decisionRows(o.g, st, width)
 	case o.g.Kind == run.Closing:
@@ -261,17 +277,13 @@ func (o *optionGate) rows(w *world, width int) (head, foot []row) {
 }
 
 // doubtRows says that the end is not known, and what a read-only look has found.
-func doubtRows(w *world, g *run.Gate, st *run.Step, width int) []row {
+func doubtRows(w *world, st *run.Step, width int) []row {
 	rs := []row{line(bold(rStrong, st.Title))}
 	what := "It was running at " + hhmmss(st.Began) + ". It is not known whether it finished."
 	if st.Undoing {
 		what = "Its undo was running at " + hhmmss(st.Began) + ". It is not known whether that finished."
 	}
-	rs = append(rs, wrapped(rWarn, what, width, 2)...)
-	if g.Prompt != "" {
-		rs = append(rs, wrapped(rDim, g.Prompt, width, 3)...)
-	}
-	rs = append(rs, gap())
+	rs = append(append(rs, wrapped(rWarn, what, width, 2)...), gap())
 	p := st.Probe
 	if p == nil {
 		return append(rs, line(bold(rStrong, "PROBE"), txt(rDim, "   there is none for this step: look for yourself")), gap())
@@ -311,7 +323,7 @@ func decisionRows(g *run.Gate, st *run.Step, width int) []row {
 			rs = append(rs, line(checkSpans(c)...))
 		}
 	}
-	if g.Prompt != "" {
+	if g.Prompt != "" && g.Prompt != st.Error {
 		rs = append(append(rs, gap()), wrapped(rText, g.Prompt, width, 3)...)
 	}
 	state := "Its effect has not happened, as far as it is known."

@@ -159,6 +159,6 @@ func (h *helpScreen) bindings(*world) []binding {
 func (h *helpScreen) draw(w *world, a area) {
 	width := min(a.w-4, 84)
 	rs := append([]row{gap()}, helpRows(h.of, width-4)...)
-	rs = append(rs, gap(), line(bold(rStrong, pad("ctrl+c", 16)), txt(rText, "Leave the console. A run goes on without it.")))
+	rs = append(rs, gap(), line(bold(rStrong, pad("ctrl+c", 12)), txt(rText, "Leave the console. A run goes on without it.")))
 	drawCard(a, width, frame{title: []span{bold(rStrong, "KEYS")}, right: []span{txt(rDim, "esc")}, heavy: true, role: rHeavy}, rs)
 }

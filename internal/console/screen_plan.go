@@ -36,7 +36,7 @@ func newPlan(w *world, b *Book) screen {
 		f.value.Mask = param.Secret
 		p.fields = append(p.fields, f)
 	}
-	p.fields = append(p.fields, formField{param: Param{Name: incidentField, Help: "when it began, hh:mm UTC; empty: now. The RTO counts from here"}})
+	p.fields = append(p.fields, formField{param: Param{Name: incidentField, Help: "when it began, hh:mm UTC"}})
 	return p
 }
 

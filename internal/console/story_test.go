@@ -17,7 +17,7 @@ import (
 // story builds the events of one run, folding as it goes, so that no test can show the
 // console a history that cannot happen.
 type story struct {
-	t      *testing.T
+	t      testing.TB
 	events []run.Event
 	state  run.Run
 	now    time.Time
@@ -36,7 +36,7 @@ var outline = []run.Outline{
 	{ID: "tell", Title: "Tell the team", Hand: true},
 }
 
-func newStory(t *testing.T) *story {
+func newStory(t testing.TB) *story {
 	s := &story{t: t, now: began}
 	return s.add(0, run.RunStarted, "", run.Started{
 		Mode: run.Live, Book: "accidental-force-push", Title: "Undo an accidental force push", Level: 2,
@@ -194,6 +194,24 @@ func (s *story) closing() *story {
 	}})
 }
 
+func (s *story) choosing() *story {
+	return s.gate(time.Second, "freeze-pushes", run.Gate{Kind: run.Choice, Prompt: "Which one?", Options: []run.Option{
+		{Verb: run.Give, Key: "new", Text: "The new one"}, {Verb: run.Give, Key: "old", Text: "The old one"}}})
+}
+
+func (s *story) secret() *story {
+	return s.found().gate(time.Second, "keep", run.Gate{Kind: run.Input, Prompt: "token: of the forge", Secret: true})
+}
+
+// owing has a debt that was not paid at the end.
+func (s *story) owing() *story {
+	s.told().answer(time.Second, run.Answer{Verb: run.Skip, Class: run.NoTime, Reason: "they sleep"})
+	s.add(0, run.StepSkipped, "tell", run.Reason{By: "m.ito", Class: run.NoTime, Text: "they sleep"})
+	s.add(0, run.DebtOpened, "", run.Debt{ID: "protection", Text: "branch protection of main is off"})
+	return s.gate(0, "", run.Gate{Kind: run.Closing, Prompt: "Still open: branch protection of main is off", Options: []run.Option{
+		{Verb: run.Settle, Key: "protection", Text: "I have put it back by hand", Hint: "Asks how you know."}}})
+}
+
 func (s *story) complete() *story {
 	s.told().answer(minute, run.Answer{Verb: run.Give, Values: []string{"p.osei"}})
 	s.add(0, run.StepClaimed, "tell", run.Verdict{By: "m.ito", Values: []string{"p.osei"}})
@@ -331,7 +349,7 @@ func pastRuns() []Summary {
 // driver runs a model without a terminal and without waiting: timers go off when a
 // test says so.
 type driver struct {
-	t      *testing.T
+	t      testing.TB
 	m      *Model
 	b      *fakeBackend
 	timers []tea.Msg
@@ -339,7 +357,7 @@ type driver struct {
 }
 
 // drive makes a console of the size with a story on it; a nil story stays at home.
-func drive(t *testing.T, w, h int, s *story, change ...func(*fakeBackend, *Options)) *driver {
+func drive(t testing.TB, w, h int, s *story, change ...func(*fakeBackend, *Options)) *driver {
 	t.Helper()
 	b := &fakeBackend{books: library(), runs: pastRuns(), now: began.Add(5 * minute), logs: map[string][]byte{
 		"find.1.log": []byte("reading reflog\n"),

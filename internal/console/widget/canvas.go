@@ -44,7 +44,7 @@ type Canvas struct {
 }
 
 // NewCanvas makes a blank canvas. clean makes one line of foreign text printable: no
-// escape, no control character, nothing that moves the cursor. A size below zero is zero.
+// escape, no control character, valid UTF-8. A size below zero is zero.
 func NewCanvas(w, h int, clean func(string) string) *Canvas {
 	w, h = max(w, 0), max(h, 0)
 	return &Canvas{W: w, H: h, clean: clean, cells: make([]cell, w*h)}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -81,13 +82,21 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// printable is the least that a canvas asks of its cleaner: valid text without controls.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return -1
+	}
+	return r
+}
+
 func FuzzCanvas(f *testing.F) {
-	for _, s := range []string{"abc", "日本語", "a\u0301b", "\x1b[31mx", "\U0001f9d1\u200d\U0001f680", "\xff\xfe"} {
+	for _, s := range []string{"abc", "日本語", "a\u0301b", "\x1b[31mx", "\U0001f9d1\u200d\U0001f680", "\xff\xfe", "本\xf4"} {
 		f.Add(s, 3, 7)
 	}
 	f.Fuzz(func(t *testing.T, s string, x, w int) {
 		x, w = x%40, min(max(w%40, 0), 39)
-		c := NewCanvas(w, 2, func(s string) string { return ansi.Strip(strings.ReplaceAll(s, "\n", "")) })
+		c := NewCanvas(w, 2, func(s string) string { return strings.Map(printable, strings.ToValidUTF8(s, "\ufffd")) })
 		c.Put(x, 0, 20, 0, 0, s)
 		c.PutStyled(x, 1, 20, s)
 		c.Put(x+1, 1, 1, 0, 0, "|")
