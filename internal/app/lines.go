@@ -46,31 +46,47 @@ func (l *lines) add(format string, args ...any) {
 
 func (l *lines) put(head, text string) {
 	for i, line := range wrap(printable.Line(text), lineWidth-len(indent)) {
-		if i == 0 {
-			fmt.Fprintf(l.w, "%s%s\n", head, line)
-		} else {
-			fmt.Fprintf(l.w, "%s%s\n", indent, line)
+		if i > 0 {
+			head = indent
 		}
+		fmt.Fprintf(l.w, "%s%s\n", head, line)
 	}
 }
 
-// wrap breaks a line at spaces; a word longer than the width stays whole, so that
-// commands and hashes can be copied.
-func wrap(text string, width int) []string {
-	lead := text[:len(text)-len(strings.TrimLeft(text, " "))]
-	words := strings.Fields(text)
-	if len(words) == 0 {
-		return []string{""}
+// label writes "label  text" under the last line, the text with a margin of its own.
+func (l *lines) label(label, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, line := range wrap(printable.Line(text), lineWidth-len(indent)-labelWidth) {
+		if i > 0 {
+			label = ""
+		}
+		fmt.Fprintf(l.w, "%s%-*s%s\n", indent, labelWidth, label, line)
 	}
+}
+
+// labelWidth is the column in which labelled text begins.
+const labelWidth = 13
+
+// wrap breaks a line at spaces; a word longer than the width stays whole, so that
+// commands and hashes can be copied. What fits stays as it is.
+func wrap(text string, width int) []string {
+	if len(text) <= width {
+		return []string{text}
+	}
+	lead := text[:len(text)-len(strings.TrimLeft(text, " "))]
 	var out []string
-	line := lead + words[0]
-	for _, w := range words[1:] {
-		if len(line)+1+len(w) > width {
+	line := ""
+	for _, w := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = lead + w
+		case len(line)+1+len(w) > width:
 			out = append(out, line)
 			line = lead + w
-			continue
+		default:
+			line += " " + w
 		}
-		line += " " + w
 	}
 	return append(out, line)
 }
@@ -169,8 +185,10 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			l.title(r, s, n, ev)
 		}
 		l.say(ev.At, "RUNNING step %d: %s", n, orElse(planSummary(b.Plan), s.Title))
-		for _, c := range commandsOf(b.Plan) {
-			l.add("runs  %s", c)
+		if b.Gate == 0 { // else the gate has shown them
+			for _, c := range commandsOf(b.Plan) {
+				l.label("runs", c)
+			}
 		}
 	case run.Finished:
 		if b.Evidence != "" {
@@ -182,7 +200,7 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 		took := clock(s.Ended.Sub(s.Began))
 		switch ev.Kind {
 		case run.StepVerified:
-			l.say(ev.At, "STEP %d DONE verified%s. Took %s.", n, prefix(": ", b.Evidence), took)
+			l.say(ev.At, "STEP %d DONE verified%s. Took %s.", n, passed(s.Checks), took)
 		case run.StepClaimed:
 			l.say(ev.At, "STEP %d DONE by hand, %s%s.", n, b.By, prefix(": ", strings.Join(b.Values, ", ")))
 		case run.StepUndone:
@@ -249,16 +267,16 @@ func (l *lines) plan(p *run.Plan) {
 		return
 	}
 	for _, x := range p.Lines {
-		l.add("%-10s %s", x.Label, x.Text)
+		l.label(x.Label, x.Text)
 	}
 	if p.Back != "" {
-		l.add("%-10s %s", "way back", p.Back)
+		l.label("way back", p.Back)
 	}
 	if p.Stop != "" {
-		l.add("%-10s %s", "stop", p.Stop)
+		l.label("stop", p.Stop)
 	}
 	for _, c := range p.Command {
-		l.add("%-10s %s", "runs", c)
+		l.label("runs", c)
 	}
 	for _, c := range p.Checks {
 		l.add("CHECK %s %s", okWord(c.OK), c.Text)
@@ -296,6 +314,14 @@ func commandsOf(p *run.Plan) []string {
 		return nil
 	}
 	return p.Command
+}
+
+// passed counts the checks of a verified step.
+func passed(checks []run.Check) string {
+	if len(checks) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": %d of %d checks", len(checks), len(checks))
 }
 
 func okWord(ok bool) string {

@@ -370,7 +370,7 @@ func (e *Engine) propose(ctx context.Context, u *unit, s run.Step) error {
 	if p.plan.Effect == action.Read {
 		return e.attempt(ctx, u, s, p, 0)
 	}
-	g := run.Gate{Kind: run.Confirm, Prompt: u.Title, Plan: p.stored(), Digest: p.digest}
+	g := run.Gate{Kind: run.Confirm, Prompt: p.plan.Summary, Plan: p.stored(), Digest: p.digest}
 	if p.plan.Effect == action.Destroy {
 		g.Kind, g.Token = run.Token, p.plan.Token
 		if g.Token == "" {

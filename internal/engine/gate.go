@@ -134,7 +134,7 @@ func (e *Engine) common(ctx context.Context, u *unit, a run.Answer) error {
 
 // checklist asks a person for what they did or saw.
 func (e *Engine) checklist(ctx context.Context, u *unit) error {
-	g := run.Gate{Kind: run.Checklist, Prompt: u.Title}
+	g := run.Gate{Kind: run.Checklist}
 	for _, it := range u.step.Items {
 		text, err := runbook.Expand(it.Text, func(n string) (any, bool) { return e.lookup(u.scope, n) })
 		if err != nil {

@@ -80,7 +80,7 @@ func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
 			if s.Undoing {
 				return illegal(s.State, "the doubt is about its undo")
 			}
-			s.By, s.Evidence, s.Changed = b.By, b.Reason, true
+			s.By, s.Evidence, s.Changed = b.By, b.Reason, s.effect() != "read"
 			break
 		}
 		if n.Gate == nil || n.Gate.Seq != b.Gate || n.Gate.Step != ev.Step {
@@ -97,7 +97,7 @@ func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
 	case Began:
 		return n.foldBegan(s, ev, b, illegal)
 	case Finished:
-		s.Evidence, s.Back, s.Log, s.Facts, s.Changed = b.Evidence, b.Back, b.Log, b.Facts, true
+		s.Evidence, s.Back, s.Log, s.Facts, s.Changed = b.Evidence, b.Back, b.Log, b.Facts, s.effect() != "read"
 		s.Checks = b.Checks
 		n.save(b.Scope, b.Save, b.Outputs)
 	case Check:

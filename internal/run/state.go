@@ -106,6 +106,14 @@ func (s *Step) Done() bool {
 	return false
 }
 
+// effect of the newest attempt: that of its plan, else the one the outline promises.
+func (s *Step) effect() string {
+	if s.Plan != nil && s.Plan.Effect != "" {
+		return s.Plan.Effect
+	}
+	return s.Effect
+}
+
 // Run is the folded state of a run.
 type Run struct {
 	ID      ID
