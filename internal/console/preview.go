@@ -40,7 +40,7 @@ func kindWords(b *Book) string {
 func bookRows(w *world, b *Book, width int) []row {
 	const col = 14
 	rs := []row{line(bold(rStrong, b.Title))}
-	rs = append(append(rs, wrapped(rDim, inline(b.Summary), width, 3)...), gap())
+	rs = append(append(rs, wrapped(rDim, inline(strings.Join(strings.Fields(b.Summary), " ")), width, 3)...), gap())
 	facts := func(label, text string, limit int) {
 		rs = append(rs, labelled(label, col, rText, inline(text), width, limit)...)
 	}
@@ -88,7 +88,7 @@ func bookRows(w *world, b *Book, width int) []row {
 func bookBrief(b *Book, width int) []row {
 	const col = 13
 	rs := []row{line(bold(rStrong, b.Title))}
-	rs = append(rs, extra(wrapped(rDim, inline(b.Summary), width, 1))...)
+	rs = append(rs, extra(wrapped(rDim, inline(strings.Join(strings.Fields(b.Summary), " ")), width, 1))...)
 	rs = append(rs, labelled("use it when", col, rText, inline(strings.Join(b.When, "; ")), width, 1)...)
 	rs = append(rs, extra(labelled("not for", col, rText, inline(strings.Join(b.NotFor, "; ")), width, 1))...)
 	for _, p := range b.Problems[:min(len(b.Problems), 1)] {
