@@ -209,7 +209,7 @@ func (s *waysScreen) bindings(w *world) []binding {
 	bs := optionKeys(s.gate.ways(), func(o run.Option) Intent {
 		i := w.choose(s.gate.about(), o)
 		if p, ok := i.(push); ok {
-			return replace{p.screen}
+			return replace(p)
 		}
 		return several{pop{}, i}
 	})

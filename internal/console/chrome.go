@@ -20,14 +20,6 @@ func footRows(a area) int {
 	return 2
 }
 
-// headRows is the height of what stays lit above a card.
-func headRows(w *world) int {
-	if w.snap != nil {
-		return 3
-	}
-	return 2
-}
-
 // fade lets what is drawn so far step back; mode, clock and rule stay lit.
 func fade(a area) { a.c.Fade(a.x, a.y+3, a.w, a.h-3, rFade) }
 

@@ -9,7 +9,7 @@ import (
 
 var (
 	link   = regexp.MustCompile(`!?\[([^\]]*)\]\(([^)\s]*)[^)]*\)`)
-	strong = regexp.MustCompile("\\*\\*([^*]+)\\*\\*|__([^_]+)__")
+	strong = regexp.MustCompile(`\*\*([^*]+)\*\*|__([^_]+)__`)
 	attrs  = regexp.MustCompile(`\s*\{[#a-z][^}]*\}\s*$`)
 )
 

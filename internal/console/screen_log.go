@@ -9,7 +9,6 @@ import (
 
 // logScreen is the whole log of the step, to scroll and to search.
 type logScreen struct {
-	h        int // lines of text at the last size
 	seeking  bool
 	query    widget.Field
 	searched string
