@@ -153,7 +153,6 @@ func (d Deps) describePush(ctx context.Context, env *action.Env, k *desk, r Repo
 		plan.Back = fmt.Sprintf("push %s again; it closes when people pull", short(old))
 		plan.Lines = append(plan.Lines, action.Line{Label: "kept", Text: short(old) + " as " + keptUnder(env) + "/before-push in the clone"})
 	}
-	plan.Lines = append(plan.Lines, action.Line{Label: "way back", Text: plan.Back})
 	return plan, nil
 }
 

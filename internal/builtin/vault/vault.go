@@ -17,6 +17,7 @@ import (
 const latestDoc = `Reads which backup of an asset is the newest, and how old it is. The age counts from the
 moment to which the backup holds everything, not from the end of its upload. With max_age
 the step fails when the backup is older, so that a recovery does not begin on a stale one.
+Without asset it looks at all of them and names each that has none, or none fresh enough.
 
 ` + "```vault.latest save=newest" + `
 asset: monorepo
@@ -54,7 +55,7 @@ type Deps struct {
 }
 
 type latestParams struct {
-	Asset  string        `param:"asset,required" help:"the asset whose newest backup is wanted"`
+	Asset  string        `param:"asset" help:"the asset whose newest backup is wanted; all assets when left out"`
 	MaxAge time.Duration `param:"max_age" help:"fail when the newest backup is older: 24h" unit:"duration"`
 }
 
@@ -88,11 +89,17 @@ func Actions(d Deps) []action.Action {
 }
 
 func (d Deps) planLatest(ctx context.Context, _ *action.Env, p latestParams) (action.Plan, error) {
-	a, _, err := d.Asset(p.Asset)
+	v, err := d.Vault(ctx)
 	if err != nil {
 		return action.Plan{}, err
 	}
-	v, err := d.Vault(ctx)
+	if p.Asset == "" {
+		return action.Plan{
+			Summary: fmt.Sprintf("looks for the newest backup of every asset in %s", v),
+			Target:  v.String(), Stop: "Yes: it only reads.",
+		}, nil
+	}
+	a, _, err := d.Asset(p.Asset)
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -102,7 +109,37 @@ func (d Deps) planLatest(ctx context.Context, _ *action.Env, p latestParams) (ac
 	}, nil
 }
 
-func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, _ action.Plan) (action.Result, error) {
+// latestAll looks at every asset, also after one that has no backup: the person wants
+// to know them all.
+func (d Deps) latestAll(ctx context.Context, env *action.Env, p latestParams, plan action.Plan) (action.Result, error) {
+	var (
+		all  action.Result
+		errs []error
+		aged int64
+	)
+	names := d.Names()
+	if len(names) == 0 {
+		return all, hint.Wrap(fmt.Errorf("%w: the estate has no assets", action.ErrCheck), "add what should be protected to lifeboat.yaml")
+	}
+	for _, name := range names {
+		p.Asset = name
+		res, err := d.latest(ctx, env, p, plan)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		all.Checks = append(all.Checks, action.Check{Text: name + " has a backup", OK: true, Evidence: res.Evidence})
+		aged = max(aged, res.Outputs["age_seconds"].(int64))
+	}
+	all.Outputs = map[string]any{"assets": int64(len(names)), "oldest_seconds": aged}
+	all.Evidence = fmt.Sprintf("%d of %d assets have a backup, the oldest of them is %s old", len(names)-len(errs), len(names), round(time.Duration(aged)*time.Second))
+	return all, errors.Join(errs...)
+}
+
+func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan action.Plan) (action.Result, error) {
+	if p.Asset == "" {
+		return d.latestAll(ctx, env, p, plan)
+	}
 	a, _, err := d.Asset(p.Asset)
 	if err != nil {
 		return action.Result{}, err
