@@ -84,7 +84,7 @@ func (d Deps) runFindLost(ctx context.Context, env *action.Env, p lostParams, _ 
 	if err != nil {
 		return action.Result{}, err
 	}
-	best, err := f.best(ctx, lost)
+	best, err := f.best(ctx, lost, seen)
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -189,24 +189,27 @@ func (f finder) outside(ctx context.Context, list []sighting) (set map[string]bo
 	return set, true
 }
 
-// best chooses: of the states that the branch is known to have had, those that no other
-// one contains, and of these the one seen last. A commit that nothing refers to is a
-// proof only in the shared repository, where it must have been pushed: there it counts
-// when it builds on a known state. Without any known state, all loose commits that share
-// history with the branch count.
-func (f finder) best(ctx context.Context, lost []sighting) (sighting, error) {
-	var known, loose []sighting
-	for _, s := range lost {
-		if s.certain {
-			known = append(known, s)
-		} else {
-			loose = append(loose, s)
-		}
+// best chooses: of the states that the shared branch is known to have had, those that no
+// other one contains, and of these the one seen last.
+//
+// A commit that nothing refers to proves something only in the shared repository, where
+// it must have been pushed: it counts when it builds on a state that was lost, and when
+// no lost state is known, on any state. Loose commits of clones may never have been
+// pushed; they count only when nothing at all is known of the branch's past.
+func (f finder) best(ctx context.Context, lost, seen []sighting) (sighting, error) {
+	isCertain := func(s sighting) bool { return s.certain && s.oid != f.current }
+	known := slices.DeleteFunc(slices.Clone(lost), func(s sighting) bool { return !s.certain })
+	ground := known
+	if len(known) == 0 {
+		ground = slices.DeleteFunc(merged(seen), func(s sighting) bool { return !isCertain(s) })
 	}
 	candidates := known
-	for _, s := range loose {
-		onTop := s.pushed && slices.ContainsFunc(known, func(t sighting) bool { return f.k.descends(ctx, s.oid, t.oid) })
-		related := len(known) == 0 && (f.current == "" || f.k.mergeBase(ctx, f.current, s.oid) != "")
+	for _, s := range lost {
+		if s.certain {
+			continue
+		}
+		onTop := s.pushed && slices.ContainsFunc(ground, func(t sighting) bool { return f.k.descends(ctx, s.oid, t.oid) })
+		related := len(ground) == 0 && (f.current == "" || f.k.mergeBase(ctx, f.current, s.oid) != "")
 		if onTop || related {
 			candidates = append(candidates, s)
 		}

@@ -54,6 +54,8 @@ func (f finder) inPlace(ctx context.Context, name, dir string, pushed bool, refs
 		f.env.Printf("cannot look into %s: %v", name, err)
 		return nil
 	}
+	// A local branch may have had commits that never left the clone.
+	shared := func(ref string) bool { return pushed || strings.HasPrefix(ref, "refs/remotes/") }
 	var out []sighting
 	for _, ref := range refs {
 		log, err := readReflog(filepath.Join(filepath.Dir(objects), "logs", filepath.FromSlash(ref)))
@@ -62,11 +64,11 @@ func (f finder) inPlace(ctx context.Context, name, dir string, pushed bool, refs
 		}
 		for _, s := range log {
 			s.where = fmt.Sprintf("in the reflog of %s of %s, %s", strings.TrimPrefix(ref, "refs/"), name, clock(f.env.Now(), s.when))
-			s.pushed = pushed
+			s.pushed, s.certain = pushed, shared(ref)
 			out = append(out, s)
 		}
 		if oid, err := refIn(ctx, dir, ref); err == nil && oid != "" {
-			out = append(out, sighting{oid: oid, certain: true, pushed: pushed, where: fmt.Sprintf("as %s of %s", strings.TrimPrefix(ref, "refs/"), name)})
+			out = append(out, sighting{oid: oid, certain: shared(ref), pushed: pushed, where: fmt.Sprintf("as %s of %s", strings.TrimPrefix(ref, "refs/"), name)})
 		}
 	}
 	return append(out, f.dangling(ctx, name, dir, pushed)...)
@@ -106,7 +108,7 @@ func readReflog(path string) ([]sighting, error) {
 		}
 		for _, oid := range f[:2] {
 			if strings.Trim(oid, "0") != "" {
-				out = append(out, sighting{oid: oid, when: time.Unix(sec, 0), certain: true})
+				out = append(out, sighting{oid: oid, when: time.Unix(sec, 0)})
 			}
 		}
 	}
