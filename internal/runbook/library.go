@@ -278,8 +278,10 @@ func (c *includes) cycle(way []link, back string) {
 func (c *includes) params(b *Block, child *Book) {
 	given, _ := b.Args["params"].(map[string]any)
 	var names []string
-	for _, p := range child.Meta.Params {
+	for _, p := range child.Params() {
 		names = append(names, p.Name)
+	}
+	for _, p := range child.Meta.Params {
 		if _, ok := given[p.Name]; !ok && !p.HasDefault {
 			c.problems = append(c.problems, Problem{b.ArgPos["runbook"], Error, "include-params",
 				fmt.Sprintf("runbook %q needs the parameter %q", child.Name, p.Name), fmt.Sprintf("add params: {%s: …}", p.Name)})

@@ -127,14 +127,11 @@ func (l *linter) step(s *Step) {
 func (l *linter) flow() {
 	b := l.book
 	f := &flow{linter: l, params: map[string]bool{}, later: map[string]Pos{}, saved: map[string]Pos{}, used: map[string]bool{}}
-	for _, p := range b.Meta.Params {
+	for _, p := range b.Params() {
 		f.params[p.Name] = true
 	}
 	for _, n := range l.opts.Names {
 		f.params[n] = true
-	}
-	if b.Meta.Asset != "" {
-		f.params["asset"] = true
 	}
 	index := map[string]int{}
 	for i, s := range b.Steps {
@@ -229,7 +226,11 @@ func (f *flow) name(name string, at Pos) {
 	}
 	known := append(slices.Collect(maps.Keys(f.params)), slices.Collect(maps.Keys(f.saved))...)
 	slices.Sort(known)
-	f.add(at, Error, "unknown-name", fmt.Sprintf("there is no parameter or saved result %q", name), suggest(name, known))
+	fix := "declare it under params: in the front matter"
+	if near := nearest(name, known); near != "" {
+		fix = fmt.Sprintf("did you mean %q? If not, %s", near, fix)
+	}
+	f.add(at, Error, "unknown-name", fmt.Sprintf("there is no parameter or saved result %q", name), fix)
 }
 
 // when checks that a condition compiles and which names it uses.

@@ -270,7 +270,7 @@ func (s *script) carry(i int) string {
 		if !l.again || !l.dir && !mentions(need, l.names...) {
 			continue
 		}
-		text := s.text[s.stmts[k].Pos().Offset():s.stmts[k].End().Offset()]
+		text := s.text[s.stmts[k].Cmd.Pos().Offset():s.stmts[k].Cmd.End().Offset()] // without ; behind it
 		if call, ok := s.stmts[k].Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 && call.Args[0].Lit() == "cd" {
 			text += " || exit"
 		}
