@@ -164,8 +164,6 @@ func isHex(s string) bool {
 	return len(s) > 0
 }
 
-func isZero(oid string) bool { return strings.Trim(oid, "0") == "" }
-
 // ValidRef applies the rules of git check-ref-format to a full ref name.
 func ValidRef(name string) bool {
 	if len(name) > 4096 || !strings.HasPrefix(name, "refs/") || strings.HasSuffix(name, ".") ||

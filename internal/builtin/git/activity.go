@@ -42,8 +42,8 @@ func (d Deps) runActivity(ctx context.Context, env *action.Env, p activityParams
 	if err != nil {
 		return action.Result{}, err
 	}
-	if err := r.needRemote(); err != nil {
-		return action.Result{}, err
+	if r.Remote == "" { // a repository that is shared with nobody is still worked in
+		r.Remote, r.RemoteName = r.Dir, "local"
 	}
 	k, oid, err := d.lookAt(ctx, env, r, p.Branch)
 	if err != nil {

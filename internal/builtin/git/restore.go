@@ -65,7 +65,8 @@ func (d Deps) restore() action.Action {
 // site is where a restore happens.
 type site struct {
 	dir    string // what is there when it is done
-	build  string // where it is built: beside, so that a rename is enough
+	build  string // where it is built: beside, so that a rename is enough; new for each plan
+	run    string // part of the names
 	before string // where the old one goes, empty with to:
 }
 
@@ -74,8 +75,7 @@ func (d Deps) site(env *action.Env, p restoreParams) (Repo, site, error) {
 	if err != nil {
 		return r, site{}, err
 	}
-	run := strings.TrimPrefix(keptUnder(env), "refs/lifeboat/")
-	s := site{dir: absolute(env, p.To)}
+	s := site{dir: absolute(env, p.To), run: strings.TrimPrefix(keptUnder(env), "refs/lifeboat/")}
 	if p.Replace != "" {
 		if err := r.needDir(); err != nil {
 			return r, s, err
@@ -83,9 +83,9 @@ func (d Deps) site(env *action.Env, p restoreParams) (Repo, site, error) {
 		if s.dir, err = filepath.EvalSymlinks(r.Dir); err != nil {
 			s.dir = filepath.Clean(r.Dir) // it is gone; its place is still known
 		}
-		s.before = s.dir + ".before-" + run
+		s.before = s.dir + ".before-" + s.run
 	}
-	s.build = filepath.Join(filepath.Dir(s.dir), "."+filepath.Base(s.dir)+".lifeboat-"+run)
+	s.build = filepath.Join(filepath.Dir(s.dir), "."+filepath.Base(s.dir)+".lifeboat-"+s.run)
 	for _, t := range []string{s.dir, s.build} {
 		if err := env.Allowed(t); err != nil {
 			return r, s, err
@@ -95,6 +95,27 @@ func (d Deps) site(env *action.Env, p restoreParams) (Repo, site, error) {
 		return r, s, r.needRemote()
 	}
 	return r, s, nil
+}
+
+// fresh chooses a name for the build that nothing has: what a stopped attempt left there
+// may be half a repository, but if it stopped during the swap it is the old clone.
+func (s *site) fresh() {
+	name := s.build
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(s.build); err != nil {
+			return
+		}
+		s.build = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+// planned takes the name of the build from the plan.
+func (s *site) planned(plan action.Plan) error {
+	if s.dir != plan.Facts["dir"] || s.before != plan.Facts["before"] || !strings.HasPrefix(plan.Facts["build"], s.build) {
+		return fmt.Errorf("%w: it was made for %q", action.ErrChanged, plan.Facts["dir"])
+	}
+	s.build = plan.Facts["build"]
+	return nil
 }
 
 // headOf describes HEAD of a repository, also of a broken one, from its file: the ref
@@ -120,6 +141,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	if err != nil {
 		return action.Plan{}, err
 	}
+	s.fresh()
 	plan := action.Plan{
 		Target: s.dir, Facts: map[string]string{"dir": s.dir, "build": s.build, "before": s.before},
 		Stop: "Yes, while it is built beside: the old one is not touched before the swap.",
@@ -181,8 +203,8 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if err != nil {
 		return action.Result{}, err
 	}
-	if s.dir != plan.Facts["dir"] || s.before != plan.Facts["before"] {
-		return action.Result{}, fmt.Errorf("%w: it was made for %q", action.ErrChanged, plan.Facts["dir"])
+	if err := s.planned(plan); err != nil {
+		return action.Result{}, err
 	}
 	if p.To != "" {
 		if err := vacant(s.dir); err != nil {
@@ -191,9 +213,8 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	} else if err := s.unchanged(ctx, plan); err != nil {
 		return action.Result{}, err
 	}
-	// What a stopped attempt of this run left behind is ours and not finished.
-	if err := os.RemoveAll(s.build); err != nil {
-		return action.Result{}, fmt.Errorf("clear %q: %w", s.build, err)
+	if err := vacant(s.build); err != nil {
+		return action.Result{}, fmt.Errorf("%w: %w", action.ErrChanged, err)
 	}
 	done := false
 	defer func() {
@@ -285,6 +306,9 @@ func (d Deps) probeRestore(_ context.Context, env *action.Env, p restoreParams, 
 	if err != nil {
 		return action.Probe{}, err
 	}
+	if err := s.planned(plan); err != nil {
+		return action.Probe{}, err
+	}
 	there := func(path string) bool { _, err := os.Lstat(path); return err == nil }
 	out := action.Probe{Command: []string{"ls -d " + shellWord(s.dir) + " " + shellWord(s.dir) + ".*"}, Before: "absent", Wanted: s.dir, Found: "absent"}
 	if s.before != "" {
@@ -311,7 +335,7 @@ func (d Deps) planUnrestore(ctx context.Context, env *action.Env, p restoreParam
 	if err != nil {
 		return action.Plan{}, err
 	}
-	aside := s.dir + ".undone-" + filepath.Base(s.build)[strings.LastIndex(filepath.Base(s.build), "-")+1:]
+	aside := s.dir + ".undone-" + s.run
 	if err := errors.Join(env.Allowed(s.dir), vacant(aside)); err != nil {
 		return action.Plan{}, err
 	}

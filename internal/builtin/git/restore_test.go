@@ -171,3 +171,27 @@ func TestFailedReplaceLeavesNothing(t *testing.T) {
 		t.Errorf("HEAD moved since the plan: %v", err)
 	}
 }
+
+// A restore that was killed in the middle of the swap left the old clone under the name
+// of the build. Nothing may take it for rubbish.
+func TestStoppedSwapLosesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBay(t)
+	b.more("three")
+	call := b.bind("git.restore", map[string]any{"asset": "monorepo", "replace": "clone", "from": "origin"})
+	plan := b.plan(call)
+	left := plan.Facts["build"]
+	b.write(filepath.Join(left, "precious"), "work of a week\n")
+	if p, err := call.Probe(t.Context(), b.env, plan); err != nil || p.Finding != action.Unknown {
+		t.Errorf("probe: %+v %v", p, err)
+	}
+	if _, err := call.Run(t.Context(), b.env, plan); !errors.Is(err, action.ErrChanged) {
+		t.Errorf("the same plan again: %v", err)
+	}
+	if _, err := call.Run(t.Context(), b.env, b.plan(call)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(left, "precious")); err != nil {
+		t.Error(err)
+	}
+}
