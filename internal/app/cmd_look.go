@@ -127,9 +127,7 @@ func (w *world) show(list []run.Event, logs bool) error {
 		if err != nil {
 			return err
 		}
-		if r = n; ev.Seq == 1 {
-			l.start(&r)
-		}
+		r = n
 		if s := r.Step(ev.Step); logs && s != nil && (ev.Kind == run.StepFinished || ev.Kind == run.StepFailed || ev.Kind == run.StepDoubted) && s.LogName != "" {
 			if data, err := os.ReadFile(filepath.Join(w.files.Run(r.ID), s.LogName)); err == nil {
 				l.Write(data)

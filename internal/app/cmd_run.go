@@ -113,7 +113,6 @@ func exactly(n int, what string) cobra.PositionalArgs {
 
 // watcher shows a run in the foreground.
 type watcher struct {
-	head    func(r *run.Run)
 	observe func(r run.Run, ev run.Event)
 	output  io.Writer // of the steps; nil: not shown
 	lines   *lines    // nil with --json
@@ -131,7 +130,7 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 	}
 	l := &lines{w: w.env.stdout, quiet: a.quiet, now: w.env.now}
 	out := &watcher{
-		head: l.start, observe: l.event, output: l, lines: l,
+		observe: l.event, output: l, lines: l,
 		end: func(r run.Run, err error) error {
 			if err != nil {
 				return err
@@ -143,10 +142,10 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 		},
 	}
 	if w.env.terminal && !a.yes && len(allow) == 0 && !dry {
-		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user}, out, nil
+		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user, echo: !w.env.terminal}, out, nil
 	}
 	if a.plain && !a.yes && len(allow) == 0 && !dry { // asked for by name: standard input answers, terminal or not
-		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user}, out, nil
+		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user, echo: !w.env.terminal}, out, nil
 	}
 	return policy{by: w.env.user, yes: a.yes, allow: allow}, out, nil
 }
@@ -154,7 +153,6 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 // jsonWatcher prints each event as the journal keeps it, one a line, then the result.
 func (w *world) jsonWatcher() *watcher {
 	return &watcher{
-		head: func(r *run.Run) {},
 		observe: func(_ run.Run, ev run.Event) {
 			if data, err := run.Encode(ev); err == nil {
 				fmt.Fprintf(w.env.stdout, "%s\n", data)
@@ -194,8 +192,8 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	if out.lines != nil {
 		out.lines.guidance = p.Guidance()
 	}
-	if r.Seq == 1 {
-		out.head(&r)
+	if r.Seq == 1 { // it begins here; its first event was stored before anybody watched
+		out.observe(r, run.Event{Run: id, Seq: 1, At: r.At, Kind: run.RunStarted, Body: r.Started})
 	}
 	var spool engine.Spool = w.files
 	if out.output != nil {

@@ -82,13 +82,13 @@ func rehearse(env environment, s settings, h rehearsal) error {
 		return w.console(id)
 	}
 	l := &lines{w: env.stdout, quiet: h.quiet, now: env.now}
-	out := &watcher{head: l.start, observe: l.event, output: l, lines: l, end: func(r run.Run, err error) error {
+	out := &watcher{observe: l.event, output: l, lines: l, end: func(r run.Run, err error) error {
 		if err != nil {
 			return err
 		}
 		return outcome(r)
 	}}
-	return w.foreground(env.ctx, p, id, &plain{in: bufio.NewReader(env.stdin), out: l, by: env.user}, out)
+	return w.foreground(env.ctx, p, id, &plain{in: bufio.NewReader(env.stdin), out: l, by: env.user, echo: !env.terminal}, out)
 }
 
 // rehearseAuto makes a sandbox, breaks it, lets the script walk the runbook, asks the
@@ -130,7 +130,7 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 	}
 	out := w.jsonWatcher()
 	if !h.json {
-		out = &watcher{head: l.start, observe: l.event, output: l, lines: l}
+		out = &watcher{observe: l.event, output: l, lines: l}
 		out.observe = func(r run.Run, ev run.Event) {
 			if n, ok := ev.Body.(run.Note); !ok || n.By != oracle { // the score says the same, better
 				l.event(r, ev)

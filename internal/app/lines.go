@@ -27,6 +27,7 @@ type lines struct {
 	guidance map[string]string
 	quiet    bool // no output of steps
 	partial  []byte
+	titled   string // step whose head was written last
 	now      func() time.Time
 }
 
@@ -127,6 +128,8 @@ func (l *lines) event(r run.Run, ev run.Event) {
 	}
 	l.mu.Unlock()
 	switch b := ev.Body.(type) {
+	case run.Started:
+		l.start(&r)
 	case run.Resumed:
 		l.say(ev.At, "%s run %s taken up again by %s, at step %d of %d", mode(r), r.ID.Short(), b.By, min(r.Current()+1, len(r.Steps)), len(r.Steps))
 	case run.Ended:
@@ -171,6 +174,9 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			n = i + 1
 		}
 	}
+	if l.titled != s.ID && ev.Kind != run.StepSkipped {
+		l.title(r, s, n, ev)
+	}
 	switch b := ev.Body.(type) {
 	case run.Gate:
 		l.gate(r, s, n, ev, b)
@@ -181,9 +187,6 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			l.say(ev.At, "APPROVED step %d by %s (%s)", n, b.By, b.How)
 		}
 	case run.Began:
-		if b.Gate == 0 {
-			l.title(r, s, n, ev)
-		}
 		l.say(ev.At, "RUNNING step %d: %s", n, orElse(planSummary(b.Plan), s.Title))
 		if b.Gate == 0 { // else the gate has shown them
 			for _, c := range commandsOf(b.Plan) {
@@ -227,6 +230,7 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 
 // title writes the head of a step with the beginning of its guidance.
 func (l *lines) title(r *run.Run, s *run.Step, n int, ev run.Event) {
+	l.titled = s.ID
 	how := "runs and checks itself"
 	switch {
 	case s.Hand:
@@ -245,7 +249,6 @@ func (l *lines) title(r *run.Run, s *run.Step, n int, ev run.Event) {
 func (l *lines) gate(r *run.Run, s *run.Step, n int, ev run.Event, g run.Gate) {
 	switch g.Kind {
 	case run.Confirm, run.Token:
-		l.title(r, s, n, ev)
 		word := "CONFIRM"
 		if g.Kind == run.Token {
 			word = "GATE"
@@ -254,10 +257,6 @@ func (l *lines) gate(r *run.Run, s *run.Step, n int, ev run.Event, g run.Gate) {
 		l.plan(g.Plan)
 	case run.Doubt:
 		l.say(ev.At, "IN DOUBT step %d: %s", n, g.Prompt)
-	case run.Decision:
-		// the failure was said just before
-	default:
-		l.title(r, s, n, ev)
 	}
 }
 

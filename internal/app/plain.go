@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/engine"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
+	"lifeboat/internal/secret"
 )
 
 // plain asks a person line by line: numbered choices, a typed token, no cursor
@@ -21,6 +22,8 @@ type plain struct {
 	in  *bufio.Reader // the only reader of standard input
 	out *lines
 	by  string
+	// echo writes what was read: input that is no terminal shows nothing itself.
+	echo bool
 }
 
 var _ engine.Asker = (*plain)(nil)
@@ -57,7 +60,9 @@ func (p *plain) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 		a.Verb, a.Values = run.Give, []string{v}
 		return a, err
 	}
-	p.out.add("%s", g.Prompt)
+	if g.Kind == run.Choice || g.Kind == run.Closing { // a failure and a doubt were said just before
+		p.out.add("%s", g.Prompt)
+	}
 	var ways []choice
 	for _, o := range g.Options {
 		ways = append(ways, choice{o.Text, o.Hint, func() (run.Answer, error) {
@@ -222,6 +227,13 @@ func (p *plain) line(r *run.Run, word string) (string, error) {
 		return "", err
 	}
 	text = strings.TrimRight(text, "\r\n")
+	if p.echo {
+		shown := text
+		if r.Gate != nil && r.Gate.Secret {
+			shown = secret.Mask
+		}
+		fmt.Fprintln(p.out.w, printable.Line(shown))
+	}
 	if text == "q" {
 		return "", engine.ErrLeft
 	}

@@ -26,8 +26,8 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 			if !ok {
 				return n, illegal(s.State, "step %q cannot be resumed", s.ID)
 			}
-			if to == InDoubt && s.State != InDoubt {
-				s.Probe = nil
+			if to == InDoubt {
+				s.Probe = nil // what an earlier look found may not hold any more
 			}
 			if to == Checking {
 				s.Checks = nil // they are made again
