@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,15 +45,14 @@ func Parse(file string, src []byte) (*Book, []Problem) {
 		b.lines = newLines(file, nil)
 		return b, []Problem{*bad}
 	}
+	if at, msg := costly(text); at >= 0 {
+		b.lines = newLines(file, nil)
+		return b, []Problem{{Pos{file, bytes.Count(text[:at], []byte("\n")) + 1, 1}, Error, "too-large", msg, "split the document"}}
+	}
 	p.lines = newLines(file, text)
 	b.lines = p.lines
 	row, found := p.frontMatter()
 	b.Plain = !found
-	if at, msg := costly(text); at >= 0 {
-		p.errorAt(at, "too-large", msg, "split the document")
-		b.lines = newLines(file, nil)
-		return b, p.problems
-	}
 	s := scan(p.lines, row)
 	b.fences = s.code
 	p.structure(s.out, row)

@@ -19,7 +19,7 @@ type lines struct {
 type span struct{ from, to int }
 
 func newLines(file string, text []byte) *lines {
-	l := &lines{file: file, text: text, starts: []int{0}}
+	l := &lines{file: file, text: text, starts: make([]int, 1, bytes.Count(text, []byte("\n"))+1)}
 	for i := 0; ; {
 		n := bytes.IndexByte(text[i:], '\n')
 		if n < 0 || i+n+1 == len(text) {
