@@ -24,11 +24,6 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// before says whether p stands before q in the same file.
-func (p Pos) before(q Pos) bool {
-	return p.Line < q.Line || p.Line == q.Line && p.Col < q.Col
-}
-
 // Severity of a problem.
 type Severity string
 
