@@ -59,12 +59,12 @@ func (w *world) assetNames() []string {
 
 func (w *world) repository(name string) (git.Repo, error) {
 	a, err := w.asset(name, estate.Git)
-	return git.Repo{Name: a.Name, Dir: a.Path, Remote: a.Remote, Branches: a.Branches, Critical: a.Critical}, err
+	return git.Repo{Name: a.Name, Dir: a.Path, Remote: a.Remote, Branches: a.Branches, Critical: a.Critical, RPO: a.RPO}, err
 }
 
 func (w *world) database(name string) (sqliteactions.Asset, error) {
 	a, err := w.asset(name, estate.SQLite)
-	return sqliteactions.Asset{Name: a.Name, Path: a.Path}, err
+	return sqliteactions.Asset{Name: a.Name, Path: a.Path, RPO: a.RPO}, err
 }
 
 // stored is an asset as the vault knows it, with what understands its kind.

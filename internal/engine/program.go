@@ -309,6 +309,9 @@ func shellArgs(b *runbook.Block, args map[string]any) map[string]any {
 	if b.Interactive {
 		out["interactive"] = true
 	}
+	if b.Bash {
+		out["shell"] = "bash"
+	}
 	return out
 }
 

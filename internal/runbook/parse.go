@@ -118,7 +118,7 @@ func (p *parser) block(e element) *Block {
 	p.apply(b, p.attributes(f.rest, f.restAt, p.book.Plain))
 	body := f.body
 	if shellWord(word) {
-		b.Action = Shell
+		b.Action, b.Bash = Shell, strings.EqualFold(word, "bash")
 		if strings.EqualFold(word, "console") {
 			body = prompts(body)
 		}

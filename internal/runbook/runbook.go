@@ -195,6 +195,7 @@ type Block struct {
 	Else        string        // else=, a step id
 	Optional    bool
 	Interactive bool
+	Bash        bool           // the fence says bash: not every sh understands the text
 	DrillSkip   bool           // drill=skip
 	Target      string         // target=
 	Stop        string         // stop=: is stopping safe?

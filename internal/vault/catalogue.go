@@ -171,7 +171,7 @@ func (v *Vault) Get(ctx context.Context, asset, id string) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("%q is not the id of an asset", asset)
 	}
 	if _, err := pointTime(id); err != nil {
-		return Manifest{}, hint.Wrap(err, "`lifeboat vault list` shows the ids")
+		return Manifest{}, hint.Wrap(err, "the ids are the names of the manifests below p/ of the asset")
 	}
 	key := manifestKey(asset, id)
 	var m Manifest
@@ -184,7 +184,7 @@ func (v *Vault) Get(ctx context.Context, asset, id string) (Manifest, error) {
 		return err
 	})
 	if errors.Is(err, errNotExist) {
-		err = hint.Wrap(fmt.Errorf("%w: %w", ErrNoBackup, err), "`lifeboat vault list` shows the points")
+		err = hint.Wrap(fmt.Errorf("%w: %w", ErrNoBackup, err), "the points are the manifests below p/ of the asset")
 	}
 	if err != nil {
 		return Manifest{}, fmt.Errorf("manifest %q: %w", key, err)
@@ -232,7 +232,7 @@ func (v *Vault) newest(ctx context.Context, asset string, until time.Time, want 
 	}
 	if found.ID == "" {
 		return Manifest{}, hint.Wrapf(fmt.Errorf("%w of %q in %s", ErrNoBackup, asset, v.url),
-			"make one: `lifeboat backup`; the assets in a vault: `lifeboat vault list`")
+			"make one: lifeboat run repository-backup, or database-backup")
 	}
 	return found, nil
 }

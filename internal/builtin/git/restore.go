@@ -163,7 +163,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		plan.Effect, plan.Summary = action.Write, "rebuilds "+r.Name+" in "+s.dir
 		plan.Back = "move " + s.dir + " aside"
 		plan.Lines = append(plan.Lines, action.Line{Label: "makes", Text: s.dir})
-		plan.Command = []string{"lifeboat restore " + shellWord(r.Name) + " " + shellWord(s.dir)}
+		plan.Command = []string{"git fetch --prune BUNDLE '+refs/*:refs/*' (each bundle of the point, in order)", "git fsck --full", "mv SCRATCH " + shellWord(s.dir)}
 		return plan, nil
 	}
 	if err := vacant(s.before); err != nil {
