@@ -303,3 +303,16 @@ func TestTopLevel(t *testing.T) {
 		}
 	}
 }
+
+// TestReadmeMap keeps the map of the code in the README that of the table above.
+func TestReadmeMap(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg, n := range layer {
+		if row := "| " + strconv.Itoa(n) + " | `" + pkg + "` |"; !strings.Contains(string(readme), row) {
+			t.Errorf("README.md has no row %q", row)
+		}
+	}
+}
