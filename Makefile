@@ -22,8 +22,8 @@ check: build ## format, vet, staticcheck, architecture, lint of our own runbooks
 	$(GO) test ./internal/arch
 	$(BIN) lint --strict --ignore review-overdue runbooks
 
-bench: build ## ratios beside the stock way, on input that it makes
-	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/app/bench
+bench: ## ratios beside the stock way, on input that it makes
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/app
 
 golden: ## rewrite golden files after a wanted change; read the diff
 	$(GO) test ./internal/console ./internal/runbook ./internal/run ./internal/app -update
