@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"lifeboat/internal/hint"
@@ -28,7 +29,7 @@ type Client struct {
 const callLimit = 15 * time.Second
 
 func (c Client) call(ctx context.Context, id run.ID, req request) (reply, error) {
-	path, err := os.ReadFile(filepath.Join(c.Files.Run(id), "address"))
+	path, err := os.ReadFile(filepath.Join(c.Files.Run(id), addressName))
 	if errors.Is(err, os.ErrNotExist) {
 		return reply{}, fmt.Errorf("run %s: %w", id.Short(), ErrNoHost)
 	}
@@ -39,8 +40,11 @@ func (c Client) call(ctx context.Context, id run.ID, req request) (reply, error)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", string(path))
-	if err != nil {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist) {
 		return reply{}, fmt.Errorf("run %s: %w", id.Short(), ErrNoHost) // killed: its socket file is left
+	}
+	if err != nil {
+		return reply{}, fmt.Errorf("call the host of run %s: %w", id.Short(), err)
 	}
 	defer conn.Close()
 	if deadline, ok := ctx.Deadline(); ok {

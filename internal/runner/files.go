@@ -38,7 +38,7 @@ func (f Files) Create(id run.ID, name string) (engine.SpoolFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create log %q: %w", name, err)
 	}
-	return &spoolFile{file: file, name: name, hash: sha256.New()}, nil
+	return newSpoolFile(file, name, keep), nil
 }
 
 // Scratch makes a private directory on the file system of the state.
@@ -58,16 +58,21 @@ type spoolFile struct {
 	file *os.File
 	name string
 	hash hash.Hash
+	keep int64 // how much is written at most
 	size int64 // written
 	lost int64 // not kept
 	err  error
+}
+
+func newSpoolFile(file *os.File, name string, keep int64) *spoolFile {
+	return &spoolFile{file: file, name: name, hash: sha256.New(), keep: keep}
 }
 
 // Write keeps what it can and never fails: losing a log must not lose a restore. A
 // full disk shows when the file is closed.
 func (s *spoolFile) Write(p []byte) (int, error) {
 	n := len(p)
-	if s.err != nil || s.size >= keep {
+	if s.err != nil || s.size >= s.keep {
 		s.lost += int64(n)
 		return n, nil
 	}

@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +34,7 @@ type Host struct {
 	wg     sync.WaitGroup // of the accept loop and its connections
 
 	answers chan asked
+	stopped chan struct{} // closed when Run returns: no answer is taken any more
 
 	mu       sync.Mutex // guards what follows
 	waiting  *asked     // the answer that the engine is looking at
@@ -65,7 +66,7 @@ func NewHost(files Files, id run.ID, note string) (*Host, error) {
 		}
 		return nil, err
 	}
-	h := &Host{dir: dir, lock: lock, answers: make(chan asked), clients: map[net.Conn]bool{}, idle: IdleLimit}
+	h := &Host{dir: dir, lock: lock, answers: make(chan asked), stopped: make(chan struct{}), clients: map[net.Conn]bool{}, idle: IdleLimit}
 	if err := h.open(); err != nil {
 		lock.Unlock()
 		return nil, err
@@ -84,33 +85,70 @@ const maxSocketPath = 100
 
 // open makes the socket. Where the state directory lies too deep for a socket
 // address, the socket lies in a private temporary directory. The file "address"
-// says where.
-func (h *Host) open() error {
-	path := filepath.Join(h.dir, "socket")
+// says where. The lock is ours, so what an earlier host left belongs to nobody.
+func (h *Host) open() (err error) {
+	h.removeOld()
+	path := filepath.Join(h.dir, socketName)
 	if len(path) > maxSocketPath {
-		tmp, err := os.MkdirTemp("", "lifeboat-")
+		tmp, err := socketDir()
 		if err != nil {
 			return fmt.Errorf("make socket directory: %w", err)
 		}
-		path = filepath.Join(tmp, "socket")
+		path = filepath.Join(tmp, socketName)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove old socket: %w", err)
-	}
+	defer func() {
+		if err != nil {
+			h.removeSocketDir(path)
+		}
+	}()
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		return fmt.Errorf("listen on %q: %w", path, err)
 	}
-	h.listen = l
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err = os.Chmod(path, 0o600); err != nil {
 		l.Close()
 		return fmt.Errorf("protect socket: %w", err)
 	}
-	if err := durable.WriteFile(filepath.Join(h.dir, "address"), []byte(path), 0o600); err != nil {
+	if err = durable.WriteFile(filepath.Join(h.dir, addressName), []byte(path), 0o600); err != nil {
 		l.Close()
 		return err
 	}
+	h.listen = l
 	return nil
+}
+
+// Names in the directory of a run.
+const (
+	socketName  = "socket"
+	addressName = "address"
+	socketStem  = "lifeboat-" // of a temporary directory for a socket
+)
+
+// socketDir makes a private directory whose path leaves room for a socket. TMPDIR may
+// lie as deep as the state directory.
+func socketDir() (string, error) {
+	dir, err := os.MkdirTemp("", socketStem)
+	if err == nil && len(dir)+1+len(socketName) > maxSocketPath {
+		os.Remove(dir)
+		dir, err = os.MkdirTemp("/tmp", socketStem)
+	}
+	return dir, err
+}
+
+// removeOld removes the socket that a killed host left, wherever it lies.
+func (h *Host) removeOld() {
+	os.Remove(filepath.Join(h.dir, socketName))
+	if old, err := os.ReadFile(filepath.Join(h.dir, addressName)); err == nil {
+		os.Remove(string(old))
+		h.removeSocketDir(string(old))
+	}
+}
+
+// removeSocketDir removes the temporary directory of a socket, if it has one.
+func (h *Host) removeSocketDir(socket string) {
+	if dir := filepath.Dir(socket); dir != h.dir && strings.HasPrefix(filepath.Base(dir), socketStem) {
+		os.Remove(dir) // only when it is empty
+	}
 }
 
 // Run drives the engine until it stops. Start begins it: the engine needs the host as
@@ -120,15 +158,19 @@ func (h *Host) Run(ctx context.Context, e *engine.Engine) (run.Run, error) {
 	h.engine, h.ctx = e, ctx
 	h.mu.Unlock()
 	r, err := e.Run(ctx)
+	close(h.stopped)
 	h.mu.Lock()
 	h.gone = true
 	if h.waiting != nil {
-		h.waiting.reply <- "the run stopped"
+		h.waiting.reply <- runStopped
 		h.waiting = nil
 	}
 	h.mu.Unlock()
 	return r, err
 }
+
+// runStopped is what those hear whose answer came too late.
+const runStopped = "the run stopped"
 
 // Close stops listening, lets connections go and unlocks the run.
 func (h *Host) Close() error {
@@ -140,10 +182,8 @@ func (h *Host) Close() error {
 	}
 	h.mu.Unlock()
 	h.wg.Wait()
-	if filepath.Dir(h.listen.Addr().String()) != h.dir {
-		os.Remove(filepath.Dir(h.listen.Addr().String()))
-	}
-	os.Remove(filepath.Join(h.dir, "address"))
+	h.removeSocketDir(h.listen.Addr().String())
+	os.Remove(filepath.Join(h.dir, addressName))
 	return errors.Join(err, h.lock.Unlock())
 }
 
@@ -234,28 +274,37 @@ func (h *Host) serve(conn net.Conn) {
 		h.mu.Unlock()
 		conn.Close()
 	}()
-	in := bufio.NewReader(io.LimitReader(conn, 1<<40))
+	in := bufio.NewReader(conn)
 	for {
 		line, err := readLine(in)
-		if err != nil {
+		if err != nil && !errors.Is(err, errTooLong) {
 			return
 		}
 		var req request
 		var rep reply
-		if err := json.Unmarshal(line, &req); err != nil {
+		nonsense := err
+		if nonsense == nil {
+			nonsense = json.Unmarshal(line, &req)
+		}
+		switch {
+		case errors.Is(nonsense, errTooLong):
+			rep.Error = nonsense.Error()
+		case nonsense != nil:
 			rep.Error = "the request is not understood"
-		} else {
+		default:
 			rep = h.handle(req)
 		}
 		data, err := json.Marshal(rep)
 		if err != nil {
 			return
 		}
-		if _, err := conn.Write(append(data, '\n')); err != nil {
+		if _, err := conn.Write(append(data, '\n')); err != nil || nonsense != nil {
 			return
 		}
 	}
 }
+
+var errTooLong = fmt.Errorf("the message is longer than %d bytes", maxMessage)
 
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte
@@ -265,7 +314,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 			return nil, err
 		}
 		if line = append(line, part...); len(line) > maxMessage {
-			return nil, errors.New("message too long")
+			return nil, errTooLong
 		}
 		if !more {
 			return line, nil
@@ -319,6 +368,8 @@ func (h *Host) answer(a run.Answer) string {
 	defer patience.Stop()
 	select {
 	case h.answers <- msg:
+	case <-h.stopped:
+		return runStopped
 	case <-patience.C:
 		return "the run is not waiting for an answer"
 	}
