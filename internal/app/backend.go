@@ -58,7 +58,7 @@ func (w *world) console(id run.ID) error {
 		defer stop()
 	}
 	return console.Run(ctx, &backend{world: w, client: runner.Client{Files: w.files}}, console.Options{
-		In: w.env.stdin, Out: w.env.stdout, Env: w.env.all, User: w.env.user, Version: version,
+		In: w.env.stdin, Out: w.env.screen, Env: w.env.all, User: w.env.user, Version: version,
 		Mode: w.mode(false), Theme: themes.Default(), ASCII: w.env.get("LIFEBOAT_ASCII") != "", Run: id, State: w.files.Dir,
 	})
 }
@@ -120,6 +120,10 @@ func (b *backend) describe(book *runbook.Book) console.Book {
 	for _, f := range found {
 		c.Problems = append(c.Problems, f.Error())
 	}
+	c.Checks = b.checks(book)
+	if sc, ok := scenarioOf(book.Name); ok && b.world.sandbox != nil && sc.Breakage != "" {
+		c.Staged = "First a backup is taken, then this happens: " + sc.Summary
+	}
 	for _, m := range book.Params() {
 		def, required := m.Default, !m.HasDefault
 		if m.Name == runbook.AssetParam && b.world.estate != nil {
@@ -137,6 +141,26 @@ func (b *backend) describe(book *runbook.Book) console.Book {
 		c.Tools = append(c.Tools, tool+" "+state)
 	}
 	return c
+}
+
+// checks says in words what is checked after each step of a runbook.
+func (b *backend) checks(book *runbook.Book) map[string][]string {
+	out := map[string][]string{}
+	for _, s := range book.Steps {
+		for _, v := range s.Verify {
+			says := v.Action
+			for _, a := range b.world.actions {
+				if a.Name == v.Action {
+					says += ": " + a.Summary
+				}
+			}
+			if v.Action == runbook.Shell {
+				says = strings.TrimSpace(v.Text) + " succeeds"
+			}
+			out[s.ID] = append(out[s.ID], says)
+		}
+	}
+	return out
 }
 
 // Runs implements console.Backend.

@@ -47,11 +47,13 @@ type Book struct {
 	Asset             string
 	Params            []Param
 	Steps             []run.Outline
-	Guidance          map[string]string // step id -> Markdown
-	Tools             []string          // with what was found: "git 2.39.5"
-	Problems          []string          // of lint; empty when it is sound
-	Broken            bool              // it cannot be run
-	LastRun           time.Time         // zero: never
+	Guidance          map[string]string   // step id -> Markdown
+	Checks            map[string][]string // step id -> the checks that will be made of it, in words
+	Staged            string              // what a sandbox is made to be before the runbook starts; empty: it stays as it is
+	Tools             []string            // with what was found: "git 2.39.5"
+	Problems          []string            // of lint; empty when it is sound
+	Broken            bool                // it cannot be run
+	LastRun           time.Time           // zero: never
 	LastOutcome       run.Outcome
 	LastMode          run.Mode
 	Reviewed          time.Time

@@ -34,6 +34,9 @@ func drawFooter(w *world, a area, keys []binding, top screen) {
 		remark = r.remark(w)
 	}
 	foot.row(n-1, footer(keys, a.w, remark))
+	if w.notice != "" || w.broken != "" {
+		a.c.Clear(foot.x, foot.y+n-2, foot.w, 1) // in a small window it takes the place of the rule
+	}
 	switch {
 	case w.notice != "":
 		foot.row(n-2, line(txt(rWarn, " ▲ "), txt(rText, w.notice)))
@@ -64,7 +67,10 @@ func drawBrand(w *world, a area, where string) {
 		}
 	}
 	a.row(0, row{left: []span{bold(rBrand, " LIFEBOAT"), txt(rText, "   "), bold(rStrong, where)}, right: append(right, txt(rText, " "))})
-	if wide(a) {
+	switch {
+	case wide(a) && w.o.Mode == run.Drill:
+		drawModeRule(a, 1, run.Drill)
+	case wide(a):
 		a.rule(1, rFrame, true)
 	}
 }
@@ -159,11 +165,24 @@ func drawRunHead(w *world, a area) {
 	drawMode(w, a)
 	drawClock(w, a)
 	if wide(a) {
-		_, _, border := modeLook(w.snap.Started.Mode)
-		a.rule(2, border, true)
+		drawModeRule(a, 2, w.snap.Started.Mode)
 		return
 	}
 	drawStrip(w, a)
+}
+
+// drawModeRule draws the rule below the clock. In practice it says why nothing real
+// can be reached; a live run needs no words, its colour is one.
+func drawModeRule(a area, y int, m run.Mode) {
+	word, _, border := modeLook(m)
+	a.rule(y, border, true)
+	says := map[run.Mode]string{
+		run.Drill: "a sandbox with files of its own, no route to anything real",
+		run.Dry:   "reads and shows plans, changes nothing",
+	}[m]
+	if says != "" && a.w > widget.Width(says)+20 {
+		a.spans(2, y, a.w, []span{bold(border, " "+word), txt(rDim, " · "+says+" ")})
+	}
 }
 
 // drawSmall is the card for windows in which no screen fits.

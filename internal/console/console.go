@@ -224,6 +224,9 @@ func (m *Model) top() screen { return m.stack[len(m.stack)-1] }
 // keys are the bindings of the top screen and the ones that always work.
 func (m *Model) keys() []binding {
 	bs := m.top().bindings(&m.world)
+	if d, ok := m.top().(interface{ deaf() bool }); ok && d.deaf() {
+		return bs
+	}
 	if _, ok := m.top().(*helpScreen); !ok && m.top().field() == nil {
 		below := bs
 		bs = append(bs, binding{keys: []string{"?"}, help: "all keys", brief: "keys",

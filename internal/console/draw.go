@@ -28,6 +28,7 @@ type row struct {
 	left, right []span
 	styled      string // a log line that holds its own colours
 	tint        bool   // the chosen row
+	here        bool   // has the cursor: scrolling keeps it in sight
 	spare       int    // when room is short: 1 goes first, 2 goes next, 0 stays
 }
 

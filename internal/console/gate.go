@@ -25,6 +25,7 @@ type gateView interface {
 type asking struct {
 	g      *run.Gate
 	scroll int
+	whole  bool // the whole plan was asked for
 }
 
 func (a *asking) scrolled() int        { return a.scroll }
@@ -46,14 +47,6 @@ func (a *asking) ways() []run.Option {
 			run.Option{Verb: run.Abandon, Text: "End the run here", Hint: "Nothing more runs. What has been changed stays changed."})
 	}
 	return out
-}
-
-// moves are the keys that scroll a long plan.
-func (a *asking) moves() []binding {
-	return []binding{
-		{keys: []string{"down", "pgdown"}, long: "Show more of a long plan.", act: func() Intent { a.scroll += 4; return nil }},
-		{keys: []string{"up", "pgup"}, long: "Back up in a long plan.", act: func() Intent { a.scroll = max(a.scroll-4, 0); return nil }},
-	}
 }
 
 // newGate makes the view of a gate. A kind that is not known shows its options, so
@@ -172,7 +165,7 @@ func drawParts(a area, head, foot []row, scroll int, more string) {
 	room := a.h - len(foot)
 	top := a.sub(0, room)
 	if over := len(head) - room; over > 0 && room > 1 {
-		scroll = min(scroll, over+1)
+		scroll = min(inSight(head, scroll, room-1), over+1)
 		end := scroll + room - 1
 		for i := scroll; i < min(end, len(head)); i++ {
 			top.row(i-scroll, head[i])
@@ -185,7 +178,21 @@ func drawParts(a area, head, foot []row, scroll int, more string) {
 	} else {
 		top.rows(head)
 	}
-	a.sub(room, len(foot)).rows(foot)
+	a.sub(min(room, len(head)), len(foot)).rows(foot)
+}
+
+// inSight corrects a scroll position so that the rows with the cursor are among the
+// room rows that are shown.
+func inSight(rs []row, scroll, room int) int {
+	first := slices.IndexFunc(rs, func(r row) bool { return r.here })
+	if first < 0 {
+		return scroll
+	}
+	last := first
+	for last+1 < len(rs) && rs[last+1].here {
+		last++
+	}
+	return min(max(scroll, last-room+1), first)
 }
 
 // drawOver draws a gate over the run.

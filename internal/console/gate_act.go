@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"strings"
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/run"
@@ -43,7 +44,6 @@ func (c *confirmGate) frame(w *world) frame {
 }
 
 func (c *confirmGate) rows(w *world, width int) (head, foot []row) {
-	head = actHead(w, c.g, width)
 	_, badge, _ := modeLook(w.snap.Started.Mode)
 	foot = []row{gap(), {
 		left:  []span{txt(badge, " y "), bold(rStrong, " "+yesWords(c.g)), txt(rText, "     "), bold(rStrong, "s"), txt(rDim, " skip")},
@@ -52,7 +52,7 @@ func (c *confirmGate) rows(w *world, width int) (head, foot []row) {
 	if w.sent == c.g.Seq {
 		foot[1] = line(txt(rNow, "▸ "), txt(rText, "your answer is on its way"))
 	}
-	return head, foot
+	return c.actRows(w, width, foot), foot
 }
 
 func yesWords(g *run.Gate) string {
@@ -73,29 +73,90 @@ func stepOf(w *world) string {
 	return fmt.Sprintf("step %d of %d", w.snap.now()+1, len(w.snap.Steps))
 }
 
-// actHead is what confirm and danger gates show alike: title, plan, way back, checks.
-func actHead(w *world, g *run.Gate, width int) []row {
+// actRows is what confirm and danger gates show alike, as tall as there is room for:
+// where the whole plan does not fit above the answer, each fact of it is cut to a line,
+// until the person asks for the whole.
+func (a *asking) actRows(w *world, width int, foot []row) []row {
+	whole := actHead(w, a.g, width, false)
+	if a.whole || len(shed(shed(whole, len(whole), 1), len(whole), 2))+len(foot)+2 <= w.size.h-3-footRows(area{w: w.size.w, h: w.size.h}) {
+		return whole
+	}
+	return actHead(w, a.g, width, true)
+}
+
+// moves are the keys that show the whole of a long plan, and scroll it.
+func (a *asking) moves() []binding {
+	return []binding{
+		{keys: []string{"down", "pgdown"}, long: "Show the whole of a long plan, then more of it.", act: func() Intent {
+			if a.whole {
+				a.scroll += 4
+			}
+			a.whole = true
+			return nil
+		}},
+		{keys: []string{"up", "pgup"}, long: "Back up in a long plan.", act: func() Intent {
+			a.whole = a.scroll > 0
+			a.scroll = max(a.scroll-4, 0)
+			return nil
+		}},
+	}
+}
+
+// actHead is title, plan, way back and checks; brief has one line for each fact.
+func actHead(w *world, g *run.Gate, width int, brief bool) []row {
 	st := w.snap.step()
-	rs := []row{gap()}
+	var rs []row
 	if width >= 78 { // else it stands in the border
 		rs = append(rs, line(bold(rStrong, st.Title)))
 	}
-	if g.Prompt != "" {
-		rs = append(rs, wrapped(rText, g.Prompt, width, 3)...)
-	} else if says := excerpt(w.guidance(st.ID)); says != "" && g.Kind == run.Confirm {
-		rs = append(rs, wrapped(rDim, says, width, 2)...)
+	if says := sayMore(w, g, st); says != "" {
+		rs = append(rs, extra(wrapped(rDim, says, width, 3))...)
 	}
 	if g.Plan == nil {
 		return rs
 	}
-	rs = append(append(rs, gap()), planRows(g.Plan, width, 11, true)...)
+	if len(rs) > 0 {
+		rs = append(rs, gap())
+	}
+	rs = append(rs, planRows(g.Plan, width, 11, planLook{back: true, brief: brief})...)
 	for _, d := range g.Plan.Opens {
 		rs = append(rs, line(txt(rDim, pad("leaves", 11)), txt(rWarn, "▲ "), txt(rText, d.Text)))
 	}
-	if checks := checkRows(g.Plan.Checks, width); len(checks) > 0 {
-		rs = append(append(rs, gap(), row{left: []span{bold(rStrong, "Checked just now"), txt(rFaint, "  "+hhmmss(w.snap.gateAt))}, spare: 2}), checks...)
+	checks := checkRows(g.Plan.Checks, width)
+	if len(checks) == 0 {
+		return rs
 	}
-	return rs
+	if brief {
+		for _, c := range g.Plan.Checks { // one row when all hold, else each one
+			if !c.OK {
+				return append(rs, checks...)
+			}
+		}
+	}
+	return append(append(rs, gap(), row{left: []span{bold(rStrong, "Checked just now"), txt(rFaint, "  "+hhmmss(w.snap.gateAt))}, spare: 2}), checks...)
+}
+
+// sayMore is the sentence of a gate where it says more than the title and the first
+// line of the plan do; for a confirmation else the first sentence of the guidance.
+func sayMore(w *world, g *run.Gate, st *run.Step) string {
+	said := st.Title
+	if g.Plan != nil && len(g.Plan.Lines) > 0 {
+		said += " " + g.Plan.Lines[0].Label + " " + g.Plan.Lines[0].Text
+	}
+	said = strings.ToLower(inline(said))
+	says := []string{strings.TrimPrefix(g.Prompt, "Undo: ")}
+	if g.Plan != nil {
+		says = append(says, g.Plan.Summary)
+	}
+	if g.Kind == run.Confirm && !g.Undo {
+		says = append(says, excerpt(w.guidance(st.ID)))
+	}
+	for _, s := range says {
+		if s = inline(strings.Join(strings.Fields(s), " ")); s != "" && !strings.Contains(said, strings.ToLower(strings.TrimRight(s, "."))) {
+			return s
+		}
+	}
+	return ""
 }
 
 // tokenGate is the danger gate: the person types what will change, character by
@@ -149,7 +210,6 @@ func (t *tokenGate) frame(w *world) frame {
 }
 
 func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
-	head = actHead(w, t.g, width)
 	right, want, exact := t.match()
 	button, words := rFaint, txt(rDim, fmt.Sprintf("%d of %d characters match. Enter is off until all do. Paste is refused.", right, want))
 	switch {
@@ -173,5 +233,5 @@ func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 	if w.sent == t.g.Seq {
 		foot[len(foot)-1] = line(txt(rNow, "▸ "), txt(rText, "your answer is on its way"))
 	}
-	return head, foot
+	return t.actRows(w, width, foot), foot
 }

@@ -8,11 +8,14 @@ import (
 )
 
 // checklist asks for a value per item. What is to be observed is typed, never ticked.
+// Enter never passes an item that is not answered, and the line that hands in is
+// reached only when all are: what somebody types is then never taken for a command.
 type checklist struct {
 	asking
 	values []widget.Field
 	done   []bool
-	at     int // item with the cursor; len(values): the line that hands in
+	at     int    // item with the cursor; len(values): the line that hands in
+	asks   string // what enter missed; goes with the next key
 }
 
 func newChecklist(a asking) *checklist {
@@ -29,62 +32,109 @@ func (c *checklist) field() *widget.Field {
 	return nil
 }
 
+// answered says whether item i is.
+func (c *checklist) answered(i int) bool {
+	if typed(c.g.Items[i]) {
+		return !c.values[i].Empty()
+	}
+	return c.done[i]
+}
+
 // open counts the items that are not answered.
 func (c *checklist) open() int {
 	n := 0
-	for i, it := range c.g.Items {
-		if typed(it) && c.values[i].Empty() || !typed(it) && !c.done[i] {
+	for i := range c.g.Items {
+		if !c.answered(i) {
 			n++
 		}
 	}
 	return n
 }
 
+// differs says whether a value was typed that is not what it should be.
+func (c *checklist) differs(i int) bool {
+	v, want := strings.TrimSpace(c.values[i].Value()), c.g.Items[i].Expect
+	return want != "" && v != "" && v != want
+}
+
 // wrong says which value is not what it should be; empty when all are.
 func (c *checklist) wrong() string {
 	for i, it := range c.g.Items {
-		if v := strings.TrimSpace(c.values[i].Value()); it.Expect != "" && v != it.Expect {
+		if c.differs(i) {
 			return "item " + itoa(i+1) + " should be " + it.Expect + "; put it right, or leave the step with a reason: esc, x"
 		}
 	}
 	return ""
 }
 
+// last is how far the cursor may go.
+func (c *checklist) last() int {
+	if c.open() > 0 {
+		return len(c.values) - 1
+	}
+	return len(c.values)
+}
+
 func (c *checklist) step(by int) func() Intent {
 	return func() Intent {
-		c.at = min(max(c.at+by, 0), len(c.values))
+		c.at, c.asks = min(max(c.at+by, 0), c.last()), ""
 		return nil
 	}
 }
 
-func (c *checklist) bindings(w *world) []binding {
-	enter := does("enter", "next item", "Go to the next item.", c.step(1))
-	off := c.wrong()
-	if n := c.open(); n > 0 {
-		off = plural(n, "item is open", "items are open")
+// onward goes to the next item that is open, to the line that hands in when none is.
+func (c *checklist) onward() {
+	c.asks = ""
+	for n := range c.values {
+		if i := (c.at + 1 + n) % len(c.values); !c.answered(i) {
+			c.at = i
+			return
+		}
 	}
+	c.at = len(c.values)
+}
+
+func (c *checklist) enter() Intent {
+	switch {
+	case c.answered(c.at):
+		c.onward()
+	case typed(c.g.Items[c.at]):
+		c.asks = "type what you see"
+	default:
+		c.asks = "press y when you have done it"
+	}
+	return nil
+}
+
+func (c *checklist) handIn(w *world) Intent {
+	a := w.answer(c.g, run.Give)
+	for i, it := range c.g.Items {
+		v := "done"
+		if typed(it) {
+			v = strings.TrimSpace(c.values[i].Value())
+		}
+		a.Values = append(a.Values, v)
+	}
+	return answerGate{w.snap.ID, a}
+}
+
+func (c *checklist) bindings(w *world) []binding {
+	enter := does("enter", "next item", "Go to the next item that is open. Stays at one that is not answered.", c.enter)
 	var bs []binding
 	switch {
-	case c.at == len(c.values):
-		enter = does("enter", "hand in", "Hand in what you saw.", func() Intent {
-			a := w.answer(c.g, run.Give)
-			for i, it := range c.g.Items {
-				v := "done"
-				if typed(it) {
-					v = strings.TrimSpace(c.values[i].Value())
-				}
-				a.Values = append(a.Values, v)
-			}
-			return answerGate{w.snap.ID, a}
-		}).unless(off)
+	case c.at >= len(c.values):
+		enter = does("enter", "hand in", "Hand in what you saw.", func() Intent { return c.handIn(w) }).unless(c.wrong())
 	case c.field() == nil:
-		bs = append(bs, binding{keys: []string{"y", "space"}, show: "y", help: "I have done it", long: "Say that you have done this item.", act: func() Intent {
+		bs = append(bs, binding{keys: []string{"y", "space"}, show: "y", help: "I have done it", long: "Say that you have done this item, or take it back.", act: func() Intent {
 			c.done[c.at] = !c.done[c.at]
 			if c.done[c.at] {
-				c.at++
+				c.onward()
 			}
 			return nil
 		}})
+		if !c.answered(c.at) {
+			enter = enter.unlisted()
+		}
 	default:
 		bs = append(bs, binding{show: "type", help: "what you see", long: "Type the value that you see."})
 	}
@@ -100,77 +150,119 @@ func (c *checklist) frame(w *world) frame {
 	}
 }
 
+func (c *checklist) rows(w *world, width int) (head, foot []row) {
+	head = askHead(w, c.g, width)
+	for i := range c.g.Items {
+		rs := c.itemRows(i, width)
+		for n := range rs {
+			rs[n].here = i == c.at
+		}
+		head = append(head, rs...)
+	}
+	text, point := txt(rFaint, "[ enter  hand in ]"), "  "
+	if c.open() == 0 {
+		text = bold(rStrong, "[ enter  hand in ]")
+	}
+	if c.at == len(c.values) {
+		point = "▸ "
+	}
+	left := txt(rOK, "✓ all items answered")
+	switch {
+	case c.open() > 0:
+		left = txt(rDim, plural(c.open(), "item open", "items open"))
+	case c.wrong() != "":
+		left = txt(rWarn, "▲ a value is not as it should be")
+	}
+	foot = []row{gap(), {left: []span{txt(rNow, point), text}, right: []span{left}}}
+	if w.sent == c.g.Seq {
+		foot[1] = line(txt(rNow, "▸ "), txt(rText, "your answer is on its way"))
+	}
+	return head, foot
+}
+
+// itemRows draws one item; the one with the cursor as a box to type in where a value
+// is asked for.
+func (c *checklist) itemRows(i, width int) []row {
+	it, here := c.g.Items[i], i == c.at
+	mark, role := txt(rText, "□ "), rText
+	switch {
+	case c.differs(i):
+		mark = txt(rWarn, "▲ ")
+	case c.answered(i):
+		mark = txt(rOK, "✓ ")
+	}
+	point := "  "
+	if here {
+		point, role = "▸ ", rStrong
+	}
+	var rs []row
+	for n, l := range wrap(inline(it.Text), width-4, 3) {
+		r := row{left: []span{txt(rText, "    "), txt(role, l)}, tint: here && !typed(it)}
+		if n == 0 {
+			r.left = []span{txt(rNow, point), mark, txt(role, l)}
+		}
+		if here {
+			r.left[len(r.left)-1].attr = widget.Bold
+		}
+		rs = append(rs, r)
+	}
+	says := []span{}
+	switch {
+	case here && c.asks != "" && !c.answered(i):
+		says = []span{txt(rWarn, "▲ "+c.asks)}
+	case c.differs(i):
+		says = []span{txt(rWarn, "▲ should be "+it.Expect)}
+	case it.Expect != "":
+		says = []span{txt(rDim, "should be "+it.Expect)}
+	}
+	if !typed(it) {
+		rs[0].right = says
+		return rs
+	}
+	if !here {
+		r := row{left: []span{txt(rDim, "    you see  ")}, right: says}
+		r.left = append(r.left, inlineField(&c.values[i], max(width-24-spansWidth(says), 8), false)...)
+		return append(rs, r)
+	}
+	box := fieldRows(&c.values[i], min(width-4, 58), rHeavy)
+	for n := range box {
+		box[n].left = append([]span{txt(rDim, "    ")}, box[n].left...)
+	}
+	if spansWidth(box[1].left)+spansWidth(says) < width {
+		box[1].right = says
+		return append(rs, box...)
+	}
+	if len(says) > 0 {
+		box = append(box, line(append([]span{txt(rText, "    ")}, says...)...))
+	}
+	return append(rs, box...)
+}
+
 // askHead is title, guidance and question of a step that is done by hand.
 func askHead(w *world, g *run.Gate, width int) []row {
 	rs := []row{}
-	if st := w.snap.Step(g.Step); st != nil {
+	st := w.snap.Step(g.Step)
+	if st != nil {
 		rs = append(rs, line(bold(rStrong, st.Title)))
-		guide := prose(w.guidance(st.ID), width, true)
 		var text []row
-		for _, r := range guide {
+		for _, r := range prose(w.guidance(st.ID), width, true) {
 			if len(r.left) > 0 && strings.HasPrefix(r.left[0].text, "□") {
 				continue // the items follow as questions
 			}
 			text = append(text, r)
 		}
-		if len(text) > 6 {
-			text = append(text[:5], line(txt(rFaint, "… the whole guidance: esc, tab")))
+		if len(text) > 8 {
+			text = append(text[:7], line(txt(rFaint, "… the whole guidance: esc, tab")))
 		}
 		rs = append(rs, text...)
 	}
-	if st := w.snap.Step(g.Step); g.Prompt != "" && (st == nil || g.Prompt != st.Title) {
-		rs = append(append(rs, gap()), wrapped(rText, g.Prompt, width, 4)...)
+	if g.Prompt != "" && (st == nil || g.Prompt != st.Title) {
+		rs = append(append(rs, gap()), wrapped(rText, inline(g.Prompt), width, 4)...)
 	}
 	if n := len(rs); n > 0 && rs[n-1].spare == 1 {
 		return rs
 	}
 	return append(rs, gap())
-}
-
-func (c *checklist) rows(w *world, width int) (head, foot []row) {
-	head = askHead(w, c.g, width)
-	for i, it := range c.g.Items {
-		here := i == c.at
-		mark := txt(rText, "□ ")
-		if c.done[i] || typed(it) && !c.values[i].Empty() {
-			mark = txt(rOK, "✓ ")
-		}
-		for n, l := range wrap(inline(it.Text), width-4, 3) {
-			lead := txt(rText, "    ")
-			if n == 0 {
-				point := "  "
-				if here {
-					point = "▸ "
-				}
-				head = append(head, row{left: []span{txt(rNow, point), mark, bold(rText, l)}, tint: here})
-				continue
-			}
-			head = append(head, row{left: []span{lead, bold(rText, l)}, tint: here})
-		}
-		if typed(it) {
-			f := inlineField(&c.values[i], min(width-24, 40), here)
-			r := line(append([]span{txt(rDim, "      you see  ")}, f...)...)
-			if v := strings.TrimSpace(c.values[i].Value()); it.Expect != "" && v != "" && v != it.Expect && !here {
-				r.right = []span{txt(rWarn, "▲ should be "+it.Expect)}
-			} else if it.Expect != "" {
-				r.right = []span{txt(rDim, "should be "+it.Expect)}
-			}
-			head = append(head, r)
-		}
-	}
-	text := txt(rFaint, "[ enter  hand in ]")
-	if c.open() == 0 {
-		text = bold(rStrong, "[ enter  hand in ]")
-	}
-	point := "  "
-	if c.at == len(c.values) {
-		point = "▸ "
-	}
-	foot = []row{gap(), {left: []span{txt(rNow, point), text}, right: []span{txt(rDim, plural(c.open(), "item open", "items open"))}}}
-	if w.sent == c.g.Seq {
-		foot[1] = line(txt(rNow, "▸ "), txt(rText, "your answer is on its way"))
-	}
-	return head, foot
 }
 
 // inputGate asks for one value; a secret one shows stars.

@@ -23,10 +23,11 @@ func (h *homeScreen) drawBook(w *world, a area) {
 		last = line(txt(rFail, "✗ "), txt(rText, "It cannot be run until the problems are corrected."))
 	}
 	rows := bookRows(w, b, in.w)
-	if len(rows)+1 > in.h && in.h < 16 {
+	if len(rows) > in.h && in.h < 16 {
 		rows = bookBrief(b, in.w)
 	}
-	drawParts(in, rows, []row{gap(), last}, 0, "enter")
+	drawParts(in.sub(0, in.h-1), rows, nil, 0, "enter")
+	in.row(in.h-1, last)
 }
 
 func kindWords(b *Book) string {

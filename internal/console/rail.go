@@ -11,10 +11,13 @@ import (
 // drawRail draws all steps with their evidence, and the notes below.
 func drawRail(w *world, a area) {
 	s := w.snap
-	rows := railRows(w, a.w-4, true)
 	notes := max(a.h/3, 6)
-	if len(rows)+4 > a.h-notes {
-		rows = railRows(w, a.w-4, false)
+	rows := railRows(w, a.w-4, 0)
+	for lines := 3; lines > 0; lines-- { // as much evidence as there is room for
+		if more := railRows(w, a.w-4, lines); len(more)+4 <= a.h-notes {
+			rows = more
+			break
+		}
 	}
 	high := min(max(len(rows)+4, a.h/2), a.h-notes)
 	in := a.sub(0, high).box(frame{
@@ -40,8 +43,8 @@ func resumedWords(s *snapshot) []span {
 	return nil
 }
 
-// railRows has one row per step, or two with what is known about it.
-func railRows(w *world, width int, two bool) []row {
+// railRows has one row per step, and up to lines more with what is known about it.
+func railRows(w *world, width, lines int) []row {
 	s := w.snap
 	var rs []row
 	for i := range s.Steps {
@@ -54,14 +57,17 @@ func railRows(w *world, width int, two bool) []row {
 			if st.State == run.Waiting && st.Effect != "destroy" {
 				glyph, role = "▸", rNow
 			}
-		} else if st.Done() {
-			title = txt(rText, st.Title)
 		}
 		r := row{left: []span{txt(role, glyph+" "), txt(rText, itoa(i+1)+" "), title}, right: railTime(w, st), tint: now}
+		if lines > 0 && (st.State == run.Pending || st.State == run.Waiting) && st.Effect != "destroy" {
+			r.right = nil // the line below says it, and the title needs the room
+		}
 		rs = append(rs, r)
-		if two {
+		if lines > 0 {
 			role, text := railWords(st)
-			rs = append(rs, line(txt(role, "    "+widget.Cut(text, max(width-4, 0), "…"))))
+			for _, l := range wrap(text, max(width-4, 1), lines) {
+				rs = append(rs, line(txt(role, "    "+l)))
+			}
 		}
 	}
 	return rs
@@ -153,7 +159,7 @@ func drawNotes(w *world, a area) {
 		rs = sinceRows(w, st)
 	}
 	var notes []row
-	for _, n := range s.Notes {
+	for _, n := range remarks(s) {
 		head := n.At.UTC().Format("15:04") + " "
 		for i, l := range wrap(n.Text, max(width-16, 8), 4) {
 			if i == 0 {

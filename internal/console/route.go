@@ -214,6 +214,9 @@ func (m *Model) gotBooks(msg booksMsg) tea.Cmd {
 // opened puts a run on the screen, the result when it has ended.
 func (m *Model) opened(msg openedMsg) tea.Cmd {
 	if msg.err != nil {
+		if _, waits := m.top().(*waitScreen); waits {
+			m.stack = m.stack[:len(m.stack)-1]
+		}
 		return m.do(push{problem("Could not "+msg.doing, msg.err)})
 	}
 	if m.now.Before(msg.now) {
@@ -288,7 +291,10 @@ func (m *Model) dropLog() tea.Cmd {
 // title is the window title: mode, runbook, step, and whether a person is needed.
 func (m *Model) title() string {
 	s := m.snap
-	if s == nil || s.ID == "" {
+	switch {
+	case (s == nil || s.ID == "") && m.o.Mode == run.Drill:
+		return "lifeboat SANDBOX"
+	case s == nil || s.ID == "":
 		return "lifeboat"
 	}
 	word, _, _ := modeLook(s.Started.Mode)

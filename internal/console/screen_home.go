@@ -148,8 +148,7 @@ func (h *homeScreen) draw(w *world, a area) {
 	if wide(a) {
 		y = 2
 	}
-	a.row(y, verdict(w))
-	y++
+	y = drawVerdict(w, a, y)
 	if wide(a) && a.h >= 30 {
 		y++
 	}
@@ -176,10 +175,36 @@ func (h *homeScreen) draw(w *world, a area) {
 	if high > 0 {
 		high += 2
 	}
-	list := min(len(w.books)+2, max((body.h-high)*2/5, 4))
+	list := min(len(w.books)+2, max((body.h-high)*4/9, 4))
 	h.drawList(w, body.sub(0, list))
 	h.drawBook(w, body.sub(list, body.h-list-high))
 	h.drawRuns(w, body.sub(body.h-high, high), runs)
+}
+
+// drawVerdict says where you are, and what needs somebody now. It returns the row below.
+func drawVerdict(w *world, a area, y int) int {
+	if w.o.Mode != run.Drill {
+		a.row(y, verdict(w))
+		return y + 1
+	}
+	says := "Everything here is real and may be broken. Pick a runbook: what it repairs is broken first."
+	switch {
+	case a.w < 80:
+		says = "Real, and yours to break. Pick a runbook."
+	case a.w < 110:
+		says = "Real, and may be broken: what a runbook repairs is broken first."
+	}
+	sandbox := line(txt(rText, " "), txt(rDrillBadge, " SANDBOX "), txt(rText, "  "+says))
+	if wide(a) {
+		a.row(y, sandbox)
+		a.row(y+1, verdict(w))
+		return y + 2
+	}
+	if len(open(w)) > 0 {
+		sandbox = verdict(w)
+	}
+	a.row(y, sandbox)
+	return y + 1
 }
 
 // verdict is one line in words: what needs somebody now.

@@ -121,7 +121,7 @@ func (s *stepsScreen) draw(w *world, a area) {
 	}
 	at := s.chosen(w)
 	left, right := body.split(min(44, body.w/2))
-	rows := railRows(w, left.w-4, false)
+	rows := railRows(w, left.w-4, 0)
 	for i := range rows {
 		rows[i].tint = i == at
 	}
@@ -137,7 +137,7 @@ func stepDetail(w *world, st *run.Step, width int) []row {
 	rs := append([]row{line(bold(rStrong, st.Title))}, wrapped(role, says, width, 3)...)
 	rs = append(append(rs, gap()), prose(w.guidance(st.ID), width, true)...)
 	if st.Plan != nil {
-		rs = append(append(rs, gap()), planRows(st.Plan, width, 10, st.Effect != "read")...)
+		rs = append(append(rs, gap()), planRows(st.Plan, width, 10, planLook{back: true})...)
 	}
 	rs = append(rs, failureRows(st, width)...)
 	if checks := checkRows(st.Checks, width); len(checks) > 0 {

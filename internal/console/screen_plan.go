@@ -154,24 +154,53 @@ func (p *planScreen) cycle(by int) {
 // confirm asks once more. The yes is a letter, never enter.
 func (p *planScreen) confirm(w *world) screen {
 	word, badge, _ := modeLook(p.mode)
-	counts := map[string]int{}
-	for _, o := range p.book.Steps {
-		switch {
-		case o.Hand:
-			counts["hand"]++
-		default:
-			counts[o.Effect]++
-		}
-	}
-	body := fmt.Sprintf("%s\n\n%s. By themselves: %d. Ask for a yes: %d. Ask for a typed token: %d. You do by hand: %d.",
-		p.book.Title, plural(len(p.book.Steps), "step", "steps"), counts["read"], counts["write"], counts["destroy"], counts["hand"])
-	if p.mode == run.Dry {
+	body := p.book.Title + "\n\n" + countWords(p.book.Steps)
+	switch {
+	case p.mode == run.Dry:
 		body += "\n\nA dry run only reads and shows plans. It changes nothing."
-	} else {
+	case p.mode == run.Drill && p.book.Staged != "":
+		body += "\n\n" + p.book.Staged + "\n\nThe sandbox is broken for real; what an earlier drill broke is made anew. Nothing outside it can be reached."
+	case p.mode == run.Drill:
+		body += "\n\nIt runs for real, on the sandbox as it is now. Nothing outside it can be reached."
+	default:
 		body += "\n\nSteps that only read run at once. Nothing is changed before a gate has asked you."
 	}
+	wait := &waitScreen{book: p.book, mode: p.mode, since: w.now}
 	return &card{title: "START " + word + " RUN OF " + p.book.Name + "?", badge: badge, body: body,
-		yes: does("y", "start the "+word+" run", "Start the run.", wish(several{pop{}, startRun{p.start(w)}}))}
+		yes: does("y", "start the "+word+" run", "Start the run.", func() Intent {
+			wait.since = w.now
+			return several{pop{}, push{wait}, startRun{p.start(w)}}
+		})}
+}
+
+// countWords says in one sentence who does what in a runbook.
+func countWords(steps []run.Outline) string {
+	var self, yes, token, hand int
+	for _, o := range steps {
+		switch {
+		case o.Hand:
+			hand++
+		case o.Effect == "destroy":
+			token++
+		case o.Effect == "write":
+			yes++
+		default:
+			self++
+		}
+	}
+	var parts []string
+	for _, c := range []struct {
+		n    int
+		does [2]string // of one step, of more
+	}{
+		{self, [2]string{"runs by itself", "run by themselves"}}, {yes, [2]string{"asks for a yes", "ask for a yes"}},
+		{token, [2]string{"asks for a typed token", "ask for a typed token"}}, {hand, [2]string{"is done by hand", "are done by hand"}},
+	} {
+		if c.n > 0 {
+			parts = append(parts, itoa(c.n)+" "+c.does[min(c.n, 2)-1])
+		}
+	}
+	return plural(len(steps), "step", "steps") + ": " + strings.Join(parts, ", ") + "."
 }
 
 func (p *planScreen) remark(w *world) string {
@@ -184,11 +213,11 @@ func (p *planScreen) remark(w *world) string {
 }
 
 func (p *planScreen) draw(w *world, a area) {
-	word, badge, border := modeLook(p.mode)
+	word, badge, _ := modeLook(p.mode)
 	a.row(0, row{left: []span{txt(badge, " "+word+" "), bold(rStrong, " plan"), txt(rText, "  "+p.book.Title)},
 		right: []span{txt(rDim, p.book.Name+" · "+kindWords(p.book)+" ")}})
 	a.row(1, row{left: []span{txt(rDim, " This is what it would do. Nothing has been started.")}, right: []span{txt(rDim, p.book.Source+" ")}})
-	a.rule(2, border, true)
+	drawModeRule(a, 2, p.mode)
 	body := a.sub(3, a.h-3-footRows(a))
 	form := p.formRows(w, body.w-4)
 	if wide(a) {
@@ -235,6 +264,9 @@ func (p *planScreen) drawGuide(a area) {
 		rs = append(rs, line(txt(rDim, pad("action", 9)), txt(rText, o.Action)))
 	}
 	rs = append(rs, effectRows(o, in.w)...)
+	if !o.Hand {
+		rs = append(append(rs, gap(), line(bold(rStrong, "DONE WHEN"))), toCheck(p.book, o.ID, in.w)...)
+	}
 	drawParts(in, rs, nil, p.scroll, "pgdown")
 }
 

@@ -21,7 +21,7 @@ func (r *resultScreen) bindings(w *world) []binding {
 		does("tab", "all steps", "Show all steps with plans and checks.", wish(push{&stepsScreen{at: 0}})).named("", "steps"),
 		does("n", "note", "Add a note to the record.", func() Intent { return push{noteCard(w.snap.ID)} }),
 		{keys: []string{"down", "j"}, long: "Scroll the evidence.", act: func() Intent {
-			r.scroll = min(r.scroll+4, max(2*len(w.snap.Steps)-4, 0))
+			r.scroll = min(r.scroll+4, max(3*len(w.snap.Steps)-4, 0))
 			return nil
 		}},
 		{keys: []string{"up", "k"}, long: "Scroll back.", act: func() Intent { r.scroll = max(r.scroll-4, 0); return nil }},
@@ -45,24 +45,109 @@ func (r *resultScreen) draw(w *world, a area) {
 	s := w.snap
 	body := a.sub(3, a.h-3-footRows(a))
 	glyph, _, badge := outcomeLook(s.Outcome)
-	sum := summaryRows(w, body.w-4)
-	high := min(len(sum)+2, body.h/2)
+	says := strings.ToUpper(string(s.Outcome))
+	v := oracleOf(s)
+	if v != nil { // in practice the question is whether it was recovered
+		says = v.head
+		if glyph, badge = "✗", rFailBadge; v.ok {
+			glyph, badge = "✓", rOKBadge
+		}
+	}
+	sum := summaryRows(w, v, body.w-4)
+	rows := evidenceRows(w, body.w-4)
+	high := min(len(sum)+2, max(body.h-len(rows)-2, body.h*2/3))
 	_, _, border := modeLook(s.Started.Mode)
-	body.sub(0, high).box(frame{
-		title: []span{txt(badge, " "+glyph+" "+strings.ToUpper(string(s.Outcome))+" ")},
+	in := body.sub(0, high).box(frame{
+		title: []span{txt(badge, " "+glyph+" "+says+" ")},
 		right: []span{txt(rDim, "run "), txt(rText, s.ID.Short())}, heavy: true, role: border,
-	}).rows(sum)
-
-	in := body.sub(high, body.h-high).box(frame{
+	})
+	in.rows(sum)
+	if body.h-high < 4 {
+		return
+	}
+	in = body.sub(high, body.h-high).box(frame{
 		title: []span{bold(rStrong, "EVIDENCE")}, role: rFrame,
 		right: []span{txt(rDim, fmt.Sprintf("%d sensed · %d claimed · %d skipped", s.count(run.Verified), s.count(run.Claimed), s.count(run.Skipped)))},
 	})
-	rows := evidenceRows(w, in.w)
 	drawParts(in, rows, nil, r.scroll, "down")
 }
 
+// oracle is who judges a sandbox: the By of its notes.
+const oracle = "oracle"
+
+// oracleVerdict is what the oracle found in a sandbox after the run. It shares no code
+// with the recovery, so it can contradict it.
+type oracleVerdict struct {
+	head   string
+	ok     bool
+	checks []run.Check
+	lost   []string
+}
+
+// oracleOf reads the verdict from the notes of a run; nil when there is none.
+func oracleOf(s *snapshot) *oracleVerdict {
+	var v *oracleVerdict
+	for _, n := range s.Notes {
+		if n.By != oracle {
+			continue
+		}
+		if v == nil {
+			v = &oracleVerdict{head: n.Text, ok: n.Text == "RECOVERED"}
+			continue
+		}
+		if lost, ok := strings.CutPrefix(n.Text, "lost: "); ok {
+			v.lost = append(v.lost, lost)
+			continue
+		}
+		word, rest, _ := strings.Cut(n.Text, " ")
+		c := run.Check{Text: rest, OK: word == "OK"}
+		c.Text, c.Evidence, _ = strings.Cut(rest, ": ")
+		v.checks = append(v.checks, c)
+	}
+	return v
+}
+
+// remarks are the notes that people made.
+func remarks(s *snapshot) []run.Noted {
+	var out []run.Noted
+	for _, n := range s.Notes {
+		if n.By != oracle {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// oracleRows lays the verdict out: what was looked at, and what is lost.
+func oracleRows(v *oracleVerdict, width int) []row {
+	rs := []row{gap(), line(bold(rStrong, "ORACLE"), txt(rDim, "   looked at the sandbox afterwards, and shares no code with the recovery"))}
+	for _, c := range v.checks {
+		mark := txt(rOK, "✓ ")
+		if !c.OK {
+			mark = txt(rFail, "✗ ")
+		}
+		col := min(max(width/2, 24), 52)
+		lines := wrap(c.Evidence, max(width-col, 8), 2)
+		if len(lines) == 0 || widget.Width(c.Text)+3 > col {
+			rs = append(rs, line(checkSpans(c)...))
+			continue
+		}
+		rs = append(rs, line(mark, txt(rText, pad(c.Text, col-2)), txt(rFaint, lines[0])))
+		for _, l := range lines[1:] {
+			rs = append(rs, line(txt(rFaint, strings.Repeat(" ", col)+l)))
+		}
+	}
+	if len(v.lost) == 0 && v.ok {
+		return append(rs, line(txt(rOK, "✓ "), txt(rText, "nothing is lost")))
+	}
+	for _, l := range v.lost {
+		rs = append(rs, labelled("▲ lost", 8, rText, l, width, 3)...)
+	}
+	return rs
+}
+
 // summaryRows answers first: is it done, how long did it take, what is left.
-func summaryRows(w *world, width int) []row {
+func summaryRows(w *world, v *oracleVerdict, width int) []row {
 	s := w.snap
 	says := map[run.Outcome]string{
 		run.Complete:              "Every step is done and every check holds.",
@@ -70,9 +155,15 @@ func summaryRows(w *world, width int) []row {
 		run.NotComplete:           "It is not done. What has been changed stays changed.",
 		run.Aborted:               "It was ended by a person. What has been changed stays changed.",
 	}[s.Outcome]
+	if v != nil {
+		says = "The run is " + string(s.Outcome) + ". " + says
+	}
 	rs := append([]row{}, wrapped(rStrong, says, width, 2)...)
 	if s.Reason != "" {
 		rs = append(rs, labelled("reason", 11, rText, s.Reason, width, 2)...)
+	}
+	if v != nil {
+		rs = append(rs, oracleRows(v, width)...)
 	}
 	rs = append(rs, gap())
 	took := s.EndedAt.Sub(s.started())
@@ -94,8 +185,8 @@ func summaryRows(w *world, width int) []row {
 	if w.o.State != "" {
 		where += ", in " + w.o.State
 	}
-	rs = append(rs, labelled("record", 11, rText, where, width, 2)...)
-	return append(rs, line(txt(rDim, pad("", 11)), txt(rDim, "lifeboat show "+s.ID.Short()+" prints it again")))
+	rs = append(rs, extra(labelled("record", 11, rText, where, width, 2))...)
+	return append(rs, extra([]row{line(txt(rDim, pad("", 11)), txt(rDim, "lifeboat show "+s.ID.Short()+" prints it again"))})...)
 }
 
 func evidenceRows(w *world, width int) []row {
@@ -113,9 +204,9 @@ func evidenceRows(w *world, width int) []row {
 			rs = append(rs, line(txt(wr, "    "+l)))
 		}
 	}
-	if len(s.Notes) > 0 {
+	if notes := remarks(s); len(notes) > 0 {
 		rs = append(rs, gap(), line(bold(rStrong, "NOTES")))
-		for _, n := range s.Notes {
+		for _, n := range notes {
 			rs = append(rs, line(txt(rFaint, n.At.UTC().Format("15:04")+" "), bold(rText, n.By+" "), txt(rText, n.Text)))
 		}
 	}

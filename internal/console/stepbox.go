@@ -12,12 +12,20 @@ import (
 	"lifeboat/internal/run"
 )
 
+// book finds a runbook by its name; nil when it is not in the library any more.
+func (w *world) book(name string) *Book {
+	for i := range w.books {
+		if w.books[i].Name == name {
+			return &w.books[i]
+		}
+	}
+	return nil
+}
+
 // guidance is the Markdown that the runbook has for a step.
 func (w *world) guidance(id string) string {
-	for i := range w.books {
-		if w.books[i].Name == w.snap.Started.Book {
-			return w.books[i].Guidance[id]
-		}
+	if b := w.book(w.snap.Started.Book); b != nil {
+		return b.Guidance[id]
 	}
 	return ""
 }
@@ -42,7 +50,7 @@ func stepRows(w *world, width int) []row {
 		}
 	}
 	if plan != nil {
-		rs = append(append(rs, gap()), planRows(plan, width, 8, false)...)
+		rs = append(append(rs, gap()), planRows(plan, width, 8, planLook{})...)
 	}
 	rs = append(rs, failureRows(st, width)...)
 	rs = append(rs, gap(), line(bold(rStrong, "DONE WHEN"), txt(rDim, "   sensed by the console, nobody can tick these by hand")))
@@ -57,7 +65,18 @@ func stepRows(w *world, width int) []row {
 	case st.State == run.Checking:
 		rs = append(rs, line(txt(rNow, "▸ "), txt(rText, "its checks are being made")))
 	default:
-		rs = append(rs, line(txt(rText, "○ "), txt(rDim, "it ended without an error and its own checks hold")))
+		rs = append(rs, toCheck(w.book(w.snap.Started.Book), st.ID, width)...)
+	}
+	return rs
+}
+
+// toCheck lists the checks that will be made of a step.
+func toCheck(b *Book, id string, width int) []row {
+	rs := []row{line(txt(rText, "○ "), txt(rDim, "it ended without an error and its own checks hold"))}
+	if b != nil {
+		for _, c := range b.Checks[id] {
+			rs = append(rs, labelled("○", 2, rText, c, width, 2)...)
+		}
 	}
 	return rs
 }
@@ -100,44 +119,80 @@ func amount(n int64, unit string) string {
 	return fmt.Sprintf("%.3g %s", f, units[i])
 }
 
-// planRows lists a plan: what changes, exactly what runs, where, stop, and with back
-// the way back.
-func planRows(p *run.Plan, width, col int, back bool) []row {
+// planLook says how a plan is listed: with the way back, and with one line per fact.
+type planLook struct{ back, brief bool }
+
+// planRows lists a plan: what changes, what is lost, the way back, exactly what runs,
+// where, and whether stopping is safe.
+func planRows(p *run.Plan, width, col int, look planLook) []row {
 	for _, l := range p.Lines {
 		col = max(col, min(widget.Width(printable.Line(l.Label))+2, 14))
 	}
 	var rs []row
+	fact := func(label string, role widget.Role, text string, limit, spare int) {
+		if look.brief {
+			text, limit = squash(text, width-col), 1
+		}
+		at := len(rs)
+		rs = append(rs, labelled(label, col, role, text, width, limit)...)
+		for ; look.brief && at < len(rs); at++ {
+			rs[at].spare = spare
+		}
+	}
 	for i, l := range p.Lines {
 		role := rText
 		if i == 0 {
 			role = rStrong
 		}
-		rs = append(rs, labelled(l.Label, col, role, l.Text, width, 4)...)
+		fact(l.Label, role, l.Text, 4, 0)
 	}
-	if len(p.Lines) == 0 && back {
-		rs = append(rs, labelled("does", col, rStrong, p.Summary, width, 4)...)
-	}
-	if back {
-		if p.Back != "" {
-			rs = append(rs, openBack(labelled("way back", col, rText, "open: "+p.Back, width, 3))...)
-		} else {
-			rs = append(rs, line(txt(rDim, pad("way back", col)), txt(rWarn, "▲ none: "), txt(rText, "this cannot be undone")))
-		}
+	switch {
+	case !look.back:
+	case p.Back != "":
+		at := len(rs)
+		fact("way back", rText, "open: "+p.Back, 3, 0)
+		openBack(rs[at:])
+	case p.Effect == "destroy": // a write that names none, as a backup, only adds
+		rs = append(rs, line(txt(rDim, pad("way back", col)), txt(rWarn, "▲ none: "), txt(rText, "this cannot be undone")))
 	}
 	for i, c := range p.Command {
 		label := "runs"
 		if i > 0 {
 			label = ""
 		}
-		rs = append(rs, labelled(label, col, rText, c, width, 3)...)
+		if look.brief && i == 0 && len(p.Command) > 1 {
+			c += "   and " + itoa(len(p.Command)-1) + " more"
+		}
+		if !look.brief || i == 0 {
+			fact(label, rText, c, 3, 0)
+		}
 	}
-	if p.Target != "" {
-		rs = append(rs, labelled("on", col, rText, p.Target, width, 2)...)
-	}
-	if p.Stop != "" {
-		rs = append(rs, labelled("stop", col, rText, p.Stop, width, 2)...)
-	}
+	fact("on", rText, p.Target, 2, 2)
+	fact("stop", rText, p.Stop, 2, 2)
 	return rs
+}
+
+// squash makes text fit w cells: long paths lose their middle, then the text does.
+func squash(text string, w int) string {
+	text = printable.Line(text)
+	if widget.Width(text) <= w {
+		return text
+	}
+	words := strings.Split(text, " ")
+	for i, one := range words {
+		if parts := strings.Split(one, "/"); len(parts) > 4 && widget.Width(one) > 24 && !strings.Contains(one, "refs/") {
+			words[i] = strings.Join(parts[:2], "/") + "/…/" + parts[len(parts)-1]
+		}
+	}
+	if text = strings.Join(words, " "); widget.Width(text) <= w || w < 12 {
+		return text
+	}
+	head := widget.Cut(text, w*2/3, "")
+	tail := []rune(text)
+	for widget.Width(head)+1+widget.Width(string(tail)) > w {
+		tail = tail[1:]
+	}
+	return head + "…" + string(tail)
 }
 
 // openBack shows the word "open" in the colour of a promise that holds.

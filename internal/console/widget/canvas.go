@@ -200,10 +200,18 @@ func (c *Canvas) each(x, y, w, h int, do func(*cell)) {
 }
 
 // Fade gives every cell of a rectangle one role, without attributes: it steps back
-// behind what is drawn over it.
+// behind what is drawn over it. Heavy borders become light ones, because only what is
+// to be looked at has one.
 func (c *Canvas) Fade(x, y, w, h int, role Role) {
-	c.each(x, y, w, h, func(v *cell) { v.role, v.attr, v.sgr = role, 0, "" })
+	c.each(x, y, w, h, func(v *cell) {
+		v.role, v.attr, v.sgr = role, 0, ""
+		if thin, ok := light[v.text]; ok {
+			v.text = thin
+		}
+	})
 }
+
+var light = map[string]string{"━": "─", "┃": "│", "┏": "╭", "┓": "╮", "┗": "╰", "┛": "╯"}
 
 // Mark adds an attribute to a rectangle.
 func (c *Canvas) Mark(x, y, w, h int, attr Attr) {
