@@ -22,36 +22,54 @@ import (
 // Main runs the command line and returns the exit code.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// SIGINT and SIGTERM end what runs in the foreground in good order: the running
-	// step is stopped and settled. The second one kills, as everywhere. SIGPIPE must
-	// not: a closed pipe loses lines, never a step.
+	// step is stopped and settled. The second one kills, as everywhere.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	signal.Ignore(syscall.SIGPIPE)
+	defer outlive()()
 
+	out, errs := &tame{w: stdout}, &tame{w: stderr}
 	env, err := newEnvironment(ctx, stdin, stdout, stderr)
 	if err != nil {
-		complain(stderr, err)
+		complain(errs, err)
 		return exitUsage
 	}
+	env.stdout, env.stderr = out, errs
 	root := commands(env)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(out)
+	root.SetErr(errs)
 	if env.dumb() {
 		err = root.ExecuteContext(ctx)
 	} else {
+		root.SetOut(stdout) // for colours in the help
+		root.SetErr(stderr)
 		err = fang.Execute(ctx, root, fang.WithVersion(version), fang.WithoutManpage(),
 			fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {})) // complain does it
 	}
 	if err != nil {
 		var silent silentError
 		if !errors.As(err, &silent) {
-			complain(stderr, err)
+			complain(errs, err)
 		}
 	}
+	if lost := out.failed(); lost != nil && err == nil { // what was to be said did not arrive
+		complain(errs, hint.Wrap(fmt.Errorf("write to standard output: %w", lost), "what ran is on record: lifeboat runs, lifeboat show RUN"))
+		return exitNotComplete
+	}
 	return code(err)
+}
+
+// outlive lets the process outlive what is no reason to end in the middle of a step: a
+// terminal that went away (SIGHUP; whoever reads from it finds its end), a closed pipe
+// (SIGPIPE) and a file size limit (SIGXFSZ), which both are errors of a write. The
+// signals are caught and not ignored, because programs that steps run would inherit
+// that they are ignored: a pipeline relies on SIGPIPE.
+func outlive() (stop func()) {
+	ch := make(chan os.Signal, 1) // nobody reads: what does not fit is dropped
+	signal.Notify(ch, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGXFSZ)
+	return func() { signal.Stop(ch) }
 }
 
 // silentError is an error that has been shown already, as the outcome of a run.

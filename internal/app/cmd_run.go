@@ -203,8 +203,12 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	if r.ID == "" {
 		r.ID = id
 	}
-	if errors.Is(err, engine.ErrLeft) {
-		err = hint.Wrap(fmt.Errorf("run %s: %w", id.Short(), err), "lifeboat resume "+id.Short()+" takes it up again")
+	again := "lifeboat resume " + id.Short() + " takes it up again"
+	switch {
+	case errors.Is(err, engine.ErrLeft):
+		err = hint.Wrap(fmt.Errorf("run %s: %w", id.Short(), err), again)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		err = hint.Wrap(fmt.Errorf("run %s was interrupted (%w) and stays open", id.Short(), err), again)
 	}
 	return out.end(r, err)
 }

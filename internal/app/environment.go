@@ -24,7 +24,8 @@ var version = "unversioned"
 type environment struct {
 	ctx            context.Context
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // tame
+	screen         io.Writer // standard output as it is, for the console
 	get            func(string) string
 	all            []string // NAME=value
 	dir            string   // working directory
@@ -35,7 +36,7 @@ type environment struct {
 }
 
 func newEnvironment(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) (environment, error) {
-	env := environment{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, get: os.Getenv, all: os.Environ(), now: time.Now}
+	env := environment{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, screen: stdout, get: os.Getenv, all: os.Environ(), now: time.Now}
 	var err error
 	if env.dir, err = os.Getwd(); err != nil {
 		return env, hint.Wrap(err, "change to a directory that exists")

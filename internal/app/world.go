@@ -66,7 +66,7 @@ func openState(env environment, s settings) (*world, error) {
 		w.redact.Add(v) // one too short to mask is refused when a step asks for it
 	}
 	if w.journal, err = journal.Open(env.ctx, filepath.Join(dir, "journal.db")); err != nil {
-		return nil, err
+		return nil, usage(err) // nothing has run; code knows what else it may mean
 	}
 	return w, nil
 }
