@@ -26,6 +26,7 @@ type asking struct {
 	g      *run.Gate
 	scroll int
 	whole  bool // the whole plan was asked for
+	brief  bool // the plan was last drawn with one line per fact
 }
 
 func (a *asking) scrolled() int        { return a.scroll }
@@ -207,6 +208,9 @@ func drawOver(w *world, a area, g gateView) {
 	head, foot := g.rows(w, width-4)
 	high := min(len(head)+len(foot)+2, body.h)
 	y := max(min((body.h-high)/3, 3), 0)
+	if width == a.w {
+		y = 0
+	}
 	box := area{a.c, a.x + (a.w-width)/2, body.y + y, width, high}
 	a.c.Clear(box.x, box.y, box.w, box.h)
 	drawParts(box.box(f), head, foot, g.scrolled(), "down")

@@ -78,16 +78,22 @@ func stepOf(w *world) string {
 // until the person asks for the whole.
 func (a *asking) actRows(w *world, width int, foot []row) []row {
 	whole := actHead(w, a.g, width, false)
-	if a.whole || len(shed(shed(whole, len(whole), 1), len(whole), 2))+len(foot)+2 <= w.size.h-3-footRows(area{w: w.size.w, h: w.size.h}) {
-		return whole
+	must := len(shed(shed(whole, len(whole), 1), len(whole), 2)) + len(shed(foot, len(foot), 1))
+	a.brief = !a.whole && must+2 > w.size.h-3-footRows(area{w: w.size.w, h: w.size.h})
+	if a.brief {
+		return actHead(w, a.g, width, true)
 	}
-	return actHead(w, a.g, width, true)
+	return whole
 }
 
 // moves are the keys that show the whole of a long plan, and scroll it.
 func (a *asking) moves() []binding {
+	help := ""
+	if a.brief {
+		help = "whole plan"
+	}
 	return []binding{
-		{keys: []string{"down", "pgdown"}, long: "Show the whole of a long plan, then more of it.", act: func() Intent {
+		{keys: []string{"down", "pgdown"}, help: help, long: "Show the whole of a long plan, then more of it.", act: func() Intent {
 			if a.whole {
 				a.scroll += 4
 			}
@@ -136,24 +142,30 @@ func actHead(w *world, g *run.Gate, width int, brief bool) []row {
 	return append(append(rs, gap(), row{left: []span{bold(rStrong, "Checked just now"), txt(rFaint, "  "+hhmmss(w.snap.gateAt))}, spare: 2}), checks...)
 }
 
-// sayMore is the sentence of a gate where it says more than the title and the first
-// line of the plan do; for a confirmation else the first sentence of the guidance.
+// sayMore is the sentence of a gate where it says more than title and plan do; for a
+// confirmation else what the runbook says about the step.
 func sayMore(w *world, g *run.Gate, st *run.Step) string {
 	said := st.Title
-	if g.Plan != nil && len(g.Plan.Lines) > 0 {
-		said += " " + g.Plan.Lines[0].Label + " " + g.Plan.Lines[0].Text
-	}
-	said = strings.ToLower(inline(said))
 	says := []string{strings.TrimPrefix(g.Prompt, "Undo: ")}
 	if g.Plan != nil {
+		for _, l := range g.Plan.Lines {
+			said += " " + l.Label + " " + l.Text
+		}
 		says = append(says, g.Plan.Summary)
 	}
 	if g.Kind == run.Confirm && !g.Undo {
 		says = append(says, excerpt(w.guidance(st.ID)))
 	}
+	said = strings.ToLower(inline(said))
 	for _, s := range says {
-		if s = inline(strings.Join(strings.Fields(s), " ")); s != "" && !strings.Contains(said, strings.ToLower(strings.TrimRight(s, "."))) {
-			return s
+		news := 0
+		for _, word := range strings.Fields(strings.ToLower(inline(s))) {
+			if word = strings.Trim(word, ".,;:"); len(word) > 3 && !strings.Contains(said, word) {
+				news++
+			}
+		}
+		if news > 1 {
+			return inline(strings.Join(strings.Fields(s), " "))
 		}
 	}
 	return ""

@@ -2,9 +2,12 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -65,10 +68,31 @@ func railRows(w *world, width, lines int) []row {
 		rs = append(rs, r)
 		if lines > 0 {
 			role, text := railWords(st)
-			for _, l := range wrap(text, max(width-4, 1), lines) {
-				rs = append(rs, line(txt(role, "    "+l)))
-			}
+			rs = append(rs, evidence(role, text, max(width-4, 12), lines)...)
 		}
+	}
+	return rs
+}
+
+// evidence lays out "sensed   what was seen" in at most limit rows of w cells.
+func evidence(role widget.Role, text string, w, limit int) []row {
+	how, what, two := strings.Cut(text, "  ")
+	if limit == 1 || !two {
+		if limit == 1 {
+			return []row{line(txt(role, "    "+widget.Cut(printable.Line(text), w, "…")))}
+		}
+		how, what = "", text
+	}
+	hold := ""
+	if how != "" { // the blanks behind it would not survive the wrapping
+		hold = strings.Repeat("_", 8) + " "
+	}
+	var rs []row
+	for i, l := range wrap(hold+strings.TrimSpace(what), w, limit) {
+		if i == 0 && how != "" {
+			l = pad(how, 9) + strings.TrimPrefix(l, hold)
+		}
+		rs = append(rs, line(txt(role, "    "+l)))
 	}
 	return rs
 }
@@ -91,7 +115,11 @@ func railTime(w *world, st *run.Step) []span {
 	case run.Pending, run.Waiting:
 		return shortKind(st.Outline)
 	}
-	if took := w.snap.took(st); took > 0 {
+	switch took := w.snap.took(st); {
+	case took <= 0:
+	case took < time.Second:
+		return []span{txt(rDim, "<0:01")}
+	default:
 		return []span{txt(rDim, clock(took))}
 	}
 	return nil
@@ -103,10 +131,10 @@ func railWords(st *run.Step) (widget.Role, string) {
 	case run.Verified:
 		return rFaint, "sensed   " + st.Evidence
 	case run.Claimed:
-		if len(st.Values) > 0 {
-			return rFaint, fmt.Sprintf("by hand  %s: %q", st.By, strings.Join(st.Values, ", "))
+		if seen := slices.DeleteFunc(slices.Clone(st.Values), func(v string) bool { return v == "done" }); len(seen) > 0 {
+			return rFaint, fmt.Sprintf("by hand  %s: %q", st.By, strings.Join(seen, ", "))
 		}
-		return rFaint, "claimed  " + st.By + " " + st.Evidence
+		return rFaint, "by hand  " + strings.TrimSpace(st.By+" "+st.Evidence)
 	case run.Running:
 		if st.Undoing {
 			return rText, "being undone"

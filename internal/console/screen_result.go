@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -54,22 +55,29 @@ func (r *resultScreen) draw(w *world, a area) {
 		}
 	}
 	sum := summaryRows(w, v, body.w-4)
-	rows := evidenceRows(w, body.w-4)
-	high := min(len(sum)+2, max(body.h-len(rows)-2, body.h*2/3))
+	high := min(len(sum)+2, body.h/2)
 	_, _, border := modeLook(s.Started.Mode)
-	in := body.sub(0, high).box(frame{
+	body.sub(0, high).box(frame{
 		title: []span{txt(badge, " "+glyph+" "+says+" ")},
 		right: []span{txt(rDim, "run "), txt(rText, s.ID.Short())}, heavy: true, role: border,
-	})
-	in.rows(sum)
-	if body.h-high < 4 {
-		return
+	}).rows(sum)
+	body = body.sub(high, body.h-high)
+
+	counts := []span{txt(rDim, fmt.Sprintf("%d sensed · %d claimed · %d skipped", s.count(run.Verified), s.count(run.Claimed), s.count(run.Skipped)))}
+	rows := evidenceRows(w, body.w-4)
+	title := []span{bold(rStrong, "EVIDENCE")}
+	if v != nil {
+		found := oracleRows(v, body.w-4)
+		judge := frame{title: []span{bold(rStrong, "ORACLE")}, right: []span{txt(rDim, "looked afterwards, shares no code with the recovery")}, role: rFrame}
+		if body.h >= len(found)+2+6 {
+			body.sub(0, len(found)+2).box(judge).rows(found)
+			body = body.sub(len(found)+2, body.h-len(found)-2)
+		} else { // one under the other, to scroll
+			rows = append(append(found, gap(), row{left: title, right: counts}), rows...)
+			title, counts = judge.title, judge.right
+		}
 	}
-	in = body.sub(high, body.h-high).box(frame{
-		title: []span{bold(rStrong, "EVIDENCE")}, role: rFrame,
-		right: []span{txt(rDim, fmt.Sprintf("%d sensed · %d claimed · %d skipped", s.count(run.Verified), s.count(run.Claimed), s.count(run.Skipped)))},
-	})
-	drawParts(in, rows, nil, r.scroll, "down")
+	drawParts(body.box(frame{title: title, role: rFrame, right: counts}), rows, nil, r.scroll, "down")
 }
 
 // oracle is who judges a sandbox: the By of its notes.
@@ -118,32 +126,41 @@ func remarks(s *snapshot) []run.Noted {
 	return out
 }
 
-// oracleRows lays the verdict out: what was looked at, and what is lost.
+// oracleRows lists what the oracle looked at, what it saw, and what is lost.
 func oracleRows(v *oracleVerdict, width int) []row {
-	rs := []row{gap(), line(bold(rStrong, "ORACLE"), txt(rDim, "   looked at the sandbox afterwards, and shares no code with the recovery"))}
-	for _, c := range v.checks {
-		mark := txt(rOK, "✓ ")
-		if !c.OK {
-			mark = txt(rFail, "✗ ")
-		}
-		col := min(max(width/2, 24), 52)
-		lines := wrap(c.Evidence, max(width-col, 8), 2)
-		if len(lines) == 0 || widget.Width(c.Text)+3 > col {
-			rs = append(rs, line(checkSpans(c)...))
-			continue
-		}
-		rs = append(rs, line(mark, txt(rText, pad(c.Text, col-2)), txt(rFaint, lines[0])))
-		for _, l := range lines[1:] {
-			rs = append(rs, line(txt(rFaint, strings.Repeat(" ", col)+l)))
-		}
-	}
-	if len(v.lost) == 0 && v.ok {
-		return append(rs, line(txt(rOK, "✓ "), txt(rText, "nothing is lost")))
-	}
+	var rs []row
 	for _, l := range v.lost {
-		rs = append(rs, labelled("▲ lost", 8, rText, l, width, 3)...)
+		rs = append(rs, labelled("✗ lost", 8, rText, l, width, 3)...)
+	}
+	col := 0
+	for _, c := range v.checks {
+		col = max(col, widget.Width(printable.Line(c.Text))+4)
+	}
+	for _, c := range v.checks {
+		spans := checkSpans(c)
+		if len(spans) > 2 && col < width-20 {
+			spans = []span{spans[0], txt(rText, pad(c.Text, col-2)), txt(rFaint, c.Evidence)}
+		}
+		rs = append(rs, line(spans...))
 	}
 	return rs
+}
+
+// oracleWords is the verdict in one sentence.
+func oracleWords(v *oracleVerdict) row {
+	bad := 0
+	for _, c := range v.checks {
+		if !c.OK {
+			bad++
+		}
+	}
+	switch {
+	case len(v.lost) > 0:
+		return line(txt(rFail, "✗ "), bold(rStrong, plural(len(v.lost), "thing is lost.", "things are lost.")), txt(rText, "  "+v.lost[0]))
+	case bad > 0:
+		return line(txt(rFail, "✗ "), bold(rStrong, fmt.Sprintf("%d of %d checks of the oracle fail.", bad, len(v.checks))))
+	}
+	return line(txt(rOK, "✓ "), bold(rStrong, "Nothing is lost."), txt(rText, "  "+plural(len(v.checks), "check", "checks")+" of the oracle, all hold."))
 }
 
 // summaryRows answers first: is it done, how long did it take, what is left.
@@ -155,17 +172,6 @@ func summaryRows(w *world, v *oracleVerdict, width int) []row {
 		run.NotComplete:           "It is not done. What has been changed stays changed.",
 		run.Aborted:               "It was ended by a person. What has been changed stays changed.",
 	}[s.Outcome]
-	if v != nil {
-		says = "The run is " + string(s.Outcome) + ". " + says
-	}
-	rs := append([]row{}, wrapped(rStrong, says, width, 2)...)
-	if s.Reason != "" {
-		rs = append(rs, labelled("reason", 11, rText, s.Reason, width, 2)...)
-	}
-	if v != nil {
-		rs = append(rs, oracleRows(v, width)...)
-	}
-	rs = append(rs, gap())
 	took := s.EndedAt.Sub(s.started())
 	time := []span{txt(rDim, pad("time", 11)), bold(rText, words(took))}
 	if rto := s.Started.RTO; rto > 0 {
@@ -176,7 +182,16 @@ func summaryRows(w *world, v *oracleVerdict, width int) []row {
 			time = append(time, txt(rFail, "✗ over the target by "+words(took-rto)))
 		}
 	}
-	rs = append(rs, line(time...))
+	var rs []row
+	if v != nil {
+		rs = []row{oracleWords(v), gap(), line(time...)}
+		rs = append(rs, labelled("run", 11, rText, string(s.Outcome)+". "+says, width, 2)...)
+	} else {
+		rs = append(wrapped(rStrong, says, width, 2), gap(), line(time...))
+	}
+	if s.Reason != "" {
+		rs = append(rs, labelled("reason", 11, rText, s.Reason, width, 2)...)
+	}
 	rs = append(rs, line(txt(rDim, pad("from", 11)), txt(rText, s.started().UTC().Format("2 Jan 2006 15:04:05")+" to "+hhmmss(s.EndedAt)+" UTC"), txt(rDim, "   by "), txt(rText, s.Started.By)))
 	for _, d := range s.Debts {
 		rs = append(rs, line(txt(rDim, pad("still open", 11)), txt(rWarn, "▲ "), txt(rText, d.Text)))
@@ -200,9 +215,7 @@ func evidenceRows(w *world, width int) []row {
 		if st.State == run.Pending {
 			says = "was not reached"
 		}
-		for _, l := range wrap(says, width-4, 2) {
-			rs = append(rs, line(txt(wr, "    "+l)))
-		}
+		rs = append(rs, evidence(wr, says, width-4, 2)...)
 	}
 	if notes := remarks(s); len(notes) > 0 {
 		rs = append(rs, gap(), line(bold(rStrong, "NOTES")))

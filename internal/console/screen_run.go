@@ -168,7 +168,7 @@ func (r *runScreen) drawMain(w *world, a area) {
 	}
 	room := a.h - tail
 	logMin := 5
-	if a.w < 78 || room < 13 || w.log.name == "" && w.snap.working() == nil {
+	if a.w < 78 || room < 13 || (w.log.name == "" || w.log.pane.Total() == "0 lines") && w.snap.working() == nil {
 		logMin = 0 // behind l, or there is none yet
 	}
 	f, head, foot := r.current(w, a.w-4)

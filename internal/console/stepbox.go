@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -131,7 +132,7 @@ func planRows(p *run.Plan, width, col int, look planLook) []row {
 	var rs []row
 	fact := func(label string, role widget.Role, text string, limit, spare int) {
 		if look.brief {
-			text, limit = squash(text, width-col), 1
+			text, limit = shorten(text, width-col), 1
 		}
 		at := len(rs)
 		rs = append(rs, labelled(label, col, role, text, width, limit)...)
@@ -160,35 +161,48 @@ func planRows(p *run.Plan, width, col int, look planLook) []row {
 		if i > 0 {
 			label = ""
 		}
-		if look.brief && i == 0 && len(p.Command) > 1 {
-			c += "   and " + itoa(len(p.Command)-1) + " more"
+		if look.brief {
+			more := ""
+			if n := len(p.Command) - 1; n > 0 {
+				more = "   and " + itoa(n) + " more"
+			}
+			fact(label, rText, squash(c, width-col-len(more))+more, 1, 0)
+			break
 		}
-		if !look.brief || i == 0 {
-			fact(label, rText, c, 3, 0)
-		}
+		fact(label, rText, c, 6, 0)
 	}
 	fact("on", rText, p.Target, 2, 2)
 	fact("stop", rText, p.Stop, 2, 2)
 	return rs
 }
 
-// squash makes text fit w cells: long paths lose their middle, then the text does.
-func squash(text string, w int) string {
+// object is the full name of a Git object.
+var object = regexp.MustCompile(`\b([0-9a-f]{10})[0-9a-f]{30}\b`)
+
+// shorten takes the middle out of long paths and the end off long object names where
+// text does not fit w cells.
+func shorten(text string, w int) string {
 	text = printable.Line(text)
 	if widget.Width(text) <= w {
 		return text
 	}
-	words := strings.Split(text, " ")
+	words := strings.Split(object.ReplaceAllString(text, "$1…"), " ")
 	for i, one := range words {
 		if parts := strings.Split(one, "/"); len(parts) > 4 && widget.Width(one) > 24 && !strings.Contains(one, "refs/") {
 			words[i] = strings.Join(parts[:2], "/") + "/…/" + parts[len(parts)-1]
 		}
 	}
-	if text = strings.Join(words, " "); widget.Width(text) <= w || w < 12 {
+	return strings.Join(words, " ")
+}
+
+// squash makes a command fit w cells: its end says as much as its beginning, so its
+// middle goes.
+func squash(text string, w int) string {
+	text = shorten(text, w)
+	if widget.Width(text) <= w || w < 12 {
 		return text
 	}
-	head := widget.Cut(text, w*2/3, "")
-	tail := []rune(text)
+	head, tail := widget.Cut(text, w*2/3, ""), []rune(text)
 	for widget.Width(head)+1+widget.Width(string(tail)) > w {
 		tail = tail[1:]
 	}
