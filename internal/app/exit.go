@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/engine"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/journal"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
@@ -66,9 +67,17 @@ func outcome(r run.Run) error {
 	case run.Aborted:
 		return ended{r, exitAborted}
 	}
+	changed := false
 	for _, s := range r.Steps {
-		if s.State == run.Failed && s.CheckFailed {
+		changed = changed || s.Changed
+		switch {
+		case s.State != run.Failed || s.ElseTo != "":
+		case s.Busy:
+			return ended{r, exitBusy}
+		case s.CheckFailed:
 			return ended{r, exitCheck}
+		case s.Attempt == 0 && !changed: // it could not even be planned
+			return ended{r, exitUsage}
 		}
 	}
 	return ended{r, exitNotComplete}
@@ -86,13 +95,13 @@ func code(err error) int {
 		return exitComplete
 	case errors.As(err, &e):
 		return e.code
-	case errors.Is(err, runner.ErrBusy), errors.Is(err, engine.ErrConflict):
+	case errors.Is(err, runner.ErrBusy), errors.Is(err, engine.ErrConflict), errors.Is(err, journal.ErrBusy):
 		return exitBusy
 	case errors.Is(err, engine.ErrPerson), errors.Is(err, engine.ErrLeft):
 		return exitPerson
-	case errors.Is(err, errAudit):
+	case errors.Is(err, errAudit), errors.Is(err, journal.ErrCorrupt), errors.Is(err, journal.ErrRolledBack):
 		return exitCheck
-	case errors.As(err, &u), errors.As(err, &p):
+	case errors.As(err, &u), errors.As(err, &p), errors.Is(err, engine.ErrEnded), errors.Is(err, engine.ErrBookChanged):
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitPerson

@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/command"
 	"lifeboat/internal/durable"
 	"lifeboat/internal/engine"
+	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
@@ -43,11 +44,57 @@ func (w *world) begin(ctx context.Context, s wish) (run.ID, *engine.Program, err
 	if err := w.chooseAsset(p, &start); err != nil {
 		return "", nil, err
 	}
+	if err := w.preflight(ctx, p, start); err != nil {
+		return "", nil, usage(err)
+	}
 	id, err := engine.Begin(ctx, w.config(policy{}, w.files), p, start)
 	if err != nil {
 		return "", nil, usage(err)
 	}
 	return id, p, w.shelf.pin(id, p)
+}
+
+// preflight refuses a backup or a verification whose vault or asset is not there: it
+// would begin a run only to fail. A recovery is never refused here: something is
+// missing, and that is why it is run.
+func (w *world) preflight(ctx context.Context, p *engine.Program, start engine.Start) error {
+	kind := p.Book.Meta.Kind
+	if kind != runbook.Backup && kind != runbook.Verification || w.estate == nil {
+		return nil
+	}
+	if w.uses(p, "vault.", ".backup") {
+		if _, err := w.vaults.get(ctx); err != nil {
+			return err
+		}
+	}
+	if start.Asset == "" {
+		return nil
+	}
+	a, err := w.estate.Find(start.Asset)
+	if err != nil {
+		return err
+	}
+	switch a.Kind {
+	case estate.Git:
+		if !filepath.IsAbs(a.Source()) {
+			return nil // its server says so itself
+		}
+		if _, err := command.Output(ctx, command.Git(a.Source(), "rev-parse", "--git-dir")); err != nil {
+			return hint.Wrap(fmt.Errorf("asset %q: %q is no git repository: %w", a.Name, a.Source(), err), "mend the path in "+w.estate.File)
+		}
+	case estate.SQLite:
+		if info, err := os.Stat(a.Path); err != nil || !info.Mode().IsRegular() {
+			return hint.Wrap(errors.Join(fmt.Errorf("asset %q: %q is no database file", a.Name, a.Path), err), "mend the path in "+w.estate.File)
+		}
+	}
+	return nil
+}
+
+// uses says whether a step of the program has an action whose name holds one of these.
+func (w *world) uses(p *engine.Program, parts ...string) bool {
+	return slices.ContainsFunc(p.Outline(), func(o run.Outline) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(o.Action, part) })
+	})
 }
 
 // chooseAsset fills in the asset that the runbook is about: the one that was given, or

@@ -32,7 +32,7 @@ type planned struct {
 
 func (p planned) stored() *run.Plan {
 	out := storedPlan(p.plan)
-	out.Args, out.Once = p.call.Display(), p.call.Action.Repeat == action.Once
+	out.Args, out.Once, out.Nothing = p.call.Display(), p.call.Action.Repeat == action.Once, p.plan.Nothing
 	return out
 }
 
@@ -122,6 +122,12 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 		return e.fail(ctx, u, err, log.close())
 	}
 	defer done()
+	if len(p.plan.Opens) > 0 { // else what closed the debt before would seem to close it again
+		if err := e.repay(ctx); err != nil {
+			log.close()
+			return err
+		}
+	}
 	for _, d := range p.plan.Opens {
 		// Before the intent: a debt that turns out to be none is closed by its closing
 		// step; a debt that nobody remembers is an unprotected branch for ever.
@@ -142,6 +148,9 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 	})
 	e.beat("after-effect")
 	spooled := log.close()
+	if err != nil && ctx.Err() != nil && !needsDoubt(p, err, interrupted) {
+		return ctx.Err() // the host ends, not the step: whoever resumes does it again
+	}
 	if err != nil {
 		return e.ended(ctx, u, p, err, interrupted, spooled)
 	}
@@ -151,13 +160,15 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 	})
 }
 
+const backByBlock = "runs the undo block of the step"
+
 // wayBack is the way back in words; a step without an inverse has none.
 func (e *Engine) wayBack(u *unit, p planned, res action.Result) string {
 	switch {
 	case p.plan.Effect == action.Read || p.plan.Nothing:
 		return ""
 	case u.undo != nil:
-		return "runs the undo block of the step"
+		return backByBlock
 	case !p.call.Action.HasUndo:
 		return ""
 	case res.Back != "":
@@ -216,11 +227,17 @@ func guard[T any](f func() (T, error)) (out T, err error) {
 	return f()
 }
 
+// needsDoubt says whether an effect that did not end well may have happened, in part or
+// wholly, and does harm when it happens again.
+func needsDoubt(p planned, err error, interrupted bool) bool {
+	once := p.plan.Effect == action.Destroy || p.plan.Effect != action.Read && p.call.Action.Repeat == action.Once
+	return p.plan.Effect != action.Read && errors.Is(err, action.ErrUnclear) || interrupted && once
+}
+
 // ended records an effect that did not end well: failed when it is known that it is
 // over and did not happen or may be repeated, in doubt otherwise.
 func (e *Engine) ended(ctx context.Context, u *unit, p planned, err error, interrupted bool, log *run.Log) error {
-	once := p.plan.Effect == action.Destroy || p.plan.Effect != action.Read && p.call.Action.Repeat == action.Once
-	if p.plan.Effect != action.Read && errors.Is(err, action.ErrUnclear) || interrupted && once {
+	if needsDoubt(p, err, interrupted) {
 		return e.commit(ctx, run.StepDoubted, u.ID, 0, failure(err, log))
 	}
 	if err := e.commit(ctx, run.StepFailed, u.ID, 0, failure(err, log)); err != nil {
@@ -243,13 +260,25 @@ func failure(err error, log *run.Log) run.Failure {
 	if errors.As(err, &exit) {
 		f.Exit = exit.Exit
 	}
+	var busy interface{ Busy() bool }
+	f.Busy = errors.As(err, &busy) && busy.Busy()
 	return f
 }
 
 // check makes the checks of a step whose effect is over.
 func (e *Engine) check(ctx context.Context, u *unit, s run.Step) error {
+	if a, err := e.askSecrets(ctx, u); err != nil {
+		return err
+	} else if a.Verb == run.Skip {
+		return e.fail(ctx, u, fmt.Errorf("%w: the secret that it needs was not given: %s", action.ErrCheck, a.Reason), nil)
+	} else if a.Verb != run.Give {
+		return e.common(ctx, u, a)
+	}
 	for i, v := range u.verify {
 		c, err := e.checkOne(ctx, u, s, v, i)
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err() // the host ends: whoever resumes makes the checks again
+		}
 		if c != nil {
 			if err := e.commit(ctx, run.CheckMade, u.ID, s.Attempt, *c); err != nil {
 				return err
@@ -266,6 +295,14 @@ func (e *Engine) check(ctx context.Context, u *unit, s run.Step) error {
 	}
 	s = *e.view().Step(u.ID)
 	v := run.Verdict{Evidence: s.Evidence}
+	if len(u.verify) == 0 && s.Probe != nil && s.Probe.Finding != run.Applied {
+		// A person settled the doubt, and nothing that the console saw says so.
+		v.By = s.By
+		if err := e.commit(ctx, run.StepClaimed, u.ID, s.Attempt, v); err != nil {
+			return err
+		}
+		return e.repay(ctx)
+	}
 	if v.Evidence == "" && len(s.Checks) > 0 {
 		v.Evidence = s.Checks[len(s.Checks)-1].Evidence
 	}
@@ -300,6 +337,9 @@ func (e *Engine) checkOne(ctx context.Context, u *unit, s run.Step, v *bound, i 
 			if err != nil {
 				return action.Result{}, err
 			}
+			if plan.Effect != action.Read {
+				return action.Result{}, errCheckWrites
+			}
 			return p.call.Run(ctx, env, plan)
 		})
 		if err == nil || interrupted {
@@ -315,6 +355,10 @@ func (e *Engine) checkOne(ctx context.Context, u *unit, s run.Step, v *bound, i 
 	}
 	return c, err
 }
+
+// errCheckWrites is a check or a probe that would change something. Nobody is asked
+// before those run, so they must not.
+var errCheckWrites = errors.New("it would change something, and a check or probe only reads")
 
 // once runs one bounded, stoppable, read-only call.
 func (e *Engine) once(ctx context.Context, b *bound, call func(context.Context) (action.Result, error)) (res action.Result, interrupted bool, err error) {

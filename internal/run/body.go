@@ -77,6 +77,7 @@ type Debt struct {
 	ID    string `json:"id"`
 	Text  string `json:"text"`            // what is open, in words
 	Close string `json:"close,omitempty"` // id of the step that closes it
+	Seq   int64  `json:"-"`               // of the event that opened it, filled in by the fold
 }
 
 // GateKind is what a gate asks for.
@@ -169,6 +170,9 @@ type Answer struct {
 	Extra  map[string]string `json:"extra,omitempty"`
 }
 
+// BackKey names, among the extras of an answer that settles a doubt, the way back.
+const BackKey = "back"
+
 // Plan is what a step would do, read from the live target without touching it.
 type Plan struct {
 	Summary string            `json:"summary"`
@@ -184,7 +188,8 @@ type Plan struct {
 	Back    string            `json:"back,omitempty"`   // the way back, empty when there is none
 	Args    map[string]string `json:"args,omitempty"`   // resolved arguments, secrets as [secret]
 	Opens   []Debt            `json:"opens,omitempty"`
-	Closes  []string          `json:"closes,omitempty"` // ids of debts
+	Closes  []string          `json:"closes,omitempty"`  // ids of debts
+	Nothing bool              `json:"nothing,omitempty"` // the target is already as wanted: nothing will have changed
 }
 
 // Line is a labelled fact: "brings in", "14 lost commits by 6 people".
@@ -241,6 +246,7 @@ type Verdict struct {
 
 // Failure says why a step did not end well.
 type Failure struct {
+	Busy  bool     `json:"busy,omitempty"`  // the target is in use: the same may work later
 	Check bool     `json:"check,omitempty"` // a check failed, not the work itself
 	Error string   `json:"error"`
 	Hints []string `json:"hints,omitempty"`

@@ -30,7 +30,7 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 				s.Probe = nil // what an earlier look found may not hold any more
 			}
 			if to == Checking {
-				s.Checks = nil // they are made again
+				s.Checks = s.own // all others are made again
 			}
 			s.State = to
 			s.Approval, s.Approved = 0, "" // an approval never outlives the engine that asked for it
@@ -43,6 +43,7 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 		open := slices.IndexFunc(n.Debts, func(d Debt) bool { return d.ID == b.ID })
 		switch {
 		case ev.Kind == DebtOpened && open < 0:
+			b.Seq = ev.Seq
 			n.Debts = append(slices.Clone(n.Debts), b)
 		case ev.Kind == DebtClosed && open >= 0:
 			n.Debts = slices.Delete(slices.Clone(n.Debts), open, open+1)
@@ -65,11 +66,12 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 
 // foldStep takes an event into s, whose State is already the next one. It holds no
 // rule about what may follow what: those are all in the table.
-func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
+func (n *Run) foldStep(s *Step, from State, ev Event, illegal refuse) error {
 	switch b := ev.Body.(type) {
 	case Gate:
 		b.Seq, b.Step = ev.Seq, ev.Step
 		n.Gate = &b
+		s.Approval, s.Approved = 0, "" // it was for what an earlier gate showed
 		if b.Undo {
 			s.UndoPlan = b.Plan
 		} else if b.Plan != nil {
@@ -80,7 +82,8 @@ func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
 			if s.Undoing {
 				return illegal(s.State, "the doubt is about its undo")
 			}
-			s.By, s.Evidence, s.Changed = b.By, b.Reason, s.effect() != "read"
+			s.By, s.Evidence, s.Back = b.By, b.Reason, b.Extra[BackKey]
+			s.changed(ev.Seq)
 			break
 		}
 		if n.Gate == nil || n.Gate.Seq != b.Gate || n.Gate.Step != ev.Step {
@@ -90,28 +93,29 @@ func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
 		if b.Verb == Approve {
 			s.Approval, s.Approved = ev.Seq, b.Digest
 		}
-		if len(b.Values) > 0 {
+		if b.Verb == Give && len(b.Values) > 0 { // half a list, left with "skip", is no answer to it
 			s.Values, s.By = b.Values, b.By
 		}
 		n.Gate = nil
 	case Began:
-		return n.foldBegan(s, ev, b, illegal)
+		return n.foldBegan(s, from, ev, b, illegal)
 	case Finished:
-		s.Evidence, s.Back, s.Log, s.Facts, s.Changed = b.Evidence, b.Back, b.Log, b.Facts, s.effect() != "read"
-		s.Checks = b.Checks
+		s.Evidence, s.Back, s.Log, s.Facts = b.Evidence, b.Back, b.Log, b.Facts
+		s.Checks, s.own = b.Checks, b.Checks
+		s.changed(ev.Seq)
 		n.save(b.Scope, b.Save, b.Outputs)
 	case Check:
 		s.Checks = append(slices.Clone(s.Checks), b)
 	case Verdict:
 		n.foldVerdict(s, ev, b)
 	case Failure:
-		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Ended = b.Error, b.Hints, b.Exit, b.Check, ev.At
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Ended = b.Error, b.Hints, b.Exit, b.Check, b.Busy, ev.At
 		if b.Log != nil {
 			s.Log = b.Log
 		}
 		n.Gate = nil
 	case Reason:
-		n.foldReason(s, ev, b)
+		n.foldReason(s, from, ev, b)
 	case Probe:
 		s.Probe = &b
 	default:
@@ -122,7 +126,7 @@ func (n *Run) foldStep(s *Step, ev Event, illegal refuse) error {
 
 // foldBegan takes an intent. An approval is consumed here, in the very event that
 // makes the intent durable, so it can never serve a second attempt.
-func (n *Run) foldBegan(s *Step, ev Event, b Began, illegal refuse) error {
+func (n *Run) foldBegan(s *Step, from State, ev Event, b Began, illegal refuse) error {
 	undo := ev.Kind == UndoBegan
 	if b.Gate != 0 && (s.Approval != b.Gate || s.Approved != b.Digest) {
 		return illegal(s.State, "approval %d is not open for this digest", b.Gate)
@@ -137,13 +141,18 @@ func (n *Run) foldBegan(s *Step, ev Event, b Began, illegal refuse) error {
 	if ev.Attempt != s.Attempt+1 {
 		return illegal(s.State, "attempt %d expected", s.Attempt+1)
 	}
+	if undo && from == InDoubt && !s.Undoing {
+		// The effect may have happened. If this inverse fails too, it still may.
+		s.Changes = append(slices.Clone(s.Changes), Change{Seq: ev.Seq, Plan: s.Plan, Back: s.Back})
+		s.Changed = true
+	}
 	s.Attempt, s.Undoing, s.Used, s.Approval, s.Approved = ev.Attempt, undo, b.Gate, 0, ""
 	s.Began, s.Digest, s.LogName = ev.At, b.Digest, b.Log
-	s.Log, s.Error, s.Hints, s.Exit, s.CheckFailed, s.Probe = nil, "", nil, 0, false, nil
+	s.Log, s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Probe = nil, "", nil, 0, false, false, nil
 	if undo {
 		s.UndoPlan = b.Plan
 	} else {
-		s.Checks, s.Evidence, s.Back, s.Facts = nil, "", "", nil
+		s.Checks, s.own, s.Evidence, s.Back, s.Facts = nil, nil, "", "", nil
 		if b.Plan != nil {
 			s.Plan = b.Plan
 		}
@@ -163,13 +172,34 @@ func (n *Run) foldVerdict(s *Step, ev Event, b Verdict) {
 		s.Values = b.Values
 	}
 	if ev.Kind == StepUndone {
-		s.Undoing, s.Back, s.Changed = false, "", false
+		s.undone(ev.Seq)
 	}
 	n.save(b.Scope, b.Save, b.Outputs)
 	n.Gate = nil
 }
 
-func (n *Run) foldReason(s *Step, ev Event, b Reason) {
+// changed takes in that the newest attempt had its effect.
+func (s *Step) changed(seq int64) {
+	s.Over = seq
+	if s.effect() == "read" || s.Plan != nil && s.Plan.Nothing {
+		return
+	}
+	s.Changes = append(slices.Clone(s.Changes), Change{Seq: seq, Plan: s.Plan, Evidence: s.Evidence, Back: s.Back, Facts: s.Facts})
+	s.Changed = true
+}
+
+// undone takes the newest change back. An earlier attempt may have left another.
+func (s *Step) undone(seq int64) {
+	s.Over, s.Undoing, s.Back = seq, false, ""
+	if len(s.Changes) > 0 {
+		s.Changes = slices.Clone(s.Changes[:len(s.Changes)-1])
+	}
+	if s.Changed = len(s.Changes) > 0; s.Changed {
+		s.Back = s.Changes[len(s.Changes)-1].Back
+	}
+}
+
+func (n *Run) foldReason(s *Step, from State, ev Event, b Reason) {
 	s.Reason, s.By = b, b.By
 	switch ev.Kind {
 	case StepElse:
@@ -179,8 +209,11 @@ func (n *Run) foldReason(s *Step, ev Event, b Reason) {
 		}
 	case StepReopened:
 		s.Undoing, s.Approval, s.Approved, s.ElseTo = false, 0, "", ""
-		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Probe = "", nil, 0, false, nil
-		s.Checks, s.Evidence = nil, ""
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Probe = "", nil, 0, false, false, nil
+		s.Checks, s.own, s.Evidence = nil, nil, ""
+		if from != Failed && from != InDoubt {
+			s.Values = nil // what was seen long ago is looked at again; a new try goes on with it
+		}
 	default:
 		s.Ended = ev.At
 	}

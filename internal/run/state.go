@@ -36,15 +36,15 @@ var next = map[State]map[Kind]State{
 	},
 	Waiting: {
 		GateOpened: Waiting, GateAnswered: Waiting, StepBegan: Running, StepClaimed: Claimed,
-		StepSkipped: Skipped, StepFailed: Failed, RunResumed: Waiting,
+		StepSkipped: Skipped, StepFailed: Failed, UndoBegan: Running, RunResumed: Waiting,
 	},
 	Running: {
 		StepFinished: Checking, StepFailed: Failed, StepDoubted: InDoubt, StepUndone: Undone,
 		RunResumed: InDoubt,
 	},
 	Checking: {
-		CheckMade: Checking, StepVerified: Verified, StepClaimed: Claimed, StepFailed: Failed,
-		RunResumed: Checking,
+		GateOpened: Checking, GateAnswered: Checking, CheckMade: Checking, StepVerified: Verified,
+		StepClaimed: Claimed, StepFailed: Failed, RunResumed: Checking,
 	},
 	Failed: {
 		GateOpened: Failed, GateAnswered: Failed, StepReopened: Pending, StepOverridden: Overridden,
@@ -57,9 +57,9 @@ var next = map[State]map[Kind]State{
 	},
 	Verified:   {GateOpened: Verified, GateAnswered: Verified, UndoBegan: Running, RunResumed: Verified},
 	Claimed:    {GateOpened: Claimed, GateAnswered: Claimed, UndoBegan: Running, RunResumed: Claimed},
-	Skipped:    {StepReopened: Pending, RunResumed: Skipped},
+	Skipped:    {GateOpened: Skipped, GateAnswered: Skipped, StepReopened: Pending, UndoBegan: Running, RunResumed: Skipped},
 	Overridden: {GateOpened: Overridden, GateAnswered: Overridden, StepReopened: Pending, UndoBegan: Running, RunResumed: Overridden},
-	Undone:     {StepReopened: Pending, RunResumed: Undone},
+	Undone:     {GateOpened: Undone, GateAnswered: Undone, StepReopened: Pending, UndoBegan: Running, RunResumed: Undone},
 }
 
 // Step is the folded state of one step.
@@ -86,13 +86,40 @@ type Step struct {
 	Error       string
 	Hints       []string
 	Exit        int
-	CheckFailed bool   // the failure is that of a check
-	LogName     string // spool file of the newest attempt
-	Log         *Log   // set when the attempt ended
-	Reason      Reason // of a skip, an override, a reopening
-	ElseTo      string // the alternative that took over after the failure
-	By          string // who claimed, skipped or overrode
-	Changed     bool   // its effect happened and has not been undone
+	CheckFailed bool     // the failure is that of a check
+	Busy        bool     // the failure is a target in use
+	LogName     string   // spool file of the newest attempt
+	Log         *Log     // set when the attempt ended
+	Reason      Reason   // of a skip, an override, a reopening
+	ElseTo      string   // the alternative that took over after the failure
+	By          string   // who claimed, skipped or overrode
+	Changed     bool     // one of Changes is left
+	Changes     []Change // effects that happened, or may have, and were not undone, oldest first
+	Over        int64    // Seq of the event that said that the newest effect or inverse was over
+
+	own []Check // what the action verified itself; a resumed check makes all others again
+}
+
+// Change is an effect that can be taken back. A step that is tried again has one per
+// attempt: the plan of a later attempt, or of one that never ran, must not stand in
+// for the plan of the effect that is undone.
+type Change struct {
+	Seq      int64 // of the event that told of it
+	Plan     *Plan
+	Evidence string
+	Back     string
+	Facts    map[string]string
+}
+
+// Newest is the change to undo first; of a step in doubt it is the attempt itself.
+func (s *Step) Newest() (c Change, ok bool) {
+	if s.State == InDoubt && !s.Undoing {
+		return Change{Plan: s.Plan, Back: s.Back}, true
+	}
+	if len(s.Changes) == 0 {
+		return c, false
+	}
+	return s.Changes[len(s.Changes)-1], true
 }
 
 // Done says whether the run may go past the step.
@@ -101,7 +128,7 @@ func (s *Step) Done() bool {
 	case Verified, Claimed, Skipped, Overridden, Undone:
 		return true
 	case Failed:
-		return s.ElseTo != ""
+		return s.ElseTo != "" && !s.Undoing // an undo that failed is decided about, whatever took over before
 	}
 	return false
 }
@@ -234,8 +261,9 @@ func Fold(r Run, ev Event) (Run, error) {
 	}
 	n.Steps = slices.Clone(r.Steps)
 	s := &n.Steps[i]
+	from := s.State
 	s.State = to
-	if err := n.foldStep(s, ev, illegal); err != nil {
+	if err := n.foldStep(s, from, ev, illegal); err != nil {
 		return r, err
 	}
 	return n, nil

@@ -17,9 +17,18 @@ import (
 	"lifeboat/internal/hint"
 )
 
+// busy is an error that trying again later may mend. Who runs actions asks for the
+// method, because it knows no database.
+type busy string
+
+func (b busy) Error() string { return string(b) }
+
+// Busy marks the error.
+func (busy) Busy() bool { return true }
+
 var (
 	// ErrBusy is a database that another program holds locked.
-	ErrBusy = errors.New("the database is busy")
+	ErrBusy error = busy("the database is busy")
 	// ErrDamaged is a file that SQLite cannot read as a database: damaged, encrypted,
 	// cut off or never one.
 	ErrDamaged = errors.New("no readable SQLite database")
