@@ -312,7 +312,7 @@ type objectWriter struct {
 
 // An object holds writeBuffer bytes, and about three zipBlocks for each worker.
 const (
-	writeBuffer = 256 << 10
+	writeBuffer = 64 << 10 // less than what kinds write at once: that passes by it uncopied
 	zipBlock    = 1 << 20
 	zipWorkers  = 4
 )
@@ -423,6 +423,9 @@ func (w *objectWriter) Close() error {
 	}
 	return w.check(w.out.Close())
 }
+
+// SHA256 is the hash of the plain bytes, in hexadecimal, once Close has returned nil.
+func (w *objectWriter) SHA256() string { return w.object.PlainSHA256 }
 
 // Abort drops an object that Kind began and does not want. Nothing is stored.
 func (w *objectWriter) Abort() error {

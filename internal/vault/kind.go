@@ -19,7 +19,8 @@ type Kind interface {
 	// to build on, nil for a full backup; open reads an object of the parent point by
 	// its role. create begins an object: role says what it is for ("bundle", "base",
 	// "delta", "index"), name is its file name; the object exists once Close returned
-	// nil. Objects whose role is "index" serve only the next increment and are not
+	// nil. Where it has a method SHA256() string, that gives the hash of all its bytes,
+	// in hexadecimal, after Close. Objects whose role is "index" serve only the next increment and are not
 	// part of the chain. Capture holds no more than a bounded part of the data in
 	// memory. It returns what it made: full, incremental, unchanged or empty (an
 	// increment may turn out to be full; unchanged and empty create no chain object),

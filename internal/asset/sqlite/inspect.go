@@ -37,14 +37,19 @@ func Inspect(ctx context.Context, path string) (f Facts, err error) {
 	if f, err = describe(ctx, s); err != nil {
 		return Facts{}, err
 	}
-	return f, s.hash(ctx, &f, nil, nil)
+	return f, s.hash(ctx, &f, true, nil, nil)
 }
 
-// hash fills in the hashes of f. each, if any, is handed all pages in order; sums, if
-// any, the hash of each page, on another goroutine that has ended when hash returns.
-func (s *snapshot) hash(ctx context.Context, f *Facts, sums func([pageHashSize]byte), each func(first uint32, pages []byte) error) error {
+// hash fills in the hashes of f, that of the whole file only when it is asked for. each,
+// if any, is handed all pages in order; sums, if any, the hash of each page, on another
+// goroutine that has ended when hash returns.
+func (s *snapshot) hash(ctx context.Context, f *Facts, file bool, sums func([pageHashSize]byte), each func(first uint32, pages []byte) error) error {
 	var c contentSum
-	h := newSum(func(pages []byte) {
+	var whole hash.Hash
+	if file {
+		whole = sha256.New()
+	}
+	h := newSum(whole, func(pages []byte) {
 		for ; len(pages) > 0; pages = pages[s.pageSize:] {
 			sum := pageHash(pages[:s.pageSize])
 			c.add(pages[:s.pageSize], sum)
@@ -53,7 +58,7 @@ func (s *snapshot) hash(ctx context.Context, f *Facts, sums func([pageHashSize]b
 			}
 		}
 	})
-	err := s.batches(ctx, func(first uint32, pages []byte) error {
+	err := s.batches(ctx, h.buffer, func(first uint32, pages []byte) error {
 		h.add(pages)
 		if each == nil {
 			return nil

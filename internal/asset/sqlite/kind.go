@@ -141,6 +141,10 @@ func (c *capture) point(ctx context.Context, parent []byte, open func(role strin
 	return incremental, c.delta(ctx, d, open)
 }
 
+// hashed is a writer that hashes what it is given anyway. The sum is that of all bytes,
+// in hexadecimal, once Close has returned nil.
+type hashed interface{ SHA256() string }
+
 // full writes the database and its index in one pass. What it leaves open after an
 // error was created by the caller, who drops it.
 func (c *capture) full(ctx context.Context) error {
@@ -154,19 +158,23 @@ func (c *capture) full(ctx context.Context) error {
 	}
 	x := newIndexWriter(index, c.facts)
 	put := func(h [pageHashSize]byte) { _ = x.put(h) } // end tells
-	err = c.snap.hash(ctx, &c.facts, put, func(first uint32, pages []byte) error {
+	known, ok := base.(hashed)
+	err = c.snap.hash(ctx, &c.facts, !ok, put, func(first uint32, pages []byte) error {
 		_, err := base.Write(pages)
 		c.progress(int64(first)-1+int64(len(pages)/c.snap.pageSize), int64(c.snap.pages), "pages")
 		return err
 	})
-	if err == nil {
-		err = c.trailer(x)
-	}
 	if err != nil {
 		return err
 	}
 	if err := base.Close(); err != nil {
 		return fmt.Errorf("store %s: %w", BaseName, err)
+	}
+	if ok {
+		c.facts.DBSHA256 = known.SHA256()
+	}
+	if err := c.trailer(x); err != nil {
+		return err
 	}
 	if err := index.Close(); err != nil {
 		return fmt.Errorf("store %s: %w", IndexName, err)
@@ -226,7 +234,7 @@ func (c *capture) compare(ctx context.Context, old Facts, open func(role string)
 			d.mark(number)
 		}
 	}
-	err = c.snap.hash(ctx, &c.facts, same, func(first uint32, pages []byte) error {
+	err = c.snap.hash(ctx, &c.facts, true, same, func(first uint32, pages []byte) error {
 		c.progress(int64(first)-1+int64(len(pages)/c.snap.pageSize), int64(c.snap.pages), "pages")
 		return nil
 	})

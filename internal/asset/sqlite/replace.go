@@ -97,7 +97,7 @@ func (r Replacement) keepLocked(ctx context.Context, conn *sql.Conn) (version ui
 	}
 	defer out.Close()
 	var f Facts
-	err = s.hash(ctx, &f, nil, func(first uint32, pages []byte) error {
+	err = s.hash(ctx, &f, true, nil, func(first uint32, pages []byte) error {
 		r.report(int64(first)-1, int64(s.pages))
 		_, err := out.Write(pages)
 		return err

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -95,7 +94,7 @@ func (s *snapshot) detach(ctx context.Context) error {
 	if err := os.Remove(f.Name()); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	err = s.batches(ctx, func(first uint32, pages []byte) error {
+	err = s.batches(ctx, nil, func(first uint32, pages []byte) error {
 		_, err := f.Write(pages)
 		return err
 	})
@@ -111,10 +110,20 @@ func (s *snapshot) detach(ctx context.Context) error {
 const batchSize = 256 << 10
 
 // batches calls f with runs of pages in ascending order; first is the number of the
-// first page of the run. The bytes are valid until f returns.
-func (s *snapshot) batches(ctx context.Context, f func(first uint32, pages []byte) error) error {
+// first page of the run. Each run is in a buffer of its own from next, which is given
+// the capacity; nil: the bytes are valid until f returns.
+func (s *snapshot) batches(ctx context.Context, next func(capacity int) []byte, f func(first uint32, pages []byte) error) error {
+	if next == nil {
+		var one []byte
+		next = func(capacity int) []byte {
+			if one == nil {
+				one = make([]byte, 0, capacity)
+			}
+			return one
+		}
+	}
 	if s.spool != nil {
-		return s.spooled(ctx, f)
+		return s.spooled(ctx, next, f)
 	}
 	rows, err := s.q.QueryContext(ctx, "SELECT data FROM sqlite_dbpage('main') ORDER BY pgno")
 	if err != nil {
@@ -122,7 +131,7 @@ func (s *snapshot) batches(ctx context.Context, f func(first uint32, pages []byt
 	}
 	defer rows.Close()
 	per := max(1, batchSize/s.pageSize)
-	buf := make([]byte, 0, per*s.pageSize)
+	buf := next(per * s.pageSize)
 	var n uint32
 	var page sql.RawBytes
 	for rows.Next() {
@@ -138,7 +147,7 @@ func (s *snapshot) batches(ctx context.Context, f func(first uint32, pages []byt
 			if err := f(n-uint32(len(buf)/s.pageSize)+1, buf); err != nil {
 				return err
 			}
-			buf = buf[:0]
+			buf = next(per * s.pageSize)
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -155,14 +164,13 @@ func (s *snapshot) batches(ctx context.Context, f func(first uint32, pages []byt
 	return nil
 }
 
-func (s *snapshot) spooled(ctx context.Context, f func(first uint32, pages []byte) error) error {
+func (s *snapshot) spooled(ctx context.Context, next func(capacity int) []byte, f func(first uint32, pages []byte) error) error {
 	per := max(1, batchSize/s.pageSize)
-	buf := make([]byte, per*s.pageSize)
 	for n := uint32(0); n < s.pages; n += uint32(per) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		part := buf[:min(per, int(s.pages-n))*s.pageSize]
+		part := next(per * s.pageSize)[:min(per, int(s.pages-n))*s.pageSize]
 		if _, err := s.spool.ReadAt(part, int64(n)*int64(s.pageSize)); err != nil {
 			return fmt.Errorf("read the private copy of %q: %w", s.path, err)
 		}
@@ -200,43 +208,53 @@ func lockPage(pageSize int) uint32 { return uint32((1<<30)/pageSize) + 1 }
 // sum hashes on a second core what the first one reads. Its owner calls end exactly
 // once, also after an error.
 type sum struct {
-	hash hash.Hash
+	hash hash.Hash      // nil: only also is wanted
 	also func(b []byte) // called there for every part in turn; may be nil
 	in   chan []byte
 	free chan []byte
 	done chan struct{}
 }
 
-func newSum(also func(b []byte)) *sum {
-	s := &sum{hash: sha256.New(), also: also, in: make(chan []byte, 4), free: make(chan []byte, 5), done: make(chan struct{})}
+// ahead is how many parts the reader may be ahead of the sum.
+const ahead = 4
+
+func newSum(hash hash.Hash, also func(b []byte)) *sum {
+	s := &sum{hash: hash, also: also, in: make(chan []byte, ahead), free: make(chan []byte, ahead+2), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		for b := range s.in {
-			s.hash.Write(b)
+			if s.hash != nil {
+				s.hash.Write(b)
+			}
 			if s.also != nil {
 				s.also(b)
 			}
-			select {
-			case s.free <- b:
-			default:
-			}
+			s.free <- b[:0]
 		}
 	}()
 	return s
 }
 
-// add hashes a copy of b.
-func (s *sum) add(b []byte) {
-	var own []byte
+// buffer gives an empty buffer of a capacity. There are never more than ahead+2 of them:
+// one at either end and those between.
+func (s *sum) buffer(capacity int) []byte {
 	select {
-	case own = <-s.free:
+	case b := <-s.free:
+		return b
 	default:
+		return make([]byte, 0, capacity)
 	}
-	s.in <- append(own[:0], b...)
 }
 
+// add hashes b, which came from buffer. Its bytes may still be read, until buffer is called.
+func (s *sum) add(b []byte) { s.in <- b }
+
+// end waits for all parts; the sum is nil without a hash.
 func (s *sum) end() []byte {
 	close(s.in)
 	<-s.done
+	if s.hash == nil {
+		return nil
+	}
 	return s.hash.Sum(nil)
 }
