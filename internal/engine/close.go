@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,8 +24,9 @@ func (e *Engine) closer(id string) string {
 	return ""
 }
 
-// repay closes the debts whose closing steps are done or whose opening was undone. It
-// says the same after every crash, so it may run as often as it likes.
+// repay closes the debts whose closing steps are done or whose opening was undone, since
+// they were opened: a step that put something back before it was taken off has not put
+// it back. It says the same after every crash, so it may run as often as it likes.
 func (e *Engine) repay(ctx context.Context) error {
 	for _, s := range e.view().Steps {
 		if s.Plan == nil {
@@ -39,9 +41,9 @@ func (e *Engine) repay(ctx context.Context) error {
 				closed = append(closed, d.ID)
 			}
 		}
-		for _, id := range closed {
-			if e.owes(id) {
-				if err := e.commit(ctx, run.DebtClosed, "", 0, run.Debt{ID: id, Text: "closed by step " + s.ID}); err != nil {
+		for _, d := range e.view().Debts {
+			if d.Seq < s.Over && slices.Contains(closed, d.ID) {
+				if err := e.commit(ctx, run.DebtClosed, "", 0, run.Debt{ID: d.ID, Text: "closed by step " + s.ID}); err != nil {
 					return err
 				}
 			}
@@ -50,12 +52,50 @@ func (e *Engine) repay(ctx context.Context) error {
 	return nil
 }
 
-// left lists the steps that come back at the end: left out or accepted by a person.
+// oweAgain opens the debts that an effect had closed and that its inverse opens again,
+// before the inverse begins, for the reason that [Engine.attempt] gives.
+func (e *Engine) oweAgain(ctx context.Context, step string, c run.Change) error {
+	if c.Plan == nil {
+		return nil
+	}
+	for _, id := range c.Plan.Closes {
+		if e.owes(id) {
+			continue
+		}
+		text := fmt.Sprintf("step %q had put %s back, and was undone", step, id)
+		for _, s := range e.view().Steps {
+			if s.Plan == nil {
+				continue
+			}
+			for _, d := range s.Plan.Opens {
+				if d.ID == id {
+					text = d.Text
+				}
+			}
+		}
+		if err := e.commit(ctx, run.DebtOpened, "", 0, run.Debt{ID: id, Text: text, Close: step}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// left lists the steps that come back at the end: left out or accepted by a person,
+// undone, or failed with an alternative that was not applicable either.
 func left(r *run.Run) []run.Step {
 	var out []run.Step
 	for _, s := range r.Steps {
-		if s.State == run.Overridden || s.State == run.Skipped && s.Reason.Class != run.NotApplicable {
+		switch s.State {
+		case run.Overridden, run.Undone:
 			out = append(out, s)
+		case run.Skipped:
+			if s.Reason.Class != run.NotApplicable {
+				out = append(out, s)
+			}
+		case run.Failed:
+			if alt := r.Step(s.ElseTo); alt == nil || alt.State == run.Skipped {
+				out = append(out, s)
+			}
 		}
 	}
 	return out
@@ -95,7 +135,14 @@ func (e *Engine) close(ctx context.Context) error {
 func reopenings(lefts []run.Step) []run.Option {
 	var out []run.Option
 	for _, s := range lefts {
-		out = append(out, run.Option{Verb: run.Reopen, Key: s.ID, Text: "Do it after all: " + s.Title, Hint: string(s.Reason.Class) + ": " + s.Reason.Text})
+		why := s.Reason.Text
+		switch {
+		case s.State == run.Undone:
+			why = "it was undone"
+		case s.Reason.Class != "":
+			why = string(s.Reason.Class) + ": " + why
+		}
+		out = append(out, run.Option{Verb: run.Reopen, Key: s.ID, Text: "Do it after all: " + s.Title, Hint: why})
 	}
 	return out
 }
@@ -109,16 +156,26 @@ func (e *Engine) reopen(ctx context.Context, a run.Answer, lefts []run.Step) err
 	return nil // not one of them: the gate opens again
 }
 
-// settleDebt asks for the oldest open debt: no run ends while one is open.
+// settleDebt asks for the oldest open debt: no run ends while one is open. Any step that
+// was left out may be the one that closes it: before it was planned nobody knows.
 func (e *Engine) settleDebt(ctx context.Context, state run.Run, lefts []run.Step) error {
 	d := state.Debts[0]
 	g := run.Gate{Kind: run.Closing, Prompt: fmt.Sprintf("Still open: %s", d.Text)}
-	for _, o := range reopenings(lefts) {
-		if o.Key == d.Close {
-			g.Options = append(g.Options, o)
+	closer := cmp.Or(d.Close, e.closer(d.ID))
+	g.Options = reopenings(lefts)
+	slices.SortStableFunc(g.Options, func(a, b run.Option) int {
+		switch {
+		case a.Key == closer && b.Key != closer:
+			return -1
+		case b.Key == closer && a.Key != closer:
+			return 1
 		}
-	}
+		return 0
+	})
 	g.Options = append(g.Options, run.Option{Verb: run.Settle, Key: d.ID, Text: "I have put it back by hand", Hint: "Asks how you know."})
+	if stack := e.undoStack(); len(stack) > 0 {
+		g.Options = append(g.Options, undoOption(stack[0]))
+	}
 	a, err := e.ask(ctx, "", g)
 	if err != nil {
 		return err
@@ -128,10 +185,15 @@ func (e *Engine) settleDebt(ctx context.Context, state run.Run, lefts []run.Step
 		return e.commit(ctx, run.DebtClosed, "", 0, run.Debt{ID: d.ID, Text: a.By + ": " + a.Reason})
 	case run.Reopen:
 		return e.reopen(ctx, a, lefts)
-	case run.Undo:
-		return e.undo(ctx, a.Target)
 	}
-	return nil // a run with a debt does not end: the gate opens again
+	if _, err := e.tryUndo(ctx, a.Target); err != nil {
+		return err
+	}
+	return e.repay(ctx)
+}
+
+func undoOption(s run.Step) run.Option {
+	return run.Option{Verb: run.Undo, Key: s.ID, Text: "Undo: " + s.Title, Hint: s.Back}
 }
 
 // abandon ends a run early. What can be put back is offered first, the newest change
@@ -142,11 +204,10 @@ func (e *Engine) abandon(ctx context.Context, a run.Answer) error {
 		if len(stack) == 0 {
 			break
 		}
-		s := stack[0]
 		g := run.Gate{Kind: run.Closing, Prompt: fmt.Sprintf("The run has changed %d things that can be put back.", len(stack))}
 		g.Options = []run.Option{
 			{Verb: run.Finish, Text: "Leave everything as it is now and end the run"},
-			{Verb: run.Undo, Key: s.ID, Text: "Undo: " + s.Title, Hint: s.Back},
+			undoOption(stack[0]),
 		}
 		choice, err := e.ask(ctx, "", g)
 		if err != nil {
@@ -155,15 +216,7 @@ func (e *Engine) abandon(ctx context.Context, a run.Answer) error {
 		if choice.Verb != run.Undo {
 			break
 		}
-		if err := e.undo(ctx, choice.Target); err != nil {
-			return err
-		}
-	}
-	if err := e.repay(ctx); err != nil {
-		return err
-	}
-	for len(e.view().Debts) > 0 {
-		if err := e.settleDebt(ctx, e.Snapshot(), nil); err != nil {
+		if _, err := e.tryUndo(ctx, choice.Target); err != nil {
 			return err
 		}
 	}
@@ -171,6 +224,9 @@ func (e *Engine) abandon(ctx context.Context, a run.Answer) error {
 }
 
 func (e *Engine) end(ctx context.Context, outcome run.Outcome, a run.Answer) error {
+	if err := e.repay(ctx); err != nil {
+		return err
+	}
 	for len(e.view().Debts) > 0 {
 		if err := e.settleDebt(ctx, e.Snapshot(), nil); err != nil {
 			return err

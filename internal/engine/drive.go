@@ -77,6 +77,10 @@ func Begin(ctx context.Context, cfg Config, p *Program, s Start) (run.ID, error)
 		if err != nil {
 			return "", err
 		}
+		if stored := ev.Body.(run.Started); !maps.Equal(stored.Params, params) {
+			return "", hint.New("begin run: the value of a parameter holds a secret, and a secret is never written down",
+				"declare the parameter \"secret: true\", or take another value")
+		}
 		err = cfg.Journal.Append(ctx, ev)
 		if errors.Is(err, ErrConflict) {
 			continue
@@ -235,22 +239,16 @@ func (e *Engine) commit(ctx context.Context, kind run.Kind, step string, attempt
 	return nil
 }
 
-// clean takes secrets out of everything that an event holds, by its stored form, so
-// that no field can be forgotten.
+// clean takes secrets out of everything that an event holds.
 func clean(r *secret.Redactor, ev run.Event) (run.Event, error) {
+	if r != nil {
+		ev.Body = masked(r, ev.Body)
+	}
 	data, err := run.Encode(ev)
 	if err != nil {
 		return ev, err
 	}
-	masked := data
-	if r != nil {
-		masked = []byte(r.Text(string(data)))
-	}
-	ev, err = run.Decode(masked)
-	if err != nil {
-		err = hint.Wrap(fmt.Errorf("mask secrets: %w", err), "a secret looks like a part of every record; choose a longer one")
-	}
-	return ev, err
+	return run.Decode(data) // what is true is what a reader of the journal will find
 }
 
 // Run drives the run until it ends, a person is needed and absent ([ErrPerson]), the
@@ -316,8 +314,10 @@ func (e *Engine) begin(ctx context.Context, u *unit, s run.Step) error {
 	if u.step.Do != nil && u.step.Do.Action == runbook.Choose {
 		return e.choose(ctx, u)
 	}
-	if ok, err := e.askSecrets(ctx, u); !ok || err != nil {
+	if a, err := e.askSecrets(ctx, u); err != nil {
 		return err
+	} else if a.Verb != run.Give {
+		return e.common(ctx, u, a)
 	}
 	if u.do == nil {
 		return e.checkOnly(ctx, u, s)
@@ -340,7 +340,7 @@ func (e *Engine) leftOut(u *unit, s run.Step) string {
 			return fmt.Sprintf("step %q failed, and %q took over", before.ID, before.ElseTo)
 		}
 	}
-	if b := u.step.Do; b != nil && b.DrillSkip && e.view().Started.Mode == run.Drill {
+	if b := u.step.Do; e.view().Started.Mode == run.Drill && (b != nil && b.DrillSkip || u.scope.drillSkip) {
 		return "left out in a drill"
 	}
 	if u.Hand && e.view().Started.Mode == run.Dry {
@@ -372,7 +372,7 @@ func (e *Engine) propose(ctx context.Context, u *unit, s run.Step) error {
 	}
 	g := run.Gate{Kind: run.Confirm, Prompt: p.plan.Summary, Plan: p.stored(), Digest: p.digest}
 	if p.plan.Effect == action.Destroy {
-		g.Kind, g.Token = run.Token, p.plan.Token
+		g.Kind, g.Token = run.Token, typeable(p.plan.Token)
 		if g.Token == "" {
 			return e.fail(ctx, u, hint.New("plan: a destructive step has no token of its target", "add target=… to the block, so that the person can type what will change"), nil)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/secret"
@@ -34,11 +35,19 @@ func (e *Engine) ask(ctx context.Context, step string, g run.Gate) (run.Answer, 
 		if err != nil {
 			return run.Answer{}, err
 		}
+		if a.Verb == run.Undo && a.Target == "" {
+			a.Target = open.Step
+		}
 		if refused = e.refuse(&state, open, a); refused != "" {
 			continue
 		}
-		if open.Secret {
-			a.Extra, a.Values = map[string]string{"value": "given"}, nil
+		if open.Secret { // nothing that was typed may reach the journal: it is not masked yet
+			a = run.Answer{Gate: a.Gate, Verb: a.Verb, By: a.By, How: a.How, Target: a.Target, Class: a.Class, Reason: a.Reason}
+			if a.Verb == run.Give {
+				a.Target, a.Class, a.Reason, a.Extra = "", "", "", map[string]string{"value": "given"}
+			}
+		} else if a.Verb != run.Give {
+			a.Values = nil
 		}
 		return a, e.commit(ctx, run.GateAnswered, step, 0, a)
 	}
@@ -53,6 +62,14 @@ func (e *Engine) refuse(state *run.Run, g *run.Gate, a run.Answer) string {
 	offered := slices.ContainsFunc(g.Options, func(o run.Option) bool { return o.Verb == a.Verb })
 	switch a.Verb {
 	case run.Abandon:
+		if g.Kind == run.Closing && slices.ContainsFunc(g.Options, func(o run.Option) bool { return o.Verb == run.Settle }) {
+			return "no run ends while something is still to be put back: put it back, or leave and come back later"
+		}
+		return ""
+	case run.Reopen:
+		if !slices.ContainsFunc(g.Options, func(o run.Option) bool { return o.Verb == run.Reopen && o.Key == a.Target }) {
+			return fmt.Sprintf("step %q is not one that can be done after all", a.Target)
+		}
 		return ""
 	case run.Undo:
 		return e.refuseUndo(state, a.Target)
@@ -121,6 +138,9 @@ func refuseValues(items []run.Item, values []string) string {
 func (e *Engine) common(ctx context.Context, u *unit, a run.Answer) error {
 	switch a.Verb {
 	case run.Skip:
+		if s := e.view().Step(u.ID).State; s == run.Failed || s == run.InDoubt { // begun: it cannot be left out any more
+			return e.commit(ctx, run.StepOverridden, u.ID, 0, run.Reason{By: a.By, Class: a.Class, Text: a.Reason})
+		}
 		return e.commit(ctx, run.StepSkipped, u.ID, 0, run.Reason{By: a.By, Class: a.Class, Text: a.Reason})
 	case run.Override:
 		return e.commit(ctx, run.StepOverridden, u.ID, 0, run.Reason{By: a.By, Class: a.Class, Text: a.Reason})
@@ -184,9 +204,11 @@ func (e *Engine) choose(ctx context.Context, u *unit) error {
 	})
 }
 
-// askSecrets makes sure that the secrets of the runbook are known before a step that
-// may use them. Their values stay in memory: a resumed run asks again.
-func (e *Engine) askSecrets(ctx context.Context, u *unit) (ok bool, err error) {
+// askSecrets makes sure that the secrets of the runbook are known before something that
+// may use them: an effect, a check, a probe or an undo. Their values stay in memory: a
+// resumed run asks again. The answer is Give when all are known, else what the person
+// wants instead.
+func (e *Engine) askSecrets(ctx context.Context, u *unit) (run.Answer, error) {
 	for _, p := range e.program.Book.Params() {
 		if _, known := e.secrets[p.Name]; !p.Secret || known {
 			continue
@@ -198,20 +220,20 @@ func (e *Engine) askSecrets(ctx context.Context, u *unit) (ok bool, err error) {
 		a, err := e.ask(ctx, u.ID, g)
 		e.cfg.Asker = asked
 		if err != nil {
-			return false, err
+			return a, err
 		}
 		if a.Verb != run.Give {
-			return false, e.common(ctx, u, a)
+			return a, nil
 		}
 		s := secret.New(value)
 		if err := e.cfg.Redact.Add(s); err != nil {
 			if err := e.Note(ctx, "lifeboat", fmt.Sprintf("secret %s is too short to be masked in logs: %v", p.Name, err)); err != nil {
-				return false, err
+				return a, err
 			}
 		}
 		e.secrets[p.Name] = s
 	}
-	return true, nil
+	return run.Answer{Verb: run.Give}, nil
 }
 
 // keepValue passes an answer on and keeps the value that must not reach the journal.
@@ -226,6 +248,12 @@ func (k keepValue) Ask(ctx context.Context, r run.Run, refused string) (run.Answ
 		*k.value = a.Values[0]
 	}
 	return a, err
+}
+
+// typeable makes of a token what a keyboard can give: one line, no blanks at its ends,
+// single ones inside, nothing invisible.
+func typeable(token string) string {
+	return strings.Join(strings.Fields(printable.Line(token)), " ")
 }
 
 // position is the number of a step as people see it, from 1.

@@ -56,6 +56,8 @@ type scope struct {
 	book   *runbook.Book
 	args   map[string]any // of the inclusion, unsubstituted, in the parent's names
 	save   string         // name under which the parent sees all that is saved inside
+
+	drillSkip bool // the inclusion, or one around it, is left out in drills
 }
 
 // Guidance is what the person at step id reads: the Markdown of its section.
@@ -145,6 +147,9 @@ func (c *compiler) alternatives(sc *scope) {
 	index := map[string]int{}
 	for i, s := range sc.book.Steps {
 		index[s.ID] = i
+		if b := s.Do; b != nil && b.Action == runbook.Include && (b.Else != "" || b.Optional) {
+			c.fail(b.Pos, "include-attribute", "an included runbook does not fail as one: else= and optional belong to its steps", "take the attribute out")
+		}
 	}
 	for i, s := range sc.book.Steps {
 		if s.Do == nil || s.Do.Else == "" {
@@ -156,6 +161,9 @@ func (c *compiler) alternatives(sc *scope) {
 			c.fail(pos, "else-target", fmt.Sprintf("else=%s names no step of this runbook", s.Do.Else), "use the id of a later step")
 		case to <= i:
 			c.fail(pos, "else-target", fmt.Sprintf("else=%s names a step that is not later", s.Do.Else), "an alternative stands after the step that it replaces")
+		case sc.book.Steps[to].Do != nil && sc.book.Steps[to].Do.Action == runbook.Include:
+			c.fail(pos, "else-target", fmt.Sprintf("else=%s names an included runbook, and only a step can be an alternative", s.Do.Else),
+				"make the alternative a step, and include the runbook after it with when=")
 		default:
 			c.only[sc.name(s.Do.Else)] = true
 		}
@@ -219,7 +227,7 @@ func (c *compiler) inclusion(sc *scope, s *runbook.Step, phase []string, when []
 			c.fail(pos, "include-params", fmt.Sprintf("runbook %q needs the parameter %q", name, p.Name), fmt.Sprintf("add \"params: {%s: …}\"", p.Name))
 		}
 	}
-	inner := &scope{id: sc.name(s.ID), parent: sc, book: child, args: args, save: b.Save}
+	inner := &scope{id: sc.name(s.ID), parent: sc, book: child, args: args, save: b.Save, drillSkip: sc.drillSkip || b.DrillSkip}
 	if b.When != "" {
 		when = append(slices.Clone(when), condition{b.When, sc, attrPos(b, "when")})
 	}
@@ -252,18 +260,33 @@ func (c *compiler) step(sc *scope, s *runbook.Step, phase []string, when []condi
 		if v == nil {
 			continue
 		}
-		if b.Action != runbook.Shell && v.action.Effect != action.Read {
-			c.fail(b.Pos, "verify-writes", fmt.Sprintf("%s changes something and cannot be a check", b.Action), "a verify block only reads")
-		}
+		c.onlyReads(b, v)
 		u.verify = append(u.verify, v)
 	}
 	if s.Probe != nil {
-		u.probe = c.bind(s.Probe, sc)
+		if u.probe = c.bind(s.Probe, sc); u.probe != nil {
+			c.onlyReads(s.Probe, u.probe)
+		}
 	}
 	if s.Undo != nil {
 		u.undo = c.bind(s.Undo, sc)
 	}
+	if c.program.unit(u.ID) != nil {
+		c.fail(s.Pos, "duplicate-id", fmt.Sprintf("step id %q is taken, by a step of an included runbook or of the one that includes it", u.ID), "give the heading another {#id}")
+	}
 	c.program.units = append(c.program.units, u)
+}
+
+// onlyReads refuses a check or a probe that changes something: nobody is asked before
+// it runs.
+func (c *compiler) onlyReads(b *runbook.Block, v *bound) {
+	writes := v.action.Effect != action.Read
+	if b.Action == runbook.Shell {
+		writes = b.Effect != "" && b.Effect != string(action.Read)
+	}
+	if writes {
+		c.fail(b.Pos, "verify-writes", fmt.Sprintf("%s changes something and cannot be a %s", b.Action, b.Role), fmt.Sprintf("a %s block only reads", b.Role))
+	}
 }
 
 // bind finds the action of a block and checks what is known of its arguments.

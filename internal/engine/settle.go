@@ -16,6 +16,13 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 	if b := u.step.Do; b != nil && !s.Undoing {
 		if b.Else != "" {
 			to := u.scope.name(b.Else)
+			if alt := e.view().Step(to); alt != nil && (alt.State == run.Skipped || alt.State == run.Undone) {
+				// The run has been there, when this step had not failed yet. First this,
+				// so that a crash in between finds the failure still open.
+				if err := e.commit(ctx, run.StepReopened, to, 0, run.Reason{By: "lifeboat", Text: fmt.Sprintf("step %q failed", u.ID)}); err != nil {
+					return err
+				}
+			}
 			return e.commit(ctx, run.StepElse, u.ID, 0, run.Reason{By: "lifeboat", Else: to, Text: s.Error})
 		}
 		if b.Optional {
@@ -26,7 +33,7 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 	g.Options = append(g.Options, run.Option{Verb: run.Retry, Text: "Try again", Hint: "The target is read anew, and a step that changes something asks again."})
 	if s.Undoing {
 		g.Options[0] = run.Option{Verb: run.Undo, Text: "Try the undo again", Hint: "It is planned anew and asks again."}
-	} else if s.Changed && e.undoable(u, &s) == "" {
+	} else if s.Changed && e.undoable(u, &s) == "" && e.refuseUndo(e.view(), u.ID) == "" {
 		g.Options = append(g.Options, run.Option{Verb: run.Undo, Text: "Undo this step", Hint: s.Back})
 	}
 	g.Options = append(g.Options,
@@ -42,21 +49,26 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 	case run.Retry:
 		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: a.By, Text: "try again"})
 	case run.Undo:
-		if a.Target == "" || a.Target == u.ID {
+		if a.Target == u.ID {
 			return e.undo(ctx, u.ID)
 		}
 	case run.Finish:
 		return e.end(ctx, run.NotComplete, a)
-	case run.Skip:
-		a.Verb = run.Override // a step that was begun cannot be left out any more
 	}
 	return e.common(ctx, u, a)
 }
 
 // doubt settles a step whose end is not known: a probe looks, a person decides.
 func (e *Engine) doubt(ctx context.Context, u *unit, s run.Step) error {
-	if !s.Undoing && mayRepeat(u, s) {
+	// An action that said itself that its end is unclear would say so for ever: only a
+	// crash is got over without asking.
+	if !s.Undoing && s.Error == "" && mayRepeat(u, s) {
 		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: "lifeboat", Text: "it was interrupted, and doing it again does no harm"})
+	}
+	if a, err := e.askSecrets(ctx, u); err != nil {
+		return err
+	} else if a.Verb != run.Give {
+		return e.common(ctx, u, a)
 	}
 	if s.Probe == nil {
 		return e.commit(ctx, run.ProbeMade, u.ID, s.Attempt, e.probe(ctx, u, s))
@@ -72,7 +84,10 @@ func (e *Engine) doubt(ctx context.Context, u *unit, s run.Step) error {
 		if s.Undoing {
 			return e.commit(ctx, run.StepUndone, u.ID, s.Attempt, run.Verdict{By: a.By, Evidence: s.Probe.Means})
 		}
-		a.Reason = s.Probe.Means
+		a.Reason, a.Extra = s.Probe.Means, map[string]string{}
+		if back := e.wayBackInDoubt(u, s); back != "" {
+			a.Extra[run.BackKey] = back
+		}
 		return e.commit(ctx, run.DoubtSettled, u.ID, s.Attempt, a)
 	case run.Retry:
 		if s.Undoing {
@@ -80,13 +95,22 @@ func (e *Engine) doubt(ctx context.Context, u *unit, s run.Step) error {
 		}
 		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: a.By, Text: "it did not happen: " + s.Probe.Means})
 	case run.Undo:
-		if a.Target == "" || a.Target == u.ID {
+		if a.Target == u.ID {
 			return e.undo(ctx, u.ID)
 		}
-	case run.Skip:
-		a.Verb = run.Override
 	}
 	return e.common(ctx, u, a)
+}
+
+// wayBackInDoubt is the way back of an effect that a person says did happen.
+func (e *Engine) wayBackInDoubt(u *unit, s run.Step) string {
+	switch {
+	case u.undo != nil:
+		return backByBlock
+	case s.Plan != nil && u.do != nil && u.do.action.HasUndo:
+		return s.Plan.Back
+	}
+	return ""
 }
 
 // doubtGate offers what fits the finding, the recommended way first.
@@ -149,7 +173,8 @@ func (e *Engine) probe(ctx context.Context, u *unit, s run.Step) run.Probe {
 	defer cancel()
 	p, err := guard(func() (action.Probe, error) {
 		if s.Undoing {
-			return call.ProbeUndo(ctx, env, livePlan(s.UndoPlan), livePlan(s.Plan), e.resultOf(u, s))
+			c, _ := s.Newest()
+			return call.ProbeUndo(ctx, env, livePlan(s.UndoPlan), livePlan(c.Plan), e.resultOf(u, c))
 		}
 		return call.Probe(ctx, env, livePlan(s.Plan))
 	})
@@ -176,6 +201,9 @@ func (e *Engine) probeBlock(ctx context.Context, u *unit, unknown func(error) ru
 		if err != nil {
 			return action.Result{}, err
 		}
+		if plan.Effect != action.Read {
+			return action.Result{}, errCheckWrites
+		}
 		return call.Run(ctx, env, plan)
 	})
 	shown := []string{checkText(u.probe, call)}
@@ -190,8 +218,8 @@ func (e *Engine) probeBlock(ctx context.Context, u *unit, unknown func(error) ru
 }
 
 // resultOf gives an inverse what the journal kept of the effect.
-func (e *Engine) resultOf(u *unit, s run.Step) action.Result {
-	res := action.Result{Evidence: s.Evidence, Back: s.Back, Facts: s.Facts}
+func (e *Engine) resultOf(u *unit, c run.Change) action.Result {
+	res := action.Result{Evidence: c.Evidence, Back: c.Back, Facts: c.Facts}
 	if b := u.step.Do; b != nil && b.Save != "" {
 		res.Outputs, _ = e.view().Vars[u.scope.id][b.Save].(map[string]any)
 	}
