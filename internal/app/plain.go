@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"lifeboat/internal/engine"
 	"lifeboat/internal/printable"
@@ -219,7 +220,7 @@ func (p *plain) line(r *run.Run, word string) (string, error) {
 	step := min(r.Current()+1, len(r.Steps))
 	fmt.Fprintf(p.out.w, "%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word))
 	text, err := p.in.ReadString('\n')
-	if errors.Is(err, io.EOF) && text == "" {
+	if errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) && text == "" { // EIO: the terminal is gone
 		fmt.Fprintln(p.out.w)
 		return "", engine.ErrLeft
 	}
