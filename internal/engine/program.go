@@ -271,9 +271,6 @@ func (c *compiler) step(sc *scope, s *runbook.Step, phase []string, when []condi
 	if s.Undo != nil {
 		u.undo = c.bind(s.Undo, sc)
 	}
-	if c.program.unit(u.ID) != nil {
-		c.fail(s.Pos, "duplicate-id", fmt.Sprintf("step id %q is taken, by a step of an included runbook or of the one that includes it", u.ID), "give the heading another {#id}")
-	}
 	c.program.units = append(c.program.units, u)
 }
 
