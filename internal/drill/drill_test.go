@@ -230,10 +230,10 @@ func TestScore(t *testing.T) {
 		"aborted":              {ended(run.Aborted), good, time.Minute, []string{"the run is aborted"}},
 		"not complete":         {ended(run.NotComplete), good, time.Minute, []string{"the run is not complete"}},
 		"open":                 {ended(""), good, time.Minute, []string{"the run is still open"}},
-		"late":                 {ended(run.Complete), good, time.Hour + time.Second, []string{"it took 1h0m1s, the promise is 1h0m0s"}},
+		"late":                 {ended(run.Complete), good, time.Hour + time.Second, []string{"it took 1h0m1s, the promise is 1h"}},
 		"not recovered":        {ended(run.Complete), bad, time.Minute, []string{"the oracle finds it not recovered: 1 of 1 checks fail"}},
 		"nothing was broken":   {ended(run.Complete), sandbox.Verdict{Recovered: true}, time.Minute, []string{`the sandbox suffered "" and not "force-push", so this proves nothing`}},
-		"everything was wrong": {ended(run.Aborted), bad, 2 * time.Hour, []string{"the run is aborted", "the oracle finds it not recovered: 1 of 1 checks fail", "it took 2h0m0s, the promise is 1h0m0s"}},
+		"everything was wrong": {ended(run.Aborted), bad, 2 * time.Hour, []string{"the run is aborted", "the oracle finds it not recovered: 1 of 1 checks fail", "it took 2h, the promise is 1h"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := drill.Score(s, c.r, c.v, c.took)
@@ -248,7 +248,7 @@ func TestScore(t *testing.T) {
 	want := []string{
 		"DRILL PASSED  x: A title",
 		"  run        7F3A, complete, 1 of 2 steps",
-		"  took       4.2s of 1h0m0s",
+		"  took       4.2s of 1h",
 		"  recovered  yes, says the oracle",
 		"    ok     main is back: 14 of 14",
 		"  lost       nothing",

@@ -41,7 +41,7 @@ func Score(s Scenario, r run.Run, v sandbox.Verdict, took time.Duration) Result 
 		res.Why = append(res.Why, fmt.Sprintf("the oracle finds it not recovered: %d of %d checks fail", failed, len(v.Checks)))
 	}
 	if s.RTO > 0 && took > s.RTO {
-		res.Why = append(res.Why, fmt.Sprintf("it took %s, the promise is %s", span(took), span(s.RTO)))
+		res.Why = append(res.Why, fmt.Sprintf("it took %s, the promise is %s", printable.Span(took), printable.Span(s.RTO)))
 	}
 	res.Passed = len(res.Why) == 0
 	return res
@@ -52,14 +52,6 @@ func outcome(r run.Run) string {
 		return "still open"
 	}
 	return string(r.Outcome)
-}
-
-// span is a duration as people read it: "1m12s", "2.3s".
-func span(d time.Duration) string {
-	if d < time.Minute {
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	}
-	return d.Round(time.Second).String()
 }
 
 // Lines is the summary as plain text, one harmless line each.
@@ -79,9 +71,9 @@ func (r Result) Lines() []string {
 		}
 	}
 	out = append(out, fmt.Sprintf("  run        %s, %s, %d of %d steps", r.Run.ID.Short(), outcome(r.Run), done, len(r.Run.Steps)))
-	took := "  took       " + span(r.Took)
+	took := "  took       " + printable.Span(r.Took)
 	if r.RTO > 0 {
-		took += " of " + span(r.RTO)
+		took += " of " + printable.Span(r.RTO)
 	}
 	out = append(out, took)
 	recovered := "no"

@@ -59,14 +59,14 @@ func (d Deps) runActivity(ctx context.Context, env *action.Env, p activityParams
 		"count": int64(len(list)), "authors": nonNil(authors(list)), "last_time": "", "last_author": "", "tip": oid,
 	}}
 	if len(list) == 0 {
-		result.Evidence = fmt.Sprintf("no commits on %s/%s in the last %s, its tip is %s", r.remoteName(), p.Branch, p.Since, short(oid))
+		result.Evidence = fmt.Sprintf("no commits on %s/%s in the last %s, its tip is %s", r.remoteName(), p.Branch, printable.Span(p.Since), short(oid))
 		return result, nil
 	}
 	last := newest(list)
 	result.Outputs["last_time"] = last.when.UTC().Format(time.RFC3339)
 	result.Outputs["last_author"] = printable.Line(last.author)
 	result.Evidence = fmt.Sprintf("%s on %s/%s in the last %s (%s), newest %s from %s by %s", count(len(list), "commit"), r.remoteName(), p.Branch,
-		p.Since, few(authors(list), nil), short(last.oid), clock(env.Now(), last.when), printable.Line(last.author))
+		printable.Span(p.Since), few(authors(list), nil), short(last.oid), clock(env.Now(), last.when), printable.Line(last.author))
 	for _, c := range list[:min(20, len(list))] {
 		env.Printf("%s %s %s: %s", short(c.oid), c.when.UTC().Format(time.RFC3339), printable.Line(c.author), printable.Line(c.subject))
 	}

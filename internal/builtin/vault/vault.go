@@ -11,6 +11,7 @@ import (
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
 
@@ -184,9 +185,9 @@ func judge(res action.Result, p latestParams, m vault.Manifest, age time.Duratio
 		return res, nil
 	}
 	ok := age <= p.MaxAge
-	res.Checks = []action.Check{{Text: "not older than " + p.MaxAge.String(), OK: ok, Evidence: round(age) + " old"}}
+	res.Checks = []action.Check{{Text: "not older than " + printable.Span(p.MaxAge), OK: ok, Evidence: round(age) + " old"}}
 	if !ok {
-		return res, hint.Wrap(fmt.Errorf("%w: the newest backup of %q is %s old, wanted is at most %s", action.ErrCheck, p.Asset, round(age), p.MaxAge),
+		return res, hint.Wrap(fmt.Errorf("%w: the newest backup of %q is %s old, wanted is at most %s", action.ErrCheck, p.Asset, round(age), printable.Span(p.MaxAge)),
 			"make a new backup first, or decide that this one will do")
 	}
 	return res, nil

@@ -1,0 +1,24 @@
+package printable
+
+import (
+	"strings"
+	"time"
+)
+
+// Span writes a duration without the zeros that Go ends it with: "24h", "15m", "1h10m",
+// "1.7s". From a minute on it counts whole seconds.
+func Span(d time.Duration) string {
+	if d >= time.Minute {
+		d = d.Round(time.Second)
+	} else {
+		d = d.Round(100 * time.Millisecond)
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
