@@ -54,7 +54,7 @@ func (r Report) Err() error {
 	if r.Count == 0 {
 		return nil
 	}
-	return fmt.Errorf("git fsck --full found %d problems, first %q", r.Count, r.Problems[0].Text)
+	return fmt.Errorf("git fsck found %d problems, first %q", r.Count, r.Problems[0].Text)
 }
 
 // Fsck runs the full check of every object and of connectivity in the repository at
@@ -62,7 +62,16 @@ func (r Report) Err() error {
 // warnings. The error is for a check that could not be made, and wraps
 // [ErrNotRepository] where git sees no repository; a damaged repository is a Report.
 func Fsck(ctx context.Context, dir string, log io.Writer) (Report, error) {
-	args := append(lenient("fsck"), "fsck", "--full", "--no-dangling", "--no-progress")
+	return fsck(ctx, dir, "--full", log)
+}
+
+// connectivity is Fsck without unpacking blobs: everything that refs lead to is there.
+func connectivity(ctx context.Context, dir string, log io.Writer) (Report, error) {
+	return fsck(ctx, dir, "--connectivity-only", log)
+}
+
+func fsck(ctx context.Context, dir, how string, log io.Writer) (Report, error) {
+	args := append(lenient("fsck"), "fsck", how, "--no-dangling", "--no-progress")
 	call := command.Git(dir, args...)
 	f := &fsckOutput{log: log}
 	out, errs := &lineWriter{line: f.line}, &lineWriter{line: f.line}
