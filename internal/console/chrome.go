@@ -34,7 +34,8 @@ func drawFooter(w *world, a area, keys []binding, top screen) {
 		remark = r.remark(w)
 	}
 	foot.row(n-1, footer(keys, a.w, remark))
-	if w.notice != "" || w.broken != "" {
+	lost := adrift(w)
+	if w.notice != "" || w.broken != "" || lost {
 		a.c.Clear(foot.x, foot.y+n-2, foot.w, 1) // in a small window it takes the place of the rule
 	}
 	switch {
@@ -42,6 +43,8 @@ func drawFooter(w *world, a area, keys []binding, top screen) {
 		foot.row(n-2, line(txt(rWarn, " ▲ "), txt(rText, w.notice)))
 	case w.broken != "":
 		foot.row(n-2, line(txt(rFail, " ✗ "), txt(rText, "what is shown may be old: "+w.broken)))
+	case lost:
+		foot.row(n-2, line(txt(rWarn, " ▲ "), bold(rText, "Nothing drives this run: its process has ended."), txt(rText, "  Take it up again with "), bold(rStrong, "r")))
 	case n == 3:
 		foot.row(1, legend(top))
 	}
@@ -109,8 +112,11 @@ func drawClock(w *world, a area) {
 	if s.Started.RTO <= 0 {
 		left := []span{bold(rStrong, " TIME "), bold(rText, clock(took)), txt(rDim, " since "+hhmmss(s.started())+" UTC   ")}
 		part := float64(done) / float64(max(len(s.Steps), 1))
-		left = append(left, bar(min(a.w/3, 40), part, rOK)...)
-		a.row(1, row{left: left, right: []span{txt(rDim, fmt.Sprintf("%d of %d steps done ", done, len(s.Steps)))}})
+		right := []span{txt(rDim, fmt.Sprintf("%d of %d steps done ", done, len(s.Steps)))}
+		if room := min(a.w/3, 40, a.w-spansWidth(left)-spansWidth(right)-2); room >= 10 {
+			left = append(left, bar(room, part, rOK)...)
+		}
+		a.row(1, row{left: left, right: right})
 		return
 	}
 	rto := s.Started.RTO

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -142,19 +143,23 @@ func actHead(w *world, g *run.Gate, width int, brief bool) []row {
 	return append(append(rs, gap(), row{left: []span{bold(rStrong, "Checked just now"), txt(rFaint, "  "+hhmmss(w.snap.gateAt))}, spare: 2}), checks...)
 }
 
-// sayMore is the sentence of a gate where it says more than title and plan do; for a
-// confirmation else what the runbook says about the step.
+// sayMore is a sentence for a gate: what the runbook says about the step, else what
+// the plan does, where that says more than title and facts do. Where a token is asked
+// for the facts must be read, and nothing stands before them.
 func sayMore(w *world, g *run.Gate, st *run.Step) string {
-	said := st.Title
-	says := []string{strings.TrimPrefix(g.Prompt, "Undo: ")}
+	said, says := st.Title, []string{}
+	if !g.Undo {
+		says = append(says, excerpt(w.guidance(st.ID)))
+	}
+	says = append(says, strings.TrimPrefix(g.Prompt, "Undo: "))
 	if g.Plan != nil {
+		if g.Kind == run.Token && len(g.Plan.Lines) > 0 {
+			return ""
+		}
 		for _, l := range g.Plan.Lines {
 			said += " " + l.Label + " " + l.Text
 		}
 		says = append(says, g.Plan.Summary)
-	}
-	if g.Kind == run.Confirm && !g.Undo {
-		says = append(says, excerpt(w.guidance(st.ID)))
 	}
 	said = strings.ToLower(inline(said))
 	for _, s := range says {
@@ -232,7 +237,17 @@ func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 	case t.pasted:
 		words = txt(rWarn, fmt.Sprintf("▲ Paste is refused: read the token and type it. %d of %d characters match.", right, want))
 	}
-	foot = []row{gap(), line(bold(rStrong, "Type the token read from the live target:   "), bold(rGate, t.g.Token))}
+	foot = []row{gap()}
+	ask := "Type the token read from the live target:   "
+	if widget.Width(ask+printable.Line(t.g.Token)) > width {
+		ask = "Type:   "
+	}
+	if widget.Width(ask+printable.Line(t.g.Token)) > width { // it is never cut
+		foot, ask = append(foot, line(bold(rStrong, "Type the token read from the live target:"))), ""
+	}
+	for i, l := range wrap(t.g.Token, width-len(ask), 0) {
+		foot = append(foot, line(bold(rStrong, []string{ask, strings.Repeat(" ", len(ask))}[min(i, 1)]), bold(rGate, l)))
+	}
 	foot = append(foot, fieldRows(&t.typed, width, rGate)...)
 	verb := "run this step"
 	if t.g.Undo {

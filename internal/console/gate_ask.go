@@ -397,7 +397,7 @@ func doubtRows(w *world, st *run.Step, width int) []row {
 	}
 	one := line(txt(rDim, pad("before", 9)), txt(rText, p.Before), txt(rDim, "      wanted "), txt(rText, p.Wanted),
 		txt(rDim, "      found "), bold(found, p.Found+mark))
-	if spansWidth(one.left) <= width {
+	if spansWidth(one.left) <= width && p.Before != "" && p.Wanted != "" {
 		rs = append(rs, one)
 	} else {
 		rs = append(rs, labelled("before", 9, rText, p.Before, width, 2)...)
@@ -419,6 +419,9 @@ func decisionRows(g *run.Gate, st *run.Step, width int) []row {
 		rs = append(append(rs, gap()), wrapped(rText, g.Prompt, width, 3)...)
 	}
 	state := "Its effect has not happened, as far as it is known."
+	if st.Action == "sh" { // a script may stop anywhere
+		state = "It ended with an error. What it did before that stands."
+	}
 	if st.Changed {
 		state = "Its effect has happened, its checks do not hold."
 	}

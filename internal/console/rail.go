@@ -165,6 +165,14 @@ func railWords(st *run.Step) (widget.Role, string) {
 
 func reasonWords(st *run.Step) string {
 	text := string(st.Reason.Class)
+	for _, c := range classes {
+		if c.class == st.Reason.Class && c.class != run.Other {
+			text = c.words
+		}
+	}
+	if st.Reason.Class == run.Other {
+		text = ""
+	}
 	if st.Reason.Text != "" {
 		text = strings.TrimPrefix(text+": "+st.Reason.Text, ": ")
 	}

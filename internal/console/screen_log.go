@@ -79,8 +79,8 @@ func (l *logScreen) draw(w *world, a area) {
 	drawRunHead(w, a)
 	body := a.sub(3, a.h-3-footRows(a))
 	if l.seeking {
-		drawLog(w, body.sub(0, body.h-3), rHeavy)
-		box := body.sub(body.h-3, 3).box(frame{title: []span{bold(rStrong, "SEARCH THE LOG")}, right: []span{txt(rDim, "text or regular expression")}, role: rHeavy})
+		drawLog(w, body.sub(0, body.h-3), rFrame)
+		box := body.sub(body.h-3, 3).box(frame{title: []span{bold(rStrong, "SEARCH THE LOG")}, right: []span{txt(rDim, "text or regular expression")}, role: rHeavy, heavy: true})
 		box.row(0, line(inlineField(&l.query, box.w, true)...))
 		return
 	}

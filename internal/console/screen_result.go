@@ -52,6 +52,10 @@ func (r *resultScreen) draw(w *world, a area) {
 		says = v.head
 		if glyph, badge = "✗", rFailBadge; v.ok {
 			glyph, badge = "✓", rOKBadge
+			if s.Outcome != run.Complete {
+				says += ", " + strings.ToUpper(string(s.Outcome))
+				glyph, badge = "▲", rWarnBadge
+			}
 		}
 	}
 	sum := summaryRows(w, v, body.w-4)

@@ -96,6 +96,9 @@ func (b binding) unlisted() binding {
 func runKeys(w *world, r *runScreen) []binding {
 	s := w.snap
 	noStop, noUndo, noWays, hosted := "", "", "", "a process drives the run"
+	if adrift(w) {
+		hosted = ""
+	}
 	working := s.working()
 	if working == nil {
 		noStop = "no step is running"
@@ -105,11 +108,6 @@ func runKeys(w *world, r *runScreen) []binding {
 	}
 	if r.gate == nil || len(r.gate.ways()) == 0 {
 		noWays = "no gate is open"
-	}
-	for _, sum := range w.runs {
-		if sum.ID == s.ID && !sum.Hosted && s.Open() {
-			hosted = ""
-		}
 	}
 	return []binding{
 		does("r", "take the run up again", "Start a process for this run. The last one has ended.", wish(hostRun{s.ID})).named("", "take up").unless(hosted),
@@ -177,7 +175,7 @@ func (r *runScreen) drawMain(w *world, a area) {
 		next, room = nil, a.h-1
 	}
 	high := min(need, room-logMin)
-	least := min(need, 12)
+	least := min(need, len(shed(shed(head, len(head), 1), len(head), 2))+2) // without what only explains
 	if foot != nil {
 		least = need // a question comes before the log
 	}
@@ -276,6 +274,11 @@ func backRow(w *world) row {
 	return line(append(head, what...)...)
 }
 
+// adrift says whether the run is open and no process drives it: the last one died.
+func adrift(w *world) bool {
+	return w.snap != nil && w.snap.Open() && slices.ContainsFunc(w.runs, func(s Summary) bool { return s.ID == w.snap.ID && !s.Hosted })
+}
+
 // stepFrame is the border of the current step.
 func stepFrame(w *world) frame {
 	s := w.snap
@@ -287,6 +290,9 @@ func stepFrame(w *world) frame {
 		took = txt(rText, clock(w.since(st.Began)))
 		if st.Undoing {
 			words = "undoing"
+		}
+		if adrift(w) {
+			words, took = "was running", span{}
 		}
 	case run.Waiting, run.Failed:
 		if s.Gate != nil {

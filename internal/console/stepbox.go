@@ -279,7 +279,7 @@ func drawLog(w *world, a area, role widget.Role) area {
 	case following:
 		state = txt(rDim, "the last lines")
 	}
-	f := frame{title: []span{bold(rStrong, "LOG"), txt(rText, "  "), state}, role: role}
+	f := frame{title: []span{bold(rStrong, "LOG"), txt(rText, "  "), state}, role: role, heavy: role != rFrame}
 	if w.log.name != "" && w.log.err == nil {
 		f.right = []span{txt(rDim, w.log.pane.Total()+" · full log kept")}
 	}
