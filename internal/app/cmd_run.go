@@ -56,6 +56,9 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 				return err
 			}
 			wish := wish{book: args[0], params: pairs, dry: dry}
+			if wish.allow, err = parsePairs("allow", a.allow); err != nil {
+				return err
+			}
 			if incident != "" {
 				if wish.incident, err = parseIncident(env, incident); err != nil {
 					return err
@@ -126,7 +129,7 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 		return nil, nil, err
 	}
 	if a.json {
-		return policy{by: w.env.user, yes: a.yes, allow: allow}, w.jsonWatcher(), nil
+		return newPolicy(w.env.user, a.yes, allow), w.jsonWatcher(), nil
 	}
 	l := &lines{w: w.env.stdout, quiet: a.quiet, now: w.env.now}
 	out := &watcher{
@@ -147,7 +150,7 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 	if a.plain && !a.yes && len(allow) == 0 && !dry { // asked for by name: standard input answers, terminal or not
 		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user, echo: !w.env.terminal}, out, nil
 	}
-	return policy{by: w.env.user, yes: a.yes, allow: allow}, out, nil
+	return newPolicy(w.env.user, a.yes, allow), out, nil
 }
 
 // jsonWatcher prints each event as the journal keeps it, one a line, then the result.
@@ -238,6 +241,13 @@ func cmdResume(env environment, s *settings, plainMode *bool) *cobra.Command {
 			}
 			p, err := w.shelf.pinned(r.ID, r.Started)
 			if err != nil {
+				return err
+			}
+			allow, err := parsePairs("allow", a.allow)
+			if err != nil {
+				return err
+			}
+			if err := knows(allow, r.Started.Steps); err != nil {
 				return err
 			}
 			a.plain = *plainMode

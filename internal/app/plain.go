@@ -92,14 +92,18 @@ func (p *plain) leave(r *run.Run, a run.Answer) []choice {
 	if r.Gate.Undo {
 		return out[:1]
 	}
-	for i := len(r.Steps) - 1; i >= 0; i-- {
-		if s := r.Steps[i]; s.Changed && s.Back != "" {
-			out = append(out, choice{"Undo step " + strconv.Itoa(i+1) + ": " + s.Title, s.Back, func() (run.Answer, error) {
-				a.Verb, a.Target = run.Undo, s.ID
-				return a, nil
-			}})
-			break
+	newest, at := int64(0), -1
+	for i := range r.Steps {
+		if c, ok := r.Steps[i].Newest(); ok && r.Steps[i].Back != "" && c.Seq > newest {
+			newest, at = c.Seq, i
 		}
+	}
+	if at >= 0 {
+		s := r.Steps[at]
+		out = append(out, choice{"Undo step " + strconv.Itoa(at+1) + ": " + s.Title, s.Back, func() (run.Answer, error) {
+			a.Verb, a.Target = run.Undo, s.ID
+			return a, nil
+		}})
 	}
 	return out
 }
@@ -237,6 +241,9 @@ func (p *plain) line(r *run.Run, word string) (string, error) {
 	}
 	if text == "q" {
 		return "", engine.ErrLeft
+	}
+	if r.Gate != nil && r.Gate.Secret {
+		return text, nil // every character of a secret counts, and none is shown
 	}
 	return printable.Line(text), nil
 }

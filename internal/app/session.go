@@ -26,6 +26,7 @@ import (
 type wish struct {
 	book     string
 	params   map[string]string
+	allow    map[string]string // step id -> token
 	dry      bool
 	incident time.Time
 }
@@ -35,6 +36,9 @@ type wish struct {
 func (w *world) begin(ctx context.Context, s wish) (run.ID, *engine.Program, error) {
 	p, err := w.shelf.ready(s.book)
 	if err != nil {
+		return "", nil, err
+	}
+	if err := knows(s.allow, p.Outline()); err != nil {
 		return "", nil, err
 	}
 	start := engine.Start{Mode: w.mode(s.dry), Params: s.params, Section: p.Book.Anchor, Incident: s.incident}
@@ -47,7 +51,7 @@ func (w *world) begin(ctx context.Context, s wish) (run.ID, *engine.Program, err
 	if err := w.preflight(ctx, p, start); err != nil {
 		return "", nil, usage(err)
 	}
-	id, err := engine.Begin(ctx, w.config(policy{}, w.files), p, start)
+	id, err := engine.Begin(ctx, w.config(newPolicy(w.env.user, false, nil), w.files), p, start)
 	if err != nil {
 		return "", nil, usage(err)
 	}
