@@ -59,6 +59,16 @@ func TestAnswers(t *testing.T) {
 			d.typeText("s.kaya").press("enter")
 			d.typeText("3").press("enter", "enter")
 		}, nil},
+		{"enter passes no open item", (*story).frozen, func(d *driver) {
+			d.press("enter", "enter", "y", "enter", "enter")
+			d.typeText("s.kaya").press("enter", "enter")
+			d.typeText("0").press("enter", "enter")
+		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "s.kaya", "0"}}},
+		{"what is typed into a checklist is never a command", (*story).frozen, func(d *driver) {
+			d.press("y", "down", "down", "down", "up")
+			d.typeText("no qlnuxo? y").press("enter")
+			d.typeText("0").press("enter", "enter")
+		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "no qlnuxo? y", "0"}}},
 		{"a checklist can be left with a reason", (*story).frozen, func(d *driver) { d.press("esc", "x", "1"); d.typeText("no channel").press("enter") },
 			&run.Answer{Verb: run.Skip, Digest: "d-freeze-pushes", Class: run.DoneElsewhere, Reason: "no channel"}},
 		{"choice", (*story).choosing, func(d *driver) { d.press("2") }, &run.Answer{Verb: run.Give, Values: []string{"old"}}},
@@ -206,6 +216,61 @@ func TestStartIsOff(t *testing.T) {
 				t.Errorf("the screen does not say %q:\n%s", tc.says, plainFrame(d.frame()))
 			}
 		})
+	}
+}
+
+// TestPreparing: while a run is being started no key does anything, and when it could
+// not be started the plan is there again.
+func TestPreparing(t *testing.T) {
+	d := drive(t, 120, 36, nil, inSandbox)
+	d.press("enter")
+	d.m.do(push{&waitScreen{book: &d.m.books[0], mode: run.Drill, since: d.m.now}})
+	d.wake()
+	d.press("q", "esc", "y", "s", "?", "enter", "down")
+	if _, ok := d.m.top().(*waitScreen); !ok || d.quit || len(d.b.started) != 0 {
+		t.Errorf("%T is on top, left %v, %d started: a key was heard", d.m.top(), d.quit, len(d.b.started))
+	}
+
+	d = drive(t, 120, 36, nil, inSandbox)
+	d.b.fail = errBroken
+	d.press("enter", "s", "y")
+	if f := plainFrame(d.frame()); !strings.Contains(f, "Could not start the run") {
+		t.Errorf("the screen does not say why:\n%s", f)
+	}
+	d.press("esc")
+	if _, ok := d.m.top().(*planScreen); !ok {
+		t.Errorf("%T is on top, want the plan", d.m.top())
+	}
+}
+
+// TestTokenIsWhole: what must be typed is on the screen at every size.
+func TestTokenIsWhole(t *testing.T) {
+	for _, token := range []string{"main@3f2a1c9", "refs/heads/release-2026-11@3f2a1c9", strings.Repeat("long-", 20) + "@3f2a1c9"} {
+		for _, size := range [][2]int{{120, 36}, {80, 24}, {60, 20}} {
+			s := newStory(t).kept().gate(time.Second, "push", run.Gate{Kind: run.Token, Digest: "d-push", Token: token, Plan: pushPlan})
+			d := drive(t, size[0], size[1], s)
+			var shown strings.Builder
+			for _, l := range strings.Split(plainFrame(d.frame()), "\n") {
+				if _, l, ok := strings.Cut(l, "┃"); ok {
+					l, _, _ = strings.Cut(l, "┃")
+					shown.WriteString(strings.TrimSpace(l))
+				}
+			}
+			if !strings.Contains(shown.String(), token) {
+				t.Errorf("%dx%d does not show %q:\n%s", size[0], size[1], token, plainFrame(d.frame()))
+			}
+		}
+	}
+}
+
+// TestOneHeavyBox holds that one box of every frame is heavy: the thing to look at.
+func TestOneHeavyBox(t *testing.T) {
+	for _, sc := range scenes {
+		for _, size := range [][2]int{{120, 36}, {80, 24}, {60, 20}} {
+			if n := strings.Count(plainFrame(sc.make(t, size[0], size[1]).frame()), "┏"); n != 1 {
+				t.Errorf("%s at %dx%d has %d heavy boxes", sc.name, size[0], size[1], n)
+			}
+		}
 	}
 }
 

@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"lifeboat/internal/run"
 )
 
 // update writes the golden frames anew: go test ./internal/console -update
@@ -54,11 +57,44 @@ var scenes = []struct {
 	{"steps", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("tab") }},
 	{"log", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("l") }},
 	{"help", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("?") }},
+	{"home-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox) }},
+	{"start-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox).press("enter", "s") }},
+	{"preparing", func(t *testing.T, w, h int) *driver {
+		d := drive(t, w, h, nil, inSandbox).press("enter")
+		d.m.do(push{&waitScreen{book: &d.m.books[0], mode: run.Drill, since: d.m.now.Add(-3 * time.Second)}})
+		return d
+	}},
+	{"checklist-missed", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStoryIn(t, run.Drill).frozen()).press("y", "enter")
+	}},
+	{"checklist-differs", func(t *testing.T, w, h int) *driver {
+		d := drive(t, w, h, newStory(t).frozen()).press("y")
+		d.typeText("s.kaya").press("enter")
+		return d.typeText("3").press("enter", "enter")
+	}},
+	{"danger-whole", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).pushGate()).press("down") }},
+	{"adrift", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping(), dead) }},
+	{"recovered", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStoryIn(t, run.Drill).judged("RECOVERED", ""))
+	}},
+	{"not-recovered", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStoryIn(t, run.Drill).judged("NOT RECOVERED", "8e02b6f \"fix(booking): no double charge\" by Thabo Nkosi"))
+	}},
 	{"problem", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, newStory(t).keepGate())
 		d.b.fail = errBroken
 		return d.press("y")
 	}},
+}
+
+// inSandbox starts the console where everything may be broken.
+func inSandbox(_ *fakeBackend, o *Options) { o.Mode = run.Drill }
+
+// dead lets nobody drive the run.
+func dead(b *fakeBackend, _ *Options) {
+	for i := range b.runs {
+		b.runs[i].Hosted = false
+	}
 }
 
 func TestFrames(t *testing.T) {

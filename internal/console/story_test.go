@@ -36,10 +36,12 @@ var outline = []run.Outline{
 	{ID: "tell", Title: "Tell the team", Hand: true},
 }
 
-func newStory(t testing.TB) *story {
+func newStory(t testing.TB) *story { return newStoryIn(t, run.Live) }
+
+func newStoryIn(t testing.TB, mode run.Mode) *story {
 	s := &story{t: t, now: began}
 	return s.add(0, run.RunStarted, "", run.Started{
-		Mode: run.Live, Book: "accidental-force-push", Title: "Undo an accidental force push", Level: 2,
+		Mode: mode, Book: "accidental-force-push", Title: "Undo an accidental force push", Level: 2,
 		Asset: "monorepo", Steps: outline, By: "m.ito", Host: "rescue-01", Version: "1.0",
 		Incident: began.Add(-7*time.Minute - 47*time.Second), RTO: time.Hour,
 	})
@@ -218,6 +220,20 @@ func (s *story) complete() *story {
 	return s.add(time.Second, run.RunEnded, "", run.Ended{Outcome: run.Complete, By: "m.ito"})
 }
 
+// judged is a drill with the verdict of the oracle, which found something missing when
+// lost is not empty.
+func (s *story) judged(head, lost string) *story {
+	s.complete()
+	notes := []string{head, "OK the origin passes git fsck --full: no error", "OK every row from before is there: appointments 20422 of 20422"}
+	if lost != "" {
+		notes = append(notes, "FAILED every commit that the push dropped is on main again: 13 of 14", "lost: "+lost)
+	}
+	for _, n := range notes {
+		s.add(time.Second, run.NoteAdded, "", run.Note{By: oracle, Text: n})
+	}
+	return s
+}
+
 // fakeBackend is a Backend of values.
 type fakeBackend struct {
 	mu       sync.Mutex
@@ -317,6 +333,8 @@ func library() []Book {
 			{Name: "depth", Default: "all", Options: []string{"all", "1000", "100"}, Help: "How far back to look"},
 			{Name: "token", Secret: true, Help: "Of the forge"},
 		},
+		Checks:  map[string][]string{"push": {"git.compare: Compare a branch with what it should be"}},
+		Staged:  "First a backup is taken, then this happens: A colleague force-pushes a demo over main.",
 		LastRun: time.Date(2026, 10, 21, 9, 0, 0, 0, time.UTC), LastOutcome: run.Complete, LastMode: run.Drill,
 		Reviewed: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), Source: "runbooks/accidental-force-push.md",
 	}, {
