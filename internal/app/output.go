@@ -25,6 +25,7 @@ type tame struct {
 	begun  bool       // something but white space stands in the line
 	hashes int        // how many # stand right before
 	armed  bool       // "##" and letters stand right before
+	cut    []byte     // a character at the start of a line whose end was not written yet
 	buf    []byte
 	err    error // the first one
 }
@@ -34,7 +35,12 @@ func (t *tame) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = t.buf[:0]
-	for rest := p; len(rest) > 0; {
+	rest := append(t.cut, p...)
+	for t.cut = nil; len(rest) > 0; {
+		if !t.begun && !utf8.FullRune(rest) {
+			t.cut = rest
+			break
+		}
 		r, n := utf8.DecodeRune(rest)
 		t.put(r, rest[:n])
 		rest = rest[n:]
