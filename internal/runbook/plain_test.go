@@ -122,6 +122,7 @@ func TestPlainDocumentLikeTheProtocol(t *testing.T) {
 		"\n\n## Rescue\n\n### Repository\n\n#### Case 1: Broken\n\n" + fence + "bash\n# 1. Everybody stops\n# 2. Look\ngit fsck\n" + fence +
 		"\n\n#### Case 2: Lost\n\n" + fence + "bash\n# 1. Find\ngit reflog\n\n# 2. Branch\ngit checkout -b r <the-commit>\n" + fence +
 		"\n\n#### Case 3: Open\n\n" + fence + "bash\n# 1. Off\ngh api repos/{owner}/{repo}/p \\\n  --method DELETE\n\n# 2. Mend\n# ... as needed ...\n" + fence +
+		"\n\n#### Case 4: Away\n\n" + fence + "bash\ngit clone --mirror https://x.org/a.git fresh-repo # the repo\n" + fence +
 		"\n\n## Tests\n\n" + fence + "bash\n#!/bin/bash\n# t.sh\n\necho \"Begin...\"\n\n# 1. Lose\nrm -rf /srv/t\n\n# 2. Files\nall=(\n    \"a\"\n)\n\nfor f in \"${all[@]}\"; do\n    if [ ! -f \"/srv/t/$f\" ]; then\n        exit 1\n    fi\ndone\n" + fence +
 		"\n\n## Papers\n\n- [ ] Read monthly\n- [ ] Names right\n\n### Level 1: Small (< 1 hour)\n\n---\n\n**Owner:** X  \n**Contact:** <x@example.org>"
 	book, problems := Parse("DOC.md", []byte(doc))
@@ -133,7 +134,7 @@ func TestPlainDocumentLikeTheProtocol(t *testing.T) {
 	for _, s := range book.Steps {
 		ids = append(ids, s.ID)
 	}
-	want := "secrets case-1-broken case-1-broken-2 case-2-lost case-2-lost-2 case-3-open case-3-open-2 tests tests-2 tests-3 papers"
+	want := "secrets case-1-broken case-1-broken-2 case-2-lost case-2-lost-2 case-3-open case-3-open-2 case-4-away tests tests-2 tests-3 papers"
 	if strings.Join(ids, " ") != want {
 		t.Errorf("steps %q\nwant %s", ids, want)
 	}
@@ -144,7 +145,10 @@ func TestPlainDocumentLikeTheProtocol(t *testing.T) {
 	if part.Name != "DOC#case-3-open" || part.Title != "Case 3: Open" || len(part.Steps) != 2 || len(part.Meta.Params) != 2 || part.Digest != book.Digest {
 		t.Errorf("section %q %q: %d steps, parameters %v", part.Name, part.Title, len(part.Steps), part.Meta.Params)
 	}
-	if whole, err := book.Section("#rescue"); err != nil || len(whole.Steps) != 6 || len(whole.Meta.Params) != 3 {
+	if part, err := book.Section("case-4"); err != nil || len(part.Meta.Params) != 0 {
+		t.Errorf("section case-4 needs no value for {repo}: %v %v", part, err)
+	}
+	if whole, err := book.Section("#rescue"); err != nil || len(whole.Steps) != 7 || len(whole.Meta.Params) != 3 {
 		t.Errorf("section rescue: %v %v", whole, err)
 	}
 	for _, p := range Lint(book, LintOptions{}) {

@@ -43,7 +43,7 @@ func (b *Book) Section(anchor string) (*Book, error) {
 	}
 	if b.Plain {
 		out.Meta.Params = slices.DeleteFunc(slices.Clone(b.Meta.Params), func(p Param) bool {
-			return !slices.ContainsFunc(out.Steps, func(s *Step) bool { return s.uses(p.Name) })
+			return !slices.ContainsFunc(out.Steps, func(s *Step) bool { return s.refers(p.Name) || s.expands(p.Name) })
 		})
 	}
 	return &out, nil
@@ -103,16 +103,38 @@ func (b *Book) sections() []string {
 	return out
 }
 
-// uses says whether the step refers to a name, as ${name} or in shell text.
+// uses says whether the step may refer to a name, as ${name} or by any word of its
+// shell text: awk and envsubst read variables without a dollar.
 func (s *Step) uses(name string) bool {
-	used := map[string]bool{}
-	s.names(func(r Ref, _ Pos) { used[r.Name] = true })
 	for _, b := range s.Blocks() {
 		if b.Action == Shell && mentions(b.Text, name) {
 			return true
 		}
 	}
-	return used[name]
+	return s.refers(name)
+}
+
+// refers says whether the step has ${name} outside of shell text.
+func (s *Step) refers(name string) bool {
+	found := false
+	s.names(func(r Ref, _ Pos) { found = found || r.Name == name })
+	return found
+}
+
+// expands says whether shell text of the step reads the variable. The word alone does
+// not count: a page with {repo} in one place names fresh-repo and repo.git in others.
+func (s *Step) expands(name string) bool {
+	for _, b := range s.Blocks() {
+		for _, dollar := range []string{"$", "${"} {
+			rest, want := b.Text, dollar+name
+			for i := strings.Index(rest, want); i >= 0; i = strings.Index(rest, want) {
+				if rest = rest[i+len(want):]; !wordByte(rest, 0) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // names calls f for every reference in items, arguments and attributes of the step.
