@@ -487,9 +487,16 @@ func (m *model) checkRecord() {
 	if err != nil {
 		m.rt.Fatal(err)
 	}
-	r, err := run.FoldAll(events)
-	if err != nil {
-		m.rt.Fatalf("what is stored cannot be folded: %v", err)
+	var r run.Run
+	for _, ev := range events {
+		s := r.Step(ev.Step)
+		by, _ := ev.Body.(run.Reason)
+		if ev.Kind == run.StepReopened && s.State == run.InDoubt && by.By == "lifeboat" && (s.Plan.Once || s.Plan.Effect == "destroy" || s.Error != "") {
+			m.rt.Fatalf("nobody settled the doubt about step %q\n%s", s.ID, m.story(events))
+		}
+		if r, err = run.Fold(r, ev); err != nil {
+			m.rt.Fatalf("what is stored cannot be folded: %v", err)
+		}
 	}
 	if m.engine != nil && !m.tainted && !m.dead {
 		if got := m.engine.Snapshot(); !reflect.DeepEqual(got, r) {
@@ -561,6 +568,11 @@ func (m *model) Ask(_ context.Context, r run.Run, refused string) (run.Answer, e
 	g := r.Gate
 	a := m.sensible(g)
 	if !m.calm {
+		if m.chance("somebody else", 12) {
+			m.mu.Lock()
+			m.live += "+"
+			m.mu.Unlock()
+		}
 		if m.chance("leave", 60) {
 			return a, ErrLeft
 		}
