@@ -61,7 +61,7 @@ func (c *checklist) differs(i int) bool {
 func (c *checklist) wrong() string {
 	for i, it := range c.g.Items {
 		if c.differs(i) {
-			return "item " + itoa(i+1) + " should be " + it.Expect + "; put it right, or leave the step with a reason: esc, x"
+			return "item " + itoa(i+1) + " should be " + it.Expect + "; correct it, or press x"
 		}
 	}
 	return ""

@@ -34,7 +34,7 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	case !bound:
 		return nil
 	case b.off != "":
-		return m.do(say{b.label() + " is not possible now: " + b.off})
+		return m.do(say{b.label() + " is off: " + b.off})
 	case b.act == nil:
 		return nil
 	}

@@ -22,7 +22,7 @@ func (r *resultScreen) bindings(w *world) []binding {
 		does("tab", "all steps", "Show all steps with plans and checks.", wish(push{&stepsScreen{at: 0}})).named("", "steps"),
 		does("n", "note", "Add a note to the record.", func() Intent { return push{noteCard(w.snap.ID)} }),
 		{keys: []string{"down", "j"}, long: "Scroll the evidence.", act: func() Intent {
-			r.scroll = min(r.scroll+4, max(3*len(w.snap.Steps)-4, 0))
+			r.scroll = min(r.scroll+4, 4*len(w.snap.Steps)+16)
 			return nil
 		}},
 		{keys: []string{"up", "k"}, long: "Scroll back.", act: func() Intent { r.scroll = max(r.scroll-4, 0); return nil }},

@@ -103,6 +103,9 @@ func runKeys(w *world, r *runScreen) []binding {
 	if working == nil {
 		noStop = "no step is running"
 	}
+	if adrift(w) {
+		noStop = "nothing drives the run"
+	}
 	if len(s.changes()) == 0 {
 		noUndo = "nothing has been changed so far"
 	}
