@@ -21,8 +21,8 @@ the asset. Paths are relative to dir, or to the asset's own place; a link that l
 outside of it counts as missing.
 
 ` + "```files.check" + `
-dir: ./clone
-files: [package.json, infra/main.tf]
+dir: ./monorepo
+files: [package.json, apps/booking/package.json]
 nonempty: true
 newer_than: 720h
 ` + "```" + `

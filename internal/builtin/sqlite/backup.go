@@ -17,7 +17,7 @@ no lock that a writer in WAL mode would notice. An increment holds the pages tha
 changed since the newest point; it becomes a whole backup when more than 40 % have.
 
 ` + "```sqlite.backup save=point" + `
-asset: booking-db
+asset: booking
 mode: auto
 class: daily
 ` + "```" + `

@@ -17,8 +17,8 @@ const checkDoc = `Checks a database: its structure (integrity_check, or quick_ch
 indexes with tables), its foreign keys, and that tables hold at least so many rows.
 
 ` + "```sqlite.check" + `
-asset: booking-db
-min_rows: {appointment: 1000}
+asset: booking
+min_rows: {appointments: 1000}
 ` + "```" + `
 `
 

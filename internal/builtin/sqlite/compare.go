@@ -19,7 +19,7 @@ const compareDoc = `Compares a database with a restore point, or with another fi
 every table, and, where newest names a column of a table, the greatest value in it.
 
 ` + "```sqlite.compare" + `
-asset: booking-db
+asset: booking
 point: latest
 at_least: true
 ` + "```" + `

@@ -27,9 +27,9 @@ meanwhile. A damaged one is swapped by rename, and programs that have it open mu
 restarted. The old state is kept as <database>.before-<run>: that is the way back.
 
 ` + "```sqlite.restore save=restored" + `
-asset: booking-db
+asset: booking
 point: latest
-to: ./booking-restored.db
+to: ./restored.db
 ` + "```" + `
 `
 
