@@ -42,7 +42,7 @@ type Kind interface {
 	Apply(ctx context.Context, dir, role, object string, log io.Writer) error
 
 	// Prove compares the replica in dir with facts: refs hash and HEAD, hash of the
-	// database. With full it also runs every check there is (git fsck --full,
+	// database. With full it also makes every check there is (of each object and link,
 	// integrity_check, foreign_key_check). It returns one line of evidence.
 	Prove(ctx context.Context, dir string, facts []byte, full bool, log io.Writer) (evidence string, err error)
 
