@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -99,17 +100,21 @@ func (l *lines) Write(p []byte) (int, error) {
 	if l.quiet {
 		return len(p), nil
 	}
+	const longest = 8 << 10 // of a line; what is longer is shown in parts
 	l.partial = append(l.partial, p...)
+	rest := l.partial
 	for {
-		i := strings.IndexAny(string(l.partial), "\n\r")
-		if i < 0 && len(l.partial) < 8<<10 {
-			return len(p), nil
-		}
+		i := bytes.IndexAny(rest[:min(len(rest), longest)], "\n\r")
+		next := i + 1
 		if i < 0 {
-			i = len(l.partial) - 1
+			if len(rest) < longest {
+				l.partial = l.partial[:copy(l.partial, rest)]
+				return len(p), nil
+			}
+			i, next = longest, longest
 		}
-		l.flush(l.partial[:i])
-		l.partial = l.partial[i+1:]
+		l.flush(rest[:i])
+		rest = rest[next:]
 	}
 }
 

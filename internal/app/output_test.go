@@ -133,3 +133,25 @@ func TestOrders(t *testing.T) {
 		})
 	}
 }
+
+// TestOutputOfSteps cuts what a step prints into writes of every size: the lines are the
+// same.
+func TestOutputOfSteps(t *testing.T) {
+	long := strings.Repeat("x", 9000)
+	text := "one\ntwo\r\n\n  three  \n" + long + "\nend"
+	want := indent + "out| one\n" + indent + "out| two\n" + indent + "out|   three\n" +
+		indent + "out| " + long[:8<<10] + "\n" + indent + "out| " + long[8<<10:] + "\n" + indent + "out| end\n"
+	for _, size := range []int{1, 2, 7, 4096, len(text)} {
+		var out bytes.Buffer
+		l := &lines{w: &out}
+		for rest := text; rest != ""; {
+			n := min(size, len(rest))
+			l.Write([]byte(rest[:n]))
+			rest = rest[n:]
+		}
+		l.flush(l.partial)
+		if out.String() != want {
+			t.Errorf("in writes of %d bytes: %.200q", size, out.String())
+		}
+	}
+}
