@@ -31,7 +31,7 @@ func cmdRuns(env environment, s *settings) *cobra.Command {
 	c := &cobra.Command{
 		Use: "runs", Short: "List runs, the open ones first", Args: exactly(0, "no argument"),
 		RunE: func(*cobra.Command, []string) error {
-			w, err := openState(env, *s)
+			w, err := lookState(env, *s)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func cmdShow(env environment, s *settings) *cobra.Command {
 	c := &cobra.Command{
 		Use: "show RUN", Short: "Show what happened in a run", Args: exactly(1, "the id of a run; lifeboat runs lists them"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			w, err := openState(env, *s)
+			w, err := lookState(env, *s)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"database/sql"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -303,5 +304,39 @@ func TestEditedRunbook(t *testing.T) {
 	p.effects(1)
 	if _, err := os.Stat(p.path("pwned")); err == nil {
 		t.Error("a text that nobody began to run has run")
+	}
+}
+
+// TestNewerJournal puts a newer Lifeboat's journal before this one: it can be looked at,
+// and nothing is added to it.
+func TestNewerJournal(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.book("work", "", effect)
+	p.exits(exitPerson, "run", "work")
+	r := p.only()
+	db, err := sql.Open("sqlite", filepath.Join(p.state, "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"runs"}, {"show", r.ID.Short()}} {
+		if out := p.exits(exitComplete, args...); !strings.Contains(out, "newer Lifeboat") || !strings.Contains(out, "work") {
+			t.Errorf("%q says\n%s", args, out)
+		}
+	}
+	for _, args := range [][]string{{"run", "work", "--yes"}, {"resume", r.ID.Short(), "--yes"}, {"host", string(r.ID)}} {
+		if out := p.exits(exitUsage, args...); !strings.Contains(out, "newer Lifeboat") {
+			t.Errorf("%q says\n%s", args, out)
+		}
+	}
+	p.effects(0)
+	if now := p.only(); now.Seq != r.Seq {
+		t.Errorf("the run went from event %d to %d", r.Seq, now.Seq)
 	}
 }

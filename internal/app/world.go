@@ -45,8 +45,23 @@ type world struct {
 	vaults  *vaults
 }
 
+// lookState is openState for commands that only look: they also show what a newer
+// Lifeboat has recorded, as far as it is understood, and a journal that was rolled back.
+func lookState(env environment, s settings) (*world, error) {
+	return openJournal(env, s, func(ctx context.Context, path string) (*journal.Journal, error) {
+		j, err := journal.Open(ctx, path)
+		if !errors.Is(err, journal.ErrNewer) && !errors.Is(err, journal.ErrRolledBack) {
+			return j, err
+		}
+		complain(env.stderr, err)
+		return journal.OpenReadOnly(ctx, path)
+	})
+}
+
 // openState finds and opens the state directory and its journal.
-func openState(env environment, s settings) (*world, error) {
+func openState(env environment, s settings) (*world, error) { return openJournal(env, s, journal.Open) }
+
+func openJournal(env environment, s settings, open func(context.Context, string) (*journal.Journal, error)) (*world, error) {
 	dir := s.state
 	if dir == "" {
 		var err error
@@ -65,7 +80,7 @@ func openState(env environment, s settings) (*world, error) {
 	for _, v := range w.secrets {
 		w.redact.Add(v) // one too short to mask is refused when a step asks for it
 	}
-	if w.journal, err = journal.Open(env.ctx, filepath.Join(dir, "journal.db")); err != nil {
+	if w.journal, err = open(env.ctx, filepath.Join(dir, "journal.db")); err != nil {
 		return nil, usage(err) // nothing has run; code knows what else it may mean
 	}
 	return w, nil
