@@ -123,6 +123,8 @@ func drawClock(w *world, a area) {
 	rest := rto - took
 	role, text := rOK, "on track, "+words(rest)+" to spare"
 	switch {
+	case !s.Open() && !reached(s):
+		role, text = rFail, "ended after "+words(took)+", not reached"
 	case !s.Open() && rest >= 0:
 		text = "the clock stopped with " + words(rest) + " to spare"
 	case !s.Open():

@@ -229,7 +229,7 @@ func (t *tokenGate) frame(w *world) frame {
 func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 	right, want, exact := t.match()
 	button, words := rFaint, txt(rDim, fmt.Sprintf("%d of %d characters match. Enter is off until all do. Paste is refused.", right, want))
-	if width < 74 {
+	if width < 72 {
 		words.text = fmt.Sprintf("%d of %d characters match. Paste is refused.", right, want)
 	}
 	switch {
@@ -237,7 +237,7 @@ func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 		button, words = rStrong, txt(rOK, fmt.Sprintf("✓ all %d characters match", want))
 	case right < len([]rune(t.typed.Value())):
 		words = txt(rWarn, fmt.Sprintf("▲ %d of %d characters match, then it differs", right, want))
-	case t.pasted && width >= 74:
+	case t.pasted && width >= 72:
 		words = txt(rWarn, fmt.Sprintf("▲ Paste is refused: read the token and type it. %d of %d characters match.", right, want))
 	}
 	foot = []row{gap()}
@@ -257,7 +257,7 @@ func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 		verb = "undo this step"
 	}
 	back := "  go back, nothing has changed"
-	if width < 74 {
+	if width < 72 {
 		back = "  go back"
 	}
 	foot = append(foot, line(words), gap(), row{

@@ -149,7 +149,7 @@ func (h *homeScreen) draw(w *world, a area) {
 		y = 2
 	}
 	y = drawVerdict(w, a, y)
-	if wide(a) && a.h >= 30 {
+	if wide(a) && a.h >= 30 && w.o.Mode != run.Drill {
 		y++
 	}
 	box := a.sub(y, 3)

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/console/widget"
@@ -119,6 +120,12 @@ func oracleOf(s *snapshot) *oracleVerdict {
 	return v
 }
 
+// reached says whether a run that has ended did what it was for, as far as anybody looked.
+func reached(s *snapshot) bool {
+	v := oracleOf(s)
+	return (s.Outcome == run.Complete || s.Outcome == run.CompleteWithOverrides) && (v == nil || v.ok)
+}
+
 // remarks are the notes that people made.
 func remarks(s *snapshot) []run.Noted {
 	var out []run.Noted
@@ -130,9 +137,20 @@ func remarks(s *snapshot) []run.Noted {
 	return out
 }
 
-// oracleRows lists what the oracle looked at, what it saw, and what is lost.
+// oracleRows lists what is lost, then what the oracle looked at and what it saw, first
+// that which is not as it should be.
 func oracleRows(v *oracleVerdict, width int) []row {
 	var rs []row
+	checks := slices.Clone(v.checks)
+	slices.SortStableFunc(checks, func(a, b run.Check) int {
+		switch {
+		case a.OK == b.OK:
+			return 0
+		case b.OK:
+			return -1
+		}
+		return 1
+	})
 	for _, l := range v.lost {
 		rs = append(rs, labelled("✗ lost", 8, rText, l, width, 3)...)
 	}
@@ -140,7 +158,7 @@ func oracleRows(v *oracleVerdict, width int) []row {
 	for _, c := range v.checks {
 		col = max(col, widget.Width(printable.Line(c.Text))+4)
 	}
-	for _, c := range v.checks {
+	for _, c := range checks {
 		spans := checkSpans(c)
 		if len(spans) > 2 && col < width-20 {
 			spans = []span{spans[0], txt(rText, pad(c.Text, col-2)), txt(rFaint, c.Evidence)}
@@ -152,17 +170,19 @@ func oracleRows(v *oracleVerdict, width int) []row {
 
 // oracleWords is the verdict in one sentence.
 func oracleWords(v *oracleVerdict) row {
-	bad := 0
+	bad, first := 0, ""
 	for _, c := range v.checks {
 		if !c.OK {
-			bad++
+			if bad++; bad == 1 {
+				first = c.Text
+			}
 		}
 	}
 	switch {
 	case len(v.lost) > 0:
 		return line(txt(rFail, "✗ "), bold(rStrong, plural(len(v.lost), "thing is lost.", "things are lost.")), txt(rText, "  "+v.lost[0]))
 	case bad > 0:
-		return line(txt(rFail, "✗ "), bold(rStrong, fmt.Sprintf("%d of %d checks of the oracle fail.", bad, len(v.checks))))
+		return line(txt(rFail, "✗ "), bold(rStrong, fmt.Sprintf("%d of %d checks of the oracle fail:", bad, len(v.checks))), txt(rText, "  "+first))
 	}
 	return line(txt(rOK, "✓ "), bold(rStrong, "Nothing is lost."), txt(rText, "  "+plural(len(v.checks), "check", "checks")+" of the oracle, all hold."))
 }
@@ -180,9 +200,12 @@ func summaryRows(w *world, v *oracleVerdict, width int) []row {
 	time := []span{txt(rDim, pad("time", 11)), bold(rText, words(took))}
 	if rto := s.Started.RTO; rto > 0 {
 		time = append(time, txt(rDim, " of "+words(rto)+"   "))
-		if took <= rto {
+		switch {
+		case !reached(s):
+			time = append(time, txt(rFail, "✗ what it was for was not reached"))
+		case took <= rto:
 			time = append(time, txt(rOK, "✓ inside the target"))
-		} else {
+		default:
 			time = append(time, txt(rFail, "✗ over the target by "+words(took-rto)))
 		}
 	}
