@@ -19,13 +19,17 @@ var (
 func prose(markdown string, w int, bare bool) []row {
 	var rs []row
 	var para []string
-	role := rDim
+	role, marker := rDim, ""
 	flush := func() {
-		if len(para) > 0 {
-			rs = append(rs, wrapped(role, inline(strings.Join(para, " ")), w, 0)...)
-			para = nil
+		text := inline(strings.Join(para, " "))
+		switch {
+		case len(para) == 0:
+		case marker != "":
+			rs = append(rs, hang(marker, attrs.ReplaceAllString(text, ""), w)...)
+		default:
+			rs = append(rs, wrapped(role, text, w, 0)...)
 		}
-		role = rDim
+		para, role, marker = nil, rDim, ""
 	}
 	fence := ""
 	for _, l := range strings.Split(markdown, "\n") {
@@ -60,7 +64,7 @@ func prose(markdown string, w int, bare bool) []row {
 		case item(t) > 0:
 			flush()
 			n := item(t)
-			rs = append(rs, hang(t[:n], inline(attrs.ReplaceAllString(t[n:], "")), w)...)
+			marker, para = t[:n], []string{t[n:]} // it may go on in the next lines
 		default:
 			para = append(para, t)
 		}
