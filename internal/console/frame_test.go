@@ -190,14 +190,14 @@ func BenchmarkFrame(b *testing.B) {
 // TestProseFlows: the line ends of a Markdown source are not those of the screen.
 func TestProseFlows(t *testing.T) {
 	var got []string
-	for _, r := range prose("One sentence\nover two lines.\n\n- [ ] Tell the team\n  on the channel {observe}\n- second\n\n> [!CAUTION]\n> It is\n> lost.\n", 60, true) {
+	for _, r := range prose("One sentence\nover two lines.\n\n- [ ] Tell the team\n  on the channel {observe}\n- push to `${branch}`\n\n> [!CAUTION]\n> It is\n> lost.\n", 60, true) {
 		text := ""
 		for _, s := range r.left {
 			text += s.text
 		}
 		got = append(got, text)
 	}
-	want := []string{"One sentence over two lines.", "", "□ Tell the team on the channel", "· second", "", "▲ CAUTION: It is lost."}
+	want := []string{"One sentence over two lines.", "", "□ Tell the team on the channel", "· push to ${branch}", "", "▲ CAUTION: It is lost."}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

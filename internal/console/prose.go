@@ -21,13 +21,13 @@ func prose(markdown string, w int, bare bool) []row {
 	var para []string
 	role, marker := rDim, ""
 	flush := func() {
-		text := inline(strings.Join(para, " "))
+		text := strings.Join(para, " ")
 		switch {
 		case len(para) == 0:
-		case marker != "":
-			rs = append(rs, hang(marker, attrs.ReplaceAllString(text, ""), w)...)
+		case marker != "": // attributes go first: without its backticks ${name} looks like one
+			rs = append(rs, hang(marker, inline(attrs.ReplaceAllString(text, "")), w)...)
 		default:
-			rs = append(rs, wrapped(role, text, w, 0)...)
+			rs = append(rs, wrapped(role, inline(text), w, 0)...)
 		}
 		para, role, marker = nil, rDim, ""
 	}
