@@ -78,7 +78,7 @@ func (p *parser) meta(src string) {
 		case "review_every":
 			m.ReviewEvery = y.duration(e)
 		default:
-			y.unknown(e, "key", metaKeys)
+			y.unknown(e, "", metaKeys)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (y *yamlText) unknown(e entry, what string, known []string) {
 	if near != "" {
 		fix = fmt.Sprintf("did you mean %q? %s", near, fix)
 	}
-	y.bad(e.pos, "unknown-key", fix, "there is no %s %q", what, e.key)
+	y.bad(e.pos, "unknown-key", fix, "there is no key %q%s", e.key, what)
 }
 
 func (y *yamlText) wrong(e entry, want, example string) {
@@ -176,7 +176,7 @@ func (y *yamlText) needs(e entry, m *Meta) {
 		case "fresh_backup":
 			m.FreshBackup = y.duration(n)
 		default:
-			y.unknown(n, "key in needs", []string{"tools", "fresh_backup"})
+			y.unknown(n, " in needs", []string{"tools", "fresh_backup"})
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (y *yamlText) param(n entry, param *Param) {
 		case "options":
 			param.Options = y.texts(f)
 		default:
-			y.unknown(f, "key in a parameter", []string{"default", "help", "secret", "options"})
+			y.unknown(f, " in a parameter", []string{"default", "help", "secret", "options"})
 		}
 	}
 	if param.Secret && param.HasDefault && param.Default != "" {

@@ -2,17 +2,11 @@ package runbook
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/expr-lang/expr"
-	exprast "github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/file"
-	exprparser "github.com/expr-lang/expr/parser"
 )
 
 // LintOptions is what lint is told of the world. The zero value is good.
@@ -67,13 +61,13 @@ func (l *linter) lenient() Severity {
 
 func (l *linter) meta() {
 	b, m, top := l.book, l.book.Meta, Pos{l.book.File, 1, 1}
-	if b.Plain {
+	if b.Plain || b.unread {
 		return
 	}
 	if m.Title == "" && b.titleAt < 0 {
 		l.add(top, Error, "missing-title", "the runbook has no title", "add title: to the front matter, or a heading # Title")
 	}
-	if m.Kind == "" {
+	if _, said := m.Pos["kind"]; !said {
 		l.add(top, Error, "missing-kind", "the runbook does not say what kind it is", "add kind: "+strings.Join(kinds, ", ")+" (one of them)")
 	}
 	if l.opts.Now.IsZero() {
@@ -118,15 +112,19 @@ func (l *linter) step(s *Step) {
 	if d.Action == Shell && d.Effect != "read" && len(s.Verify) == 0 {
 		l.add(d.Pos, Warning, "no-verify", "nothing tells whether this step worked", "add a block sh verify below it, or effect=read if it changes nothing")
 	}
+	if d.Action == Shell && d.Retry > 0 && d.Effect != "read" {
+		l.add(d.AttrPos["retry"], Warning, "retry-once", "a script that changes something is never run again by itself, so retry= does nothing here",
+			"take it away, or put it on a block sh verify or effect=read")
+	}
 	if d.Action == Choose && d.Save == "" {
-		l.add(d.Pos, Warning, "not-saved", "the choice is not saved, so it changes nothing", "add save=name and use it in when=")
+		l.add(d.Pos, Warning, "not-saved", "the choice is not saved, so it changes nothing", `add save=name, and when="name.choice == 'key'" to the steps that depend on it`)
 	}
 }
 
 // flow follows parameters, saved results and else= through the book.
 func (l *linter) flow() {
 	b := l.book
-	f := &flow{linter: l, params: map[string]bool{}, later: map[string]Pos{}, saved: map[string]Pos{}, used: map[string]bool{}}
+	f := &flow{linter: l, params: map[string]bool{}, later: map[string]Pos{}, saved: map[string]Pos{}, used: map[string]bool{}, blocks: map[string]*Block{}}
 	for _, p := range b.Params() {
 		f.params[p.Name] = true
 	}
@@ -148,7 +146,7 @@ func (l *linter) flow() {
 			if f.params[bl.Save] {
 				l.add(at, Error, "duplicate-save", fmt.Sprintf("save=%s has the name of a parameter", bl.Save), "choose another name")
 			}
-			f.later[bl.Save] = at
+			f.later[bl.Save], f.blocks[bl.Save] = at, bl
 		}
 	}
 	for i, s := range b.Steps {
@@ -168,6 +166,7 @@ type flow struct {
 	later  map[string]Pos // all names that are saved
 	saved  map[string]Pos // those saved so far
 	used   map[string]bool
+	blocks map[string]*Block // what saves a name
 }
 
 func (f *flow) step(s *Step, i int, index map[string]int) {
@@ -231,41 +230,4 @@ func (f *flow) name(name string, at Pos) {
 		fix = fmt.Sprintf("did you mean %q? If not, %s", near, fix)
 	}
 	f.add(at, Error, "unknown-name", fmt.Sprintf("there is no parameter or saved result %q", name), fix)
-}
-
-// when checks that a condition compiles and which names it uses.
-func (f *flow) when(b *Block) {
-	at := b.AttrPos["when"]
-	_, err := expr.Compile(b.When, expr.AllowUndefinedVariables())
-	tree, err2 := exprparser.Parse(b.When)
-	if err = cmp.Or(err, err2); err != nil {
-		msg, _, _ := strings.Cut(err.Error(), "\n")
-		var bad *file.Error
-		if errors.As(err, &bad) {
-			msg = fmt.Sprintf("%s, at character %d", bad.Message, bad.Column+1)
-		}
-		f.add(at, Error, "bad-when", fmt.Sprintf("when=%q is no expression: %s", clip(b.When), msg), `write it like when="branch == 'main' and good.count > 0"`)
-		return
-	}
-	v := &identifiers{declared: map[string]bool{}}
-	exprast.Walk(&tree.Node, v)
-	for _, name := range v.names {
-		if !v.declared[name] {
-			f.name(name, at)
-		}
-	}
-}
-
-type identifiers struct {
-	names    []string
-	declared map[string]bool
-}
-
-func (v *identifiers) Visit(n *exprast.Node) {
-	switch n := (*n).(type) {
-	case *exprast.IdentifierNode:
-		v.names = append(v.names, n.Value)
-	case *exprast.VariableDeclaratorNode:
-		v.declared[n.Name] = true
-	}
 }

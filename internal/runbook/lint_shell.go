@@ -66,8 +66,9 @@ var (
 // script looks into a shell block.
 func (l *linter) script(b *Block) {
 	if m := fieldInShell.FindStringIndex(b.Text); m != nil {
+		name := b.Text[m[0]+2 : m[1]-1]
 		l.add(b.at(m[0]), Error, "saved-in-shell", fmt.Sprintf("%s means nothing to a shell", b.Text[m[0]:m[1]]),
-			"in shell blocks parameters are variables, as in \"$name\"; a saved result goes into an argument of another action")
+			fmt.Sprintf(`in shell blocks values are variables: write "$%s"`, strings.ReplaceAll(name, ".", "_")))
 		return
 	}
 	l.shell += len(b.Text)

@@ -38,6 +38,12 @@ func TestLint(t *testing.T) {
 		{"else nowhere", frontMatter + "## A\n```git.push else=bb\n```\n## B\n- [ ] x\n", []string{"6:13 else-target"}},
 		{"else on a check", frontMatter + "## A\n```git.push\n```\n```git.check verify else=b\n```\n## B\n- [ ] x\n", []string{"8:21 else-target"}},
 		{"when", with("params: {a: {}}", "## A\n```git.push when=\"a == 'x' and len(a) > 1 and any([1], # > 0)\" save=s\n```\n## B\n```git.push when=\"s.x > 1\"\n```\n"), nil},
+		{"when that is no condition", frontMatter + "## A\n```git.push when=\"1 + 1\"\n```\n", []string{"6:13 bad-when"}},
+		{"when of a whole result", frontMatter + "## A\n```choose save=c\nask: x\noptions: {a: b, c: d}\n```\n## B\n```git.push when=\"c == 'a'\"\n```\n", []string{"11:13 bad-when"}},
+		{"when of a choice", frontMatter + "## A\n```choose save=c\nask: x\noptions: {a: b, c: d}\n```\n## B\n```git.push when=\"c.choice == 'a'\"\n```\n", nil},
+		{"when of text and number", with("params: {a: {}}", "## A\n```sh effect=read save=s\nls\n```\n## B\n```git.push when=\"s.n > 4 or -1 == a or s.ok == true or int(s.n) > 4 or s.n == '4'\"\n```\n"), []string{"11:13 text-number", "11:13 text-number", "11:13 text-number"}},
+		{"when of a number", frontMatter + "## A\n```git.find-lost save=s\n```\n## B\n```git.push when=\"s.lost > 0\"\n```\n", nil},
+		{"retry of a change", frontMatter + "## A\n```sh retry=3\nls\n```\n```sh verify retry=3\nls\n```\n", []string{"6:7 retry-once"}},
 		{"bad when", frontMatter + "## A\n```git.push when=\"a ==\"\n```\n", []string{"6:13 bad-when"}},
 		{"when of unknown", frontMatter + "## A\n```git.push when=\"a == b.c\"\n```\n", []string{"6:13 unknown-name", "6:13 unknown-name"}},
 		{"when of a later result", frontMatter + "## A\n```git.push when=\"s.x\"\n```\n## B\n```git.push save=s\n```\n", []string{"6:13 unknown-name"}},
@@ -136,5 +142,18 @@ func TestProblemError(t *testing.T) {
 	want := "x.md:6:13: error: else=bb names no step\n    fix: did you mean \"b\"?"
 	if len(got) != 1 || got[0].Error() != want {
 		t.Errorf("got %v\nwant %s", got, want)
+	}
+}
+
+// TestLintSaysNothingTwice: what Parse has said already is the one message.
+func TestLintSaysNothingTwice(t *testing.T) {
+	for _, src := range []string{"\xff\xfe#", "# A\x00\n", "---\ntitle: T\nkind: nosuch\n---\n## A\n- [ ] x\n"} {
+		book, problems := Parse("x.md", []byte(src))
+		if len(problems) != 1 {
+			t.Errorf("%q: parser says %v", src, problems)
+		}
+		if more := Lint(book, LintOptions{}); len(more) != 0 {
+			t.Errorf("%q: lint adds %v", src, more)
+		}
 	}
 }

@@ -42,11 +42,11 @@ func Parse(file string, src []byte) (*Book, []Problem) {
 	b.Title = b.Name
 	text, bad := readable(file, src)
 	if bad != nil {
-		b.lines = newLines(file, nil)
+		b.lines, b.unread = newLines(file, nil), true
 		return b, []Problem{*bad}
 	}
 	if at, msg := costly(text); at >= 0 {
-		b.lines = newLines(file, nil)
+		b.lines, b.unread = newLines(file, nil), true
 		return b, []Problem{{Pos{file, bytes.Count(text[:at], []byte("\n")) + 1, 1}, Error, "too-large", msg, "split the document"}}
 	}
 	p.lines = newLines(file, text)
@@ -203,7 +203,7 @@ func (p *parser) arguments(b *Block) {
 		case b.Action == Choose && e.key == "ask":
 			b.Ask = y.text(e)
 		case b.Action == Choose:
-			y.unknown(e, "key in a choose block", []string{"ask", "options"})
+			y.unknown(e, " in a choose block", []string{"ask", "options"})
 		case b.Action == Include && e.key == "runbook":
 			s := y.text(e)
 			if b.Args[e.key] = s; s != "" && !bookName.MatchString(s) {
@@ -214,7 +214,7 @@ func (p *parser) arguments(b *Block) {
 				y.wrong(e, "a mapping", "params: {name: value}")
 			}
 		case b.Action == Include:
-			y.unknown(e, "key in a runbook block", []string{"runbook", "params"})
+			y.unknown(e, " in a runbook block", []string{"runbook", "params"})
 		}
 	}
 	if p.full {

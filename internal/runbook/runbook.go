@@ -82,6 +82,7 @@ type Book struct {
 	Headings []Heading // all of the document, in order
 	lines    *lines
 	fences   []span // line ranges of code, for lint
+	unread   bool   // the source is no text, or too costly: nothing is known of it
 	titleAt  int    // index into Headings of the title, negative: there is none
 }
 
