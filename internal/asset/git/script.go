@@ -50,7 +50,10 @@ func (Kind) Script(names, roles []string, facts []byte) string {
 	} else if head != "" {
 		fmt.Fprintf(&b, "repo symbolic-ref HEAD %s\n", shellQuote(head))
 	}
-	fmt.Fprintf(&b, `got=$( (repo show-ref --dereference || test $? -eq 1) | sort | sha256sum | cut -d ' ' -f 1)
+	fmt.Fprintf(&b, `hash() {
+	if command -v sha256sum >/dev/null 2>&1; then sha256sum; else shasum -a 256; fi
+}
+got=$( (repo show-ref --dereference || test $? -eq 1) | sort | hash | cut -d ' ' -f 1)
 if test "$got" != %s; then
 	echo "the refs are not those of the backup: $got" >&2
 	exit 1
