@@ -158,9 +158,10 @@ func (p *place) startInConsole() *terminal {
 	p.t.Helper()
 	x := p.terminal("xterm-256color")
 	x.shows("Undo an accidental force push")
-	x.pressUntil("/", "type to search")
+	io.WriteString(x.pty, "/") // once: the first screen hears every key, a second one would be searched for
+	x.shows("type to search")
 	io.WriteString(x.pty, "slow")
-	x.shows("slow")
+	x.shows("A test.") // the runbook that was found is the chosen one
 	x.pressUntil("\r", "start, asks once more")
 	x.pressUntil("s", "start the LIVE run")
 	x.press("y", "the gate", func() bool {
