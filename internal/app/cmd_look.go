@@ -207,7 +207,7 @@ func (w *world) lint(args []string, asJSON, strict bool) error {
 		fmt.Fprintf(w.env.stdout, "%s\n", data)
 	}
 	if !asJSON {
-		fmt.Fprintf(w.env.stdout, "%d runbooks, %d findings\n", len(names), len(all))
+		fmt.Fprintf(w.env.stdout, "%s, %s\n", printable.Count(len(names), "runbook"), printable.Count(len(all), "finding"))
 	}
 	if failed {
 		return silentError{problems(all)}

@@ -161,7 +161,7 @@ func (l *lines) start(r *run.Run) {
 		level = fmt.Sprintf(", level %d", r.Started.Level)
 	}
 	l.say(r.At, "%s run %s, %s%s, by %s", mode(*r), r.ID.Short(), r.Started.Book, level, r.Started.By)
-	l.add("%s. %d steps.", r.Started.Title, len(r.Steps))
+	l.add("%s. %s.", r.Started.Title, printable.Count(len(r.Steps), "step"))
 	if rto := r.Started.RTO; rto > 0 {
 		from := r.At
 		if !r.Started.Incident.IsZero() {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -140,7 +142,7 @@ func reopenings(lefts []run.Step) []run.Option {
 		case s.State == run.Undone:
 			why = "it was undone"
 		case s.Reason.Class != "":
-			why = string(s.Reason.Class) + ": " + why
+			why = strings.ReplaceAll(string(s.Reason.Class), "-", " ") + ": " + why
 		}
 		out = append(out, run.Option{Verb: run.Reopen, Key: s.ID, Text: "Do it after all: " + s.Title, Hint: why})
 	}
@@ -204,7 +206,7 @@ func (e *Engine) abandon(ctx context.Context, a run.Answer) error {
 		if len(stack) == 0 {
 			break
 		}
-		g := run.Gate{Kind: run.Closing, Prompt: fmt.Sprintf("The run has changed %d things that can be put back.", len(stack))}
+		g := run.Gate{Kind: run.Closing, Prompt: "The run has changed " + printable.Count(len(stack), "thing") + " that can be put back."}
 		g.Options = []run.Option{
 			{Verb: run.Finish, Text: "Leave everything as it is now and end the run"},
 			undoOption(stack[0]),

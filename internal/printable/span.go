@@ -1,6 +1,7 @@
 package printable
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -21,4 +22,12 @@ func Span(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// Count writes a number of things: "1 runbook", "5 runbooks".
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -15,3 +15,11 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for want, n := range map[string]int{"0 runs": 0, "1 run": 1, "2 runs": 2} {
+		if got := Count(n, "run"); got != want {
+			t.Errorf("Count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
