@@ -66,6 +66,7 @@ func TestSecret(t *testing.T) {
 		{"success", prints, exitComplete, nil},
 		{"success as JSON", prints, exitComplete, []string{"--json"}},
 		{"in two writes", prints + `printf '%.9s' "$token"; sleep 0.05; printf '%s' "${token#?????????}"`, exitComplete, nil},
+		{"torn by the other stream", prints + `printf '%.9s' "$token"; sleep 0.05; echo "denied for $token" >&2; sleep 0.05; printf '%s' "${token#?????????}"; exit 3`, exitNotComplete, nil},
 		{"failure", prints + "echo \"denied for $token\" >&2\nexit 3", exitNotComplete, nil},
 		{"failure as JSON", prints + "echo \"denied for $token\" >&2\nexit 3", exitNotComplete, []string{"--json"}},
 		{"killed", prints + "kill -9 $$", exitPerson, nil},

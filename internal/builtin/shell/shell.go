@@ -215,21 +215,23 @@ func run(ctx context.Context, env *action.Env, p params, planned action.Plan) (a
 	}
 	all["LIFEBOAT_OUTPUT"] = outputs
 	all["LIFEBOAT_RUN"], all["LIFEBOAT_STEP"] = env.Run, env.Step
-	last := &lastLine{}
 	log := &shared{w: env.Log}
 	if env.Log == nil {
 		log.w = io.Discard
 	}
-	c := command.Cmd{
-		Argv: argv(p), Dir: env.Dir, Env: all,
-		Stdout: io.MultiWriter(log, last), Stderr: log,
-	}
+	last, lastErr := &lastLine{}, &lastLine{}
+	stdout, stderr := masking(env, io.MultiWriter(log, last)), masking(env, io.MultiWriter(log, lastErr))
+	c := command.Cmd{Argv: argv(p), Dir: env.Dir, Env: all, Stdout: stdout, Stderr: stderr}
 	if env.Drill {
 		all["HOME"], all["SSH_AUTH_SOCK"] = env.Scratch, ""
 	} else {
 		c.Inherit = command.Cloud()
 	}
 	r, err := command.Run(ctx, c)
+	err = errors.Join(err, stdout.Close(), stderr.Close())
+	if exit, ok := errors.AsType[*command.ExitError](err); ok {
+		exit.Stderr = lastErr.String() // masked; what was kept of the raw stream may begin inside a secret
+	}
 	if err = judge(ctx, env, p, r, err); err != nil {
 		return action.Result{}, err
 	}
@@ -240,6 +242,17 @@ func run(ctx context.Context, env *action.Env, p params, planned action.Plan) (a
 	}
 	readOutputs(env, outputs, res.Outputs)
 	return res, nil
+}
+
+// masking takes the secrets of the script out of one stream. Each stream has its own:
+// two that share one tear a secret apart when one is written to in the middle of the
+// other's word, and neither half is found.
+func masking(env *action.Env, w io.Writer) io.WriteCloser {
+	red := secret.NewRedactor()
+	for _, s := range env.Secrets {
+		red.Add(s) // one too short to be looked for is on record as such
+	}
+	return red.Writer(w)
 }
 
 // shared lets standard output and standard error, which are read side by side, write
