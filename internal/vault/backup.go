@@ -88,7 +88,7 @@ func (v *Vault) parent(ctx context.Context, asset, kind string, now time.Time) (
 	switch {
 	case errors.Is(err, ErrNoBackup):
 		return nil, "this is the first", nil
-	case errors.Is(err, ErrDamaged), errors.Is(err, ErrMissing), errors.Is(err, ErrNewer), errors.Is(err, ErrUntrusted):
+	case Unusable(err):
 		return nil, fmt.Sprintf("the newest point cannot be built on: %v", err), nil
 	case err != nil:
 		return nil, "", err
@@ -118,6 +118,12 @@ func (v *Vault) parent(ctx context.Context, asset, kind string, now time.Time) (
 		return nil, "", err
 	}
 	return &m, "", nil
+}
+
+// Unusable says whether an error is about one point, which is damaged, missing, of a
+// newer Lifeboat or not trusted: the next backup is a full one, that does without it.
+func Unusable(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrMissing) || errors.Is(err, ErrNewer) || errors.Is(err, ErrUntrusted)
 }
 
 // chainSizes counts the attempts after the first in a chain, and the stored bytes of the

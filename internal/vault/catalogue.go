@@ -219,6 +219,9 @@ func (v *Vault) newest(ctx context.Context, asset string, until time.Time, want 
 			if errors.Is(err, ErrNoBackup) { // listed a moment ago
 				err = fmt.Errorf("manifest of point %s: %w", id, ErrMissing)
 			}
+			if Unusable(err) {
+				err = hint.Wrap(err, "the older points are not touched by that: name one by its id; the next backup is a full one")
+			}
 			return false, err
 		}
 		if !want(m) {

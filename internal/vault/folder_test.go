@@ -217,6 +217,29 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestOpenWithoutCredentials: buckets that lack a region or an account say what to give,
+// without a request.
+func TestOpenWithoutCredentials(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+		"AZURE_STORAGE_ACCOUNT": "", "AZURE_STORAGE_KEY": "", "AZURE_STORAGE_SAS_TOKEN": "", "AZURE_STORAGE_CONNECTION_STRING": "",
+	} {
+		t.Setenv(name, value)
+	}
+	for url, advice := range map[string]string{"s3://backups": "AWS_REGION", "azblob://backups": "AZURE_STORAGE_ACCOUNT"} {
+		v, err := Open(t.Context(), url, Options{})
+		if err == nil {
+			v.Close()
+			t.Errorf("%s: no error", url)
+			continue
+		}
+		if !strings.Contains(strings.Join(hint.All(err), " "), advice) {
+			t.Errorf("%s: %v, advice %q", url, err, hint.All(err))
+		}
+	}
+}
+
 func TestRestoreTarget(t *testing.T) {
 	v, _ := fileVault(t)
 	s := newSource(t)

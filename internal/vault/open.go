@@ -107,7 +107,7 @@ func openCloud(ctx context.Context, u *url.URL) (store, error) {
 	}
 	b, err := mux.OpenBucketURL(ctx, &bare)
 	if err != nil {
-		return nil, err
+		return nil, advise(err, u.Scheme)
 	}
 	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
 		b = blob.PrefixedBucket(b, prefix+"/")
@@ -117,9 +117,26 @@ func openCloud(ctx context.Context, u *url.URL) (store, error) {
 		err = hint.Wrapf(fmt.Errorf("%w: the bucket does not exist", ErrNoVault), "create the bucket %q, or correct its name", u.Host)
 	}
 	if err != nil {
+		if !errors.Is(err, ErrNoVault) {
+			err = advise(err, u.Scheme)
+		}
 		return nil, errors.Join(err, b.Close())
 	}
 	return &cloud{bucket: b}, nil
+}
+
+// advise adds what a bucket of the scheme needs to be opened: what the drivers say names
+// parts of themselves.
+func advise(err error, scheme string) error {
+	advice := map[string]string{
+		"s3":     "name the region (s3://BUCKET?region=eu-west-1, or AWS_REGION) and give credentials: AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a server of your own also needs endpoint=https://…",
+		"gs":     "look whether the account of GOOGLE_APPLICATION_CREDENTIALS, or of gcloud, may use the bucket",
+		"azblob": "name the account in AZURE_STORAGE_ACCOUNT and give AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or log in by az login",
+	}[scheme]
+	if advice == "" {
+		return err
+	}
+	return hint.Wrap(err, advice)
 }
 
 func openerFor(ctx context.Context, u *url.URL) (blob.BucketURLOpener, error) {

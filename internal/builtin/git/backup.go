@@ -75,6 +75,10 @@ func (d Deps) planBackup(ctx context.Context, env *action.Env, p backupParams) (
 				"use mode: auto or mode: full")
 		}
 		out.Summary = fmt.Sprintf("makes the first point of %s", r.Name)
+	case vault.Unusable(err) && p.Mode != "incremental":
+		// What happened to one point must not keep the next one from being made.
+		out.Summary = fmt.Sprintf("makes a new full point of %s", r.Name)
+		out.Lines = append(out.Lines, action.Line{Label: "newest point", Text: "cannot be built on: " + err.Error()})
 	case err != nil:
 		return action.Plan{}, err
 	default:

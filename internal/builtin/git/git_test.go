@@ -273,6 +273,28 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestBackupAfterDamage: a newest manifest that somebody changed stops neither the next
+// backup nor the one after it.
+func TestBackupAfterDamage(t *testing.T) {
+	t.Parallel()
+	b := newBay(t)
+	b.do("git.backup", map[string]any{"asset": "monorepo"})
+	found, err := filepath.Glob(filepath.Join(strings.TrimPrefix(b.vault.String(), "file://"), "v1/a/*/p/*/*/*/*.json"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("manifests %q, %v", found, err)
+	}
+	b.write(found[0], "{}")
+	call := b.bind("git.backup", map[string]any{"asset": "monorepo", "mode": "incremental"})
+	if _, err := call.Plan(t.Context(), b.env); !errors.Is(err, vault.ErrDamaged) {
+		t.Errorf("an increment on a damaged point: %v", err)
+	}
+	for _, want := range []string{"full", "unchanged"} {
+		if r := b.do("git.backup", map[string]any{"asset": "monorepo"}); r.Outputs["kind"] != want {
+			t.Errorf("made %v, want %s", r.Outputs, want)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	b := newBay(t)

@@ -153,7 +153,11 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 			return action.Plan{}, err
 		}
 		plan.Facts["point"] = m.ID
-		source = fmt.Sprintf("point %s of %s, %s", m.ID, clock(env.Now(), m.Cut), count(len(f.Refs), "ref line"))
+		refs, err := f.List()
+		if err != nil {
+			return action.Plan{}, fmt.Errorf("point %s: %w", m.ID, err)
+		}
+		source = fmt.Sprintf("point %s of %s, %s", m.ID, clock(env.Now(), m.Cut), count(len(refs), "ref"))
 	}
 	plan.Lines = append(plan.Lines, action.Line{Label: "from", Text: source})
 	if p.To != "" {
@@ -177,7 +181,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	plan.Lines = append(plan.Lines,
 		action.Line{Label: "replaces", Text: fmt.Sprintf("%s, HEAD %s", s.dir, head)},
 		action.Line{Label: "takes over", Text: "every file of the work tree, local branches, tags and stash as far as they can be read"},
-		action.Line{Label: "leaves behind", Text: "hooks, reflogs and what was staged"},
+		action.Line{Label: "left behind", Text: "hooks, reflogs and what was staged"},
 		action.Line{Label: "kept", Text: "the old clone as " + s.before})
 	plan.Command = []string{
 		"mv " + shellWord(s.dir) + " " + shellWord(s.before),

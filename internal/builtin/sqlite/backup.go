@@ -54,6 +54,10 @@ func (d Deps) planBackup(ctx context.Context, env *action.Env, p backupParams) (
 			return action.Plan{}, hint.Wrap(fmt.Errorf("%w: there is no point of %q to build an increment on", action.ErrRefused, a.Name), "use mode: auto or mode: full")
 		}
 		out.Summary = fmt.Sprintf("makes the first point of %s", a.Name)
+	case vault.Unusable(err) && p.Mode != "incremental":
+		// What happened to one point must not keep the next one from being made.
+		out.Summary = fmt.Sprintf("makes a new full point of %s", a.Name)
+		out.Lines = append(out.Lines, action.Line{Label: "newest point", Text: "cannot be built on: " + err.Error()})
 	case err != nil:
 		return action.Plan{}, err
 	default:

@@ -105,7 +105,14 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 	if bad = append(bad, few...); len(bad) > 0 {
 		return res, fmt.Errorf("%w: %s: %s", action.ErrCheck, path, joined(bad))
 	}
-	res.Evidence = fmt.Sprintf("%s: %s ok, %d tables counted", path, how, len(p.MinRows))
+	res.Evidence = fmt.Sprintf("%s: %s ok", path, how)
+	switch n := len(p.MinRows); n {
+	case 0:
+	case 1:
+		res.Evidence += ", 1 table counted"
+	default:
+		res.Evidence += fmt.Sprintf(", %d tables counted", n)
+	}
 	return res, nil
 }
 

@@ -231,6 +231,29 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestBackupAfterDamage: a newest manifest that somebody changed stops neither the next
+// backup nor the one after it.
+func TestBackupAfterDamage(t *testing.T) {
+	b := newBench(t)
+	args := map[string]any{"asset": "db", "mode": "auto"}
+	b.play("sqlite.backup", args)
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(b.path), "vault", "v1/a/*/p/*/*/*/*.json"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("manifests %q, %v", found, err)
+	}
+	if err := os.WriteFile(found[0], []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.plan("sqlite.backup", map[string]any{"asset": "db", "mode": "incremental"}); !errors.Is(err, vault.ErrDamaged) || len(hint.All(err)) == 0 {
+		t.Errorf("an increment on a damaged point: %v, want ErrDamaged with advice", err)
+	}
+	for _, kind := range []string{"full", "unchanged"} {
+		if s := b.play("sqlite.backup", args); s.res.Outputs["kind"] != kind {
+			t.Errorf("made %v, want %s", s.res.Outputs, kind)
+		}
+	}
+}
+
 func TestBackupIsFenced(t *testing.T) {
 	b := newBench(t)
 	s, err := b.plan("sqlite.backup", map[string]any{"asset": "db"})
