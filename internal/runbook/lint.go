@@ -112,6 +112,9 @@ func (l *linter) step(s *Step) {
 	if d.Action == Shell && d.Effect != "read" && len(s.Verify) == 0 {
 		l.add(d.Pos, Warning, "no-verify", "nothing tells whether this step worked", "add a block sh verify below it, or effect=read if it changes nothing")
 	}
+	if d.Action == Shell && d.Effect == "destroy" && d.Target == "" {
+		l.add(d.Pos, Warning, "no-target", "nothing says what this script destroys: its gate asks for a token that names nothing", "add target=name to the fence, the name as people say it")
+	}
 	if d.Action == Shell && d.Retry > 0 && d.Effect != "read" {
 		l.add(d.AttrPos["retry"], Warning, "retry-once", "a script that changes something is never run again by itself, so retry= does nothing here",
 			"take it away, or put it on a block sh verify or effect=read")

@@ -111,7 +111,7 @@ func (l *linter) dangerous(b *Block, at int, what, why string) {
 		return
 	}
 	l.add(b.at(at), l.lenient(), "dangerous", fmt.Sprintf("%q %s and is not marked as destructive", clip(strings.Join(strings.Fields(what), " ")), why),
-		"add effect=destroy to the fence, so that it asks for the token of its target")
+		"add effect=destroy target=name to the fence, so that it asks for the token of its target")
 }
 
 // call looks at one command.

@@ -43,6 +43,7 @@ func TestLint(t *testing.T) {
 		{"when of a choice", frontMatter + "## A\n```choose save=c\nask: x\noptions: {a: b, c: d}\n```\n## B\n```git.push when=\"c.choice == 'a'\"\n```\n", nil},
 		{"when of text and number", with("params: {a: {}}", "## A\n```sh effect=read save=s\nls\n```\n## B\n```git.push when=\"s.n > 4 or -1 == a or s.ok == true or int(s.n) > 4 or s.n == '4'\"\n```\n"), []string{"11:13 text-number", "11:13 text-number", "11:13 text-number"}},
 		{"when of a number", frontMatter + "## A\n```git.find-lost save=s\n```\n## B\n```git.push when=\"s.lost > 0\"\n```\n", nil},
+		{"destroys what", frontMatter + "## A\n```sh effect=destroy\nls\n```\n```sh verify\nls\n```\n## B\n```sh effect=destroy target=site\nls\n```\n```sh verify\nls\n```\n", []string{"6:1 no-target"}},
 		{"retry of a change", frontMatter + "## A\n```sh retry=3\nls\n```\n```sh verify retry=3\nls\n```\n", []string{"6:7 retry-once"}},
 		{"bad when", frontMatter + "## A\n```git.push when=\"a ==\"\n```\n", []string{"6:13 bad-when"}},
 		{"when of unknown", frontMatter + "## A\n```git.push when=\"a == b.c\"\n```\n", []string{"6:13 unknown-name", "6:13 unknown-name"}},
@@ -99,7 +100,7 @@ func TestLintDanger(t *testing.T) {
 				t.Errorf("%s: %q, want %q", cmd, got, c.want)
 			}
 		}
-		marked, _ := Parse("x.md", []byte(frontMatter+strings.Replace(src, "```sh\n", "```sh effect=destroy\n", 1)))
+		marked, _ := Parse("x.md", []byte(frontMatter+strings.Replace(src, "```sh\n", "```sh effect=destroy target=x\n", 1)))
 		if got := severe(Lint(marked, LintOptions{})); len(got) != 0 {
 			t.Errorf("%s marked as destructive: %q", cmd, got)
 		}
