@@ -132,7 +132,7 @@ func Locate(dir, config string) (string, error) {
 
 // nearest gives the candidate that name was probably meant to be, or "".
 func nearest(name string, candidates []string) string {
-	best, bestDistance := "", max(2, len(name)/3)+1
+	best, bestDistance := "", min(max(2, len(name)/3), len(name)-1)+1 // not every letter changed
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d

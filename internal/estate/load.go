@@ -96,7 +96,7 @@ func (l *loader) parse(src []byte) *ast.MappingNode {
 				pos.Line, pos.Col = t.Position.Line, t.Position.Column
 			}
 		}
-		l.add(pos, "syntax", "", "%s", msg)
+		l.add(pos, "syntax", `write "key: value" lines; put text with special characters in quotes`, "%s", msg)
 		return nil
 	}
 	var bodies []ast.Node

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 )
 
@@ -88,7 +89,8 @@ func (d Deps) lookAt(ctx context.Context, env *action.Env, r Repo, branch string
 		return nil, "", err
 	}
 	if oid == "" {
-		return nil, "", fmt.Errorf("%w: %s of %q has no branch %q", action.ErrRefused, r.remoteName(), r.Name, branch)
+		return nil, "", hint.Wrap(fmt.Errorf("%w: %s of %q has no branch %q", action.ErrRefused, r.remoteName(), r.Name, branch),
+			"name the branch that people work on, as in --param branch=master")
 	}
 	return k, oid, k.see(ctx, r, branch, oid)
 }
@@ -98,6 +100,9 @@ func (d Deps) deskFor(ctx context.Context, env *action.Env, r Repo, others ...Pl
 	k, err := openDesk(ctx, env, r, others...)
 	if err == nil || ctx.Err() != nil || r.Dir == "" {
 		return k, err
+	}
+	if r.Remote == r.Dir { // there is nothing else to go on with
+		return nil, err
 	}
 	env.Printf("the clone cannot be read, going on without it: %s", strings.TrimSpace(err.Error()))
 	r.Dir = ""

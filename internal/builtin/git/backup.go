@@ -110,6 +110,9 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 		Full: p.Mode == "full", Class: p.Class, RunID: env.Run, RPO: r.RPO,
 		Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
+	if errors.Is(err, repo.ErrUnsuitable) { // a second try finds the same
+		return action.Result{}, fmt.Errorf("%w: %w", action.ErrRefused, err)
+	}
 	if err != nil {
 		return action.Result{}, err
 	}

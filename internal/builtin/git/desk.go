@@ -46,11 +46,16 @@ func openDesk(ctx context.Context, env *action.Env, r Repo, others ...Place) (_ 
 		if k.clone, err = objectsOf(ctx, r.Dir); err != nil {
 			return nil, err
 		}
-		out, err := command.Output(ctx, command.Git(r.Dir, "rev-parse", "--show-object-format"))
+		out, err := command.Output(ctx, command.Git(r.Dir, "rev-parse", "--show-object-format", "--is-shallow-repository"))
 		if err != nil {
 			return nil, fmt.Errorf("read object format of %q: %w", r.Dir, err)
 		}
-		k.format = strings.TrimSpace(string(out))
+		format, shallow, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		if shallow == "true" { // who borrows from it walks into commits that are not there
+			return nil, hint.Wrap(fmt.Errorf("%w: %q is shallow: its oldest commits lack their parents", action.ErrRefused, r.Dir),
+				"complete it: git fetch --unshallow")
+		}
+		k.format = format
 	}
 	init := command.Git("", "init", "--quiet", "--bare", "--template=", "--object-format="+k.format, "--end-of-options", k.dir)
 	if _, err := command.Run(ctx, init); err != nil {

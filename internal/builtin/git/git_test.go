@@ -14,6 +14,7 @@ import (
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/command"
+	"lifeboat/internal/hint"
 	"lifeboat/internal/vault"
 )
 
@@ -270,6 +271,36 @@ func TestBackup(t *testing.T) {
 	if _, err := b.try("git.compare", map[string]any{"asset": "monorepo", "with": "vault"}); !errors.Is(err, action.ErrCheck) ||
 		!strings.Contains(err.Error(), "refs/heads/main") {
 		t.Errorf("compare after a push: %v", err)
+	}
+}
+
+// TestShallowClone: what walks the history of a shallow clone walks into commits that are
+// not there. With a remote the clone is done without, else the reason is named.
+func TestShallowClone(t *testing.T) {
+	t.Parallel()
+	b := newBay(t)
+	b.more("three")
+	shallow := filepath.Join(b.dir, "shallow")
+	b.git("", "clone", "--quiet", "--template=", "--depth=1", "file://"+b.origin, shallow)
+	for _, remote := range []string{b.origin, ""} {
+		b.deps.Repo = func(string) (Repo, error) { return Repo{Name: "monorepo", Dir: shallow, Remote: remote}, nil }
+		r, err := b.try("git.activity", map[string]any{"asset": "monorepo", "branch": "main", "since": "100h"})
+		if remote != "" {
+			if err != nil || r.Outputs["count"] != int64(3) {
+				t.Errorf("with a remote: %v, %v", r.Outputs, err)
+			}
+			continue
+		}
+		for _, name := range []string{"git.activity", "git.backup"} {
+			args := map[string]any{"asset": "monorepo"}
+			if name == "git.activity" {
+				args["branch"] = "main"
+			}
+			if _, err := b.try(name, args); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "shallow") ||
+				!strings.Contains(strings.Join(hint.All(err), " "), "--unshallow") {
+				t.Errorf("%s without a remote: %v, want a refusal with advice", name, err)
+			}
+		}
 	}
 }
 
