@@ -149,7 +149,10 @@ func (w *world) show(list []run.Event, logs bool) error {
 
 // cmdLint checks runbooks.
 func cmdLint(env environment, s *settings) *cobra.Command {
-	var asJSON, strict bool
+	var (
+		asJSON, strict bool
+		ignore         []string
+	)
 	c := &cobra.Command{
 		Use: "lint [RUNBOOK|FILE|DIRECTORY ...]", Short: "Check runbooks: grammar, actions, arguments, dangerous commands, links, review",
 		Long: "Checks runbooks without running anything. Each finding says file:line:col, what is wrong\n" +
@@ -161,15 +164,16 @@ func cmdLint(env environment, s *settings) *cobra.Command {
 				return err
 			}
 			defer w.close()
-			return w.lint(args, asJSON, strict)
+			return w.lint(args, asJSON, strict, ignore)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a finding")
 	c.Flags().BoolVar(&strict, "strict", false, "warnings count as errors")
+	c.Flags().StringSliceVar(&ignore, "ignore", nil, "leave out warnings with this code, such as overdue-review")
 	return c
 }
 
-func (w *world) lint(args []string, asJSON, strict bool) error {
+func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error {
 	names, err := w.lintNames(args)
 	if err != nil {
 		return err
@@ -186,6 +190,9 @@ func (w *world) lint(args []string, asJSON, strict bool) error {
 		_, list := w.shelf.compile(book, found)
 		all = append(all, list...)
 	}
+	all = slices.DeleteFunc(all, func(p runbook.Problem) bool {
+		return p.Severity == runbook.Warning && slices.Contains(ignore, p.Code)
+	})
 	failed := strict && len(all) > 0 || engine.HasErrors(all)
 	for _, p := range all {
 		if !asJSON {
