@@ -129,6 +129,7 @@ type Env struct {
 	Progress func(done, total int64, unit string) // total 0: not known; unit "B", "objects", "pages"
 	Now      func() time.Time
 	Run      string // run id, short enough for a ref name
+	RunID    string // the whole run id, unique for ever
 	Step     string
 	Attempt  int
 	Drill    bool // a sandbox: Fence refuses all else
@@ -168,13 +169,13 @@ func (e *Env) Report(done, total int64, unit string) {
 
 // Param describes one parameter.
 type Param struct {
-	Name     string
-	Help     string
-	Default  string
-	Enum     []string
-	Required bool
-	Secret   bool
-	Type     string // text, true/false, number, duration, list, map
+	Name     string   `json:"name"`
+	Help     string   `json:"help"`
+	Default  string   `json:"default,omitempty"`
+	Enum     []string `json:"enum,omitempty"`
+	Required bool     `json:"required,omitempty"`
+	Secret   bool     `json:"secret,omitempty"`
+	Type     string   `json:"type"` // text, true/false, number, duration, list, map
 	index    int
 }
 

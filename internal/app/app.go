@@ -130,7 +130,7 @@ func parsePairs(flag string, list []string) (map[string]string, error) {
 // home opens the console, or without a terminal plays the rehearsal.
 func home(env environment, s settings, plainMode bool) error {
 	if env.dumb() || plainMode {
-		if !s.sandbox && s.estate == "" {
+		if !s.sandbox {
 			if w, err := open(env, s); err != nil {
 				return err
 			} else if err := errors.Join(w.close()); err != nil {

@@ -185,7 +185,13 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 	for _, name := range names {
 		book, found, err := w.shelf.find(name)
 		if err != nil {
-			return err
+			if slices.Contains(args, name) {
+				return err
+			}
+			// One of a directory: the others are looked at all the same.
+			all = append(all, runbook.Problem{Pos: runbook.Pos{File: name}, Severity: runbook.Error, Code: "unreadable",
+				Msg: err.Error(), Fix: strings.Join(hint.All(err), "; ")})
+			continue
 		}
 		_, list := w.shelf.compile(book, found)
 		all = append(all, list...)
@@ -292,7 +298,8 @@ func listActions(env environment, list []action.Action, asJSON bool) error {
 				Effect  action.Effect  `json:"effect"`
 				Repeat  action.Repeat  `json:"repeat"`
 				Params  []action.Param `json:"params"`
-			}{a.Name, a.Summary, a.Effect, a.Repeat, a.Params})
+				Doc     string         `json:"doc"` // Markdown, begins with an example
+			}{a.Name, a.Summary, a.Effect, a.Repeat, a.Params, a.Doc})
 			if err != nil {
 				return err
 			}

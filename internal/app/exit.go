@@ -67,16 +67,16 @@ func outcome(r run.Run) error {
 	case run.Aborted:
 		return ended{r, exitAborted}
 	}
-	changed := false
+	begun := false
 	for _, s := range r.Steps {
-		changed = changed || s.Changed
+		begun = begun || s.Attempt > 0
 		switch {
 		case s.State != run.Failed || s.ElseTo != "":
 		case s.Busy:
 			return ended{r, exitBusy}
 		case s.CheckFailed:
 			return ended{r, exitCheck}
-		case s.Attempt == 0 && !changed: // it could not even be planned
+		case !begun: // not even the first step could be planned
 			return ended{r, exitUsage}
 		}
 	}

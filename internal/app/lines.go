@@ -246,7 +246,7 @@ func (l *lines) title(r *run.Run, s *run.Step, n int, ev run.Event) {
 		how = "asks first"
 	}
 	l.say(ev.At, "STEP %d of %d: %s (%s)", n, len(r.Steps), s.Title, how)
-	for _, p := range firstParagraph(l.guidance[s.ID]) {
+	for _, p := range prose(l.guidance[s.ID]) {
 		l.add("%s", p)
 	}
 }
@@ -290,7 +290,7 @@ func (l *lines) plan(p *run.Plan) {
 func (l *lines) ended(r *run.Run, ev run.Event, b run.Ended) {
 	l.say(ev.At, "%s. Run time %s.%s", strings.ToUpper(string(b.Outcome)), clock(ev.At.Sub(r.At)), prefix(" ", b.Reason))
 	for _, s := range r.Steps {
-		if s.State == run.Overridden || s.State == run.Skipped && s.Reason.Class != run.NotApplicable {
+		if (s.State == run.Overridden || s.State == run.Skipped) && s.Reason.Class != run.NotApplicable {
 			l.add("%s: %s, %s: %s (%s)", s.Title, s.State, s.Reason.Class, s.Reason.Text, s.By)
 		}
 		if s.State == run.Claimed {
@@ -359,13 +359,25 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", m, s)
 }
 
-// firstParagraph gives the prose with which a section begins, without marks.
-func firstParagraph(markdown string) []string {
-	text, _, _ := strings.Cut(strings.TrimSpace(markdown), "\n\n")
-	text = strings.TrimPrefix(text, ">")
-	text = strings.NewReplacer("**", "", "`", "", "\n>", " ", "\n", " ", "[!CAUTION]", "Caution:", "[!WARNING]", "Warning:", "[!NOTE]", "Note:", "[!IMPORTANT]", "Important:", "[!TIP]", "Tip:").Replace(text)
-	if strings.TrimSpace(text) == "" || strings.HasPrefix(text, "|") {
-		return nil
+// alerts are the words for GitHub's marks.
+var alerts = strings.NewReplacer("[!CAUTION]", "CAUTION:", "[!WARNING]", "WARNING:", "[!NOTE]", "Note:",
+	"[!IMPORTANT]", "IMPORTANT:", "[!TIP]", "Tip:", "**", "", "`", "")
+
+// prose gives the paragraphs of a section as lines, without marks. Tables and code are
+// left to those who read the document.
+func prose(markdown string) []string {
+	var out []string
+	for _, p := range strings.Split(strings.TrimSpace(markdown), "\n\n") {
+		if strings.HasPrefix(p, "|") || strings.HasPrefix(p, "```") || strings.HasPrefix(p, "    ") {
+			continue
+		}
+		var words []string
+		for line := range strings.Lines(p) {
+			words = append(words, strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), ">"))...)
+		}
+		if len(words) > 0 {
+			out = append(out, alerts.Replace(strings.Join(words, " ")))
+		}
 	}
-	return wrap(strings.Join(strings.Fields(text), " "), lineWidth-len(indent))
+	return out
 }

@@ -86,6 +86,11 @@ func (p *policy) Ask(_ context.Context, r run.Run, refused string) (run.Answer, 
 			a.Verb, a.How, a.Reason = run.Finish, "headless", "nobody was there to decide"
 			return a, nil
 		}
+	case run.Checklist:
+		return a, person(r, fmt.Sprintf("do what a person does: %q", g.Items[0].Text), "answer it: lifeboat attach "+r.ID.Short())
+	case run.Input:
+		name, _, _ := strings.Cut(g.Prompt, ":")
+		return a, person(r, "give the secret "+name, "set "+secretPrefix+strings.ToUpper(name)+" in the environment and resume it: lifeboat resume "+r.ID.Short())
 	case run.Closing:
 		for _, o := range g.Options {
 			if o.Verb == run.Finish {

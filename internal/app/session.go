@@ -119,8 +119,11 @@ func (w *world) chooseAsset(p *engine.Program, start *engine.Start) error {
 			for _, a := range of {
 				names = append(names, a.Name)
 			}
-			return usage(hint.Wrap(fmt.Errorf("runbook %q is about a %s asset, and the estate has %d", p.Book.Name, kind, len(of)),
-				"add --param asset=NAME; there are: "+strings.Join(names, ", ")))
+			advice := "add --param asset=NAME; there are: " + strings.Join(names, ", ")
+			if len(of) == 0 {
+				advice = fmt.Sprintf("add an asset of kind %s to %s", kind, w.estate.File)
+			}
+			return usage(hint.Wrap(fmt.Errorf("runbook %q is about a %s asset, and the estate has %d", p.Book.Name, kind, len(of)), advice))
 		}
 		name = of[0].Name
 	}

@@ -24,6 +24,7 @@ import (
 type shelf struct {
 	world   *world
 	library *runbook.Library
+	beside  map[string]string // directory of the runbooks that were opened by their path, by name
 }
 
 func newShelf(w *world) (*shelf, error) {
@@ -34,7 +35,7 @@ func newShelf(w *world) (*shelf, error) {
 			sources = append(sources, runbook.NamedFS{Name: dir, FS: os.DirFS(dir)})
 		}
 	}
-	return &shelf{world: w, library: runbook.NewLibrary(sources...)}, nil
+	return &shelf{world: w, library: runbook.NewLibrary(sources...), beside: map[string]string{}}, nil
 }
 
 // find gives the runbook that a person means: a name of the library or the path of a
@@ -65,13 +66,33 @@ func (s *shelf) whole(name string) (*runbook.Book, []runbook.Problem, error) {
 		return nil, nil, usage(err)
 	}
 	book, problems := runbook.Parse(name, opened.Source)
+	s.beside[book.Name] = filepath.Dir(name)
 	return book, problems, nil
+}
+
+// include finds what a runbook includes: a file beside it when it was opened by its
+// path, else one of the library.
+func (s *shelf) include(from *runbook.Book) func(name string) (*runbook.Book, error) {
+	base, _, _ := strings.Cut(from.Name, "#")
+	dir, opened := s.beside[base]
+	return func(name string) (*runbook.Book, error) {
+		if opened && name == filepath.Base(name) {
+			book, problems, err := runbook.OpenFile(os.DirFS(dir), name+".md")
+			if err == nil && runbook.Failed(problems) {
+				return nil, fmt.Errorf("runbook %q: %w", filepath.Join(dir, name+".md"), problems[0])
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return book, err
+			}
+		}
+		return s.library.Get(name)
+	}
 }
 
 // compile binds a book. All problems, of grammar, structure and binding, come with it,
 // in order of the file.
 func (s *shelf) compile(book *runbook.Book, found []runbook.Problem) (*engine.Program, []runbook.Problem) {
-	p, bound := engine.Compile(book, s.library.Get, s.world.actions)
+	p, bound := engine.Compile(book, s.include(book), s.world.actions)
 	all := append(slices.Clone(found), runbook.Lint(book, runbook.LintOptions{Now: s.world.env.now()})...)
 	for _, b := range bound {
 		same := func(o runbook.Problem) bool { return o.Pos == b.Pos && o.Code == b.Code }

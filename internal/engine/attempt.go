@@ -57,7 +57,11 @@ func (e *Engine) plan(ctx context.Context, u *unit) (planned, error) {
 		plan.Effect = strongest(plan.Effect, action.Effect(u.do.block.Effect))
 	}
 	if s := u.do.block.Stop; s != "" {
-		plan.Stop = s
+		v, err := runbook.Expand(s, func(n string) (any, bool) { return e.lookup(u.scope, n) })
+		if err != nil {
+			return planned{}, fmt.Errorf("%s: stop: %w", u.do.block.Pos, err)
+		}
+		plan.Stop = text(v)
 	}
 	return planned{call, plan, digest(e.view().ID, u.ID, call, plan)}, nil
 }
@@ -89,7 +93,7 @@ func (e *Engine) env(u *unit, b *runbook.Block, attempt int, log *logFile) (env 
 	}
 	vars, secrets := e.vars(u.scope)
 	env = &action.Env{
-		Now: e.cfg.Now, Run: strings.ToLower(e.view().ID.Short()), Step: u.ID, Attempt: attempt,
+		Now: e.cfg.Now, Run: strings.ToLower(e.view().ID.Short()), RunID: string(e.view().ID), Step: u.ID, Attempt: attempt,
 		Drill: e.view().Started.Mode == run.Drill, Dry: e.view().Started.Mode == run.Dry,
 		By: e.cfg.By, Book: e.view().Started.Book, Scratch: scratch, Dir: e.cfg.Dir,
 		Vars: vars, Secrets: secrets, Timeout: b.Timeout, Fence: e.cfg.Fence,
@@ -195,8 +199,8 @@ func (e *Engine) effect(ctx context.Context, u *unit, p planned, call func(conte
 		if err == nil || ctx.Err() != nil || errors.Is(err, action.ErrUnclear) || errors.Is(err, action.ErrChanged) || errors.Is(err, action.ErrRefused) {
 			break
 		}
-		if i+1 < tries && e.cfg.Progress != nil {
-			e.cfg.Progress(u.ID, 0, 0, "")
+		if i+1 < tries {
+			e.pause(ctx, i)
 		}
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -209,6 +213,24 @@ func (e *Engine) effect(ctx context.Context, u *unit, p planned, call func(conte
 		}
 	}
 	return res, interrupted, err
+}
+
+// maxPause bounds the wait before another try.
+const maxPause = 30 * time.Second
+
+// pause waits before another try: 1 s, 2 s, 4 s … A stop ends it, and the one who waits
+// looks at ctx next.
+func (e *Engine) pause(ctx context.Context, try int) {
+	d := min(time.Second<<min(try, 10), maxPause)
+	if e.cfg.Pause != nil {
+		d = e.cfg.Pause(try)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 func (e *Engine) setStop(c context.CancelCauseFunc) {
@@ -330,7 +352,18 @@ func (e *Engine) checkOne(ctx context.Context, u *unit, s run.Step, v *bound, i 
 	defer done()
 	p := planned{call: call}
 	var res action.Result
-	for range 1 + v.block.Retry { // a check only reads: again is harmless
+	for try := range 1 + v.block.Retry { // a check only reads: again is harmless
+		if try > 0 {
+			waiting, stop := context.WithCancelCause(ctx)
+			e.setStop(stop)
+			e.pause(waiting, try-1)
+			e.setStop(nil)
+			stopped := waiting.Err() != nil
+			stop(nil)
+			if stopped {
+				break
+			}
+		}
 		var interrupted bool
 		res, interrupted, err = e.once(ctx, v, func(ctx context.Context) (action.Result, error) {
 			plan, err := p.call.Plan(ctx, env)

@@ -88,9 +88,9 @@ func left(r *run.Run) []run.Step {
 	var out []run.Step
 	for _, s := range r.Steps {
 		switch s.State {
-		case run.Overridden, run.Undone:
+		case run.Undone:
 			out = append(out, s)
-		case run.Skipped:
+		case run.Overridden, run.Skipped:
 			if s.Reason.Class != run.NotApplicable {
 				out = append(out, s)
 			}

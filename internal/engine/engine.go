@@ -89,6 +89,8 @@ type Config struct {
 	Observe func(r run.Run, ev run.Event)
 	// Progress is called while a step works; optional. It must not block.
 	Progress func(step string, done, total int64, unit string)
+	// Pause says how long to wait before try+2; optional, 1 s, 2 s, 4 s … up to 30 s.
+	Pause func(try int) time.Duration
 	// Beat is called at named points of the life of a step; tests crash there. Optional.
 	Beat func(point string)
 }

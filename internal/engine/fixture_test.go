@@ -348,8 +348,8 @@ func (b *bench) config(a Asker) Config {
 	clock := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 	return Config{
 		Journal: b.journal, Actions: b.actions, Asker: a, Spool: b.spool, By: "m.ito", Host: "rescue-01", Version: "test",
-		Redact: b.redact,
-		Now:    func() time.Time { clock = clock.Add(time.Second); return clock },
+		Redact: b.redact, Pause: func(int) time.Duration { return time.Millisecond },
+		Now: func() time.Time { clock = clock.Add(time.Second); return clock },
 	}
 }
 

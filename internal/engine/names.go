@@ -181,15 +181,21 @@ func (e *Engine) holds(u *unit) (ok bool, which string, err error) {
 		}
 		program, err := expr.Compile(c.text, expr.Env(env), expr.AsBool(), expr.AllowUndefinedVariables())
 		if err != nil {
-			return false, c.text, fmt.Errorf("%s: when %q: %w", c.pos, c.text, err)
+			return false, c.text, fmt.Errorf("%s: when %q: %s", c.pos, c.text, firstLine(err))
 		}
 		v, err := expr.Run(program, env)
 		if err != nil {
-			return false, c.text, fmt.Errorf("%s: when %q: %w", c.pos, c.text, err)
+			return false, c.text, fmt.Errorf("%s: when %q: %s", c.pos, c.text, firstLine(err))
 		}
 		if v != true {
 			return false, c.text, nil
 		}
 	}
 	return true, "", nil
+}
+
+// firstLine leaves out the drawing that the expression library puts under its messages.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }

@@ -109,7 +109,7 @@ func Compile(book *runbook.Book, include func(name string) (*runbook.Book, error
 	for _, u := range c.program.units {
 		u.Only = c.only[u.ID]
 	}
-	if len(c.program.units) == 0 {
+	if len(c.program.units) == 0 && !HasErrors(c.problems) {
 		c.fail(runbook.Pos{File: book.File, Line: 1, Col: 1}, "no-steps", "the runbook has no step",
 			"give a heading an action block or a task list")
 	}

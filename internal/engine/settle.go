@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/command"
@@ -13,6 +14,10 @@ import (
 // decide asks what to do about a failed step: at most the ways that make sense, the
 // recommended one first. Nothing runs until somebody chose.
 func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
+	if e.blind(u) {
+		return e.commit(ctx, run.StepOverridden, u.ID, 0, run.Reason{By: "dry run", Class: run.NotApplicable,
+			Text: "dry run: it looks at what the steps before it would have changed: " + s.Error})
+	}
 	if b := u.step.Do; b != nil && !s.Undoing {
 		if b.Else != "" {
 			to := u.scope.name(b.Else)
@@ -56,6 +61,18 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 		return e.end(ctx, run.NotComplete, a)
 	}
 	return e.common(ctx, u, a)
+}
+
+// blind says whether the step of a dry run comes after one that was left out because it
+// changes something: what it reads, or needs, is not what it will be.
+func (e *Engine) blind(u *unit) bool {
+	r := e.view()
+	if r.Started.Mode != run.Dry {
+		return false
+	}
+	return slices.ContainsFunc(r.Steps[:e.position(u)-1], func(s run.Step) bool {
+		return s.State == run.Skipped && (s.Reason.By == "dry run" || s.Hand && s.Reason.Class == run.NotApplicable)
+	})
 }
 
 // doubt settles a step whose end is not known: a probe looks, a person decides.

@@ -107,7 +107,7 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 		}
 	}
 	m, err := v.Backup(ctx, r.stored(), repo.Kind{}, vault.BackupOptions{
-		Full: p.Mode == "full", Class: p.Class, RunID: env.Run, RPO: r.RPO,
+		Full: p.Mode == "full", Class: p.Class, RunID: env.RunID, RPO: r.RPO,
 		Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
 	if errors.Is(err, repo.ErrUnsuitable) { // a second try finds the same

@@ -91,7 +91,7 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 		return action.Result{}, err
 	}
 	m, err := v.Backup(ctx, a.stored(), db.Kind{}, vault.BackupOptions{
-		Full: p.Mode == "full", Class: p.Class, RunID: env.Run, RPO: a.RPO,
+		Full: p.Mode == "full", Class: p.Class, RunID: env.RunID, RPO: a.RPO,
 		Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
 	if err != nil {

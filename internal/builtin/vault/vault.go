@@ -310,7 +310,7 @@ func (d Deps) verifyOne(ctx context.Context, env *action.Env, v *vault.Vault, na
 	}
 	env.Printf("%s: %s of %s", name, m.ID, m.Cut.UTC().Format(time.RFC3339))
 	return v.Verify(ctx, m, k, vault.Level(p.Level), vault.VerifyOptions{
-		Reread: p.Reread, RunID: env.Run, Scratch: env.Scratch, Now: env.Now, Progress: env.Progress, Log: env.Log,
+		Reread: p.Reread, RunID: env.RunID, Scratch: env.Scratch, Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
 }
 
