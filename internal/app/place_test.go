@@ -296,4 +296,6 @@ func (p *place) end() {
 		syscall.Kill(pid, syscall.SIGTERM)
 	}
 	p.until("the end of the hosts", func() bool { return len(p.hosts()) == 0 })
+	// A host closes its journal after it let go of its run.
+	p.until("the removal of the state", func() bool { return os.RemoveAll(p.state) == nil })
 }

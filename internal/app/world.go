@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"lifeboat/internal/action"
 	"lifeboat/internal/builtin"
 	"lifeboat/internal/durable"
@@ -59,7 +61,19 @@ func lookState(env environment, s settings) (*world, error) {
 }
 
 // openState finds and opens the state directory and its journal.
-func openState(env environment, s settings) (*world, error) { return openJournal(env, s, journal.Open) }
+func openState(env environment, s settings) (*world, error) {
+	w, err := openJournal(env, s, journal.Open)
+	if err != nil {
+		return nil, err
+	}
+	// The journal may be writable where its directory is not; logs, sandboxes and the
+	// next checkpoint are not then, and that shows in the middle of a run.
+	if err := unix.Access(w.state, unix.W_OK|unix.X_OK); err != nil {
+		err = hint.Wrap(fmt.Errorf("write to state directory %q: %w", w.state, err), "make it writable for you alone (0700), or pass --state DIRECTORY")
+		return nil, usage(errors.Join(err, w.journal.Close()))
+	}
+	return w, nil
+}
 
 func openJournal(env environment, s settings, open func(context.Context, string) (*journal.Journal, error)) (*world, error) {
 	dir := s.state

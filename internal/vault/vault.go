@@ -54,7 +54,7 @@ type Options struct {
 	Version  string              // of Lifeboat, for manifests
 	Programs map[string]string   // versions of programs, for manifests: "git": "2.39.5"
 	Host     string              // for manifests; "" is the name of this host
-	Sign     ed25519.PrivateKey  // signs manifests and receipts; nil: they are not signed
+	Sign     ed25519.PrivateKey  // signs manifests and receipts; nil: not signed, and a digit that changed in one may go unnoticed
 	Trust    []ed25519.PublicKey // if any, manifests must be signed by one of them
 	Scratch  string              // where private directories are made; "" is the system's
 	Now      func() time.Time    // nil is time.Now
