@@ -296,6 +296,7 @@ func (p *place) end() {
 		syscall.Kill(pid, syscall.SIGTERM)
 	}
 	p.until("the end of the hosts", func() bool { return len(p.hosts()) == 0 })
+	os.Chmod(p.state, 0o700) // a test may have closed it
 	// A host closes its journal after it let go of its run.
 	p.until("the removal of the state", func() bool { return os.RemoveAll(p.state) == nil })
 }
