@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -130,4 +129,3 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-var _ = fmt.Sprint
