@@ -128,4 +128,3 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 }
-
