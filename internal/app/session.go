@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -135,14 +136,11 @@ func (w *world) chooseAsset(p *engine.Program, start *engine.Start) error {
 		return usage(fmt.Errorf("asset %q is of kind %s, runbook %q is about %s", a.Name, a.Kind, p.Book.Name, kind))
 	}
 	start.Asset, start.RTO = a.Name, a.RTO
-	if slices.ContainsFunc(p.Book.Params(), func(p runbook.Param) bool { return p.Name == runbook.AssetParam }) {
-		params := map[string]string{}
-		for k, v := range start.Params {
-			params[k] = v
-		}
-		params[runbook.AssetParam] = a.Name
-		start.Params = params
+	start.Params = maps.Clone(start.Params)
+	if start.Params == nil {
+		start.Params = map[string]string{}
 	}
+	start.Params[runbook.AssetParam] = a.Name
 	return nil
 }
 

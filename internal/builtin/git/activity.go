@@ -66,7 +66,7 @@ func (d Deps) runActivity(ctx context.Context, env *action.Env, p activityParams
 	last := newest(list)
 	result.Outputs["last_time"] = last.when.UTC().Format(time.RFC3339)
 	result.Outputs["last_author"] = printable.Line(last.author)
-	result.Evidence = fmt.Sprintf("%s on %s/%s in the last %s (%s), newest %s from %s by %s", count(len(list), "commit"), r.remoteName(), p.Branch,
+	result.Evidence = fmt.Sprintf("%s on %s/%s in the last %s (%s), newest %s from %s by %s", printable.Count(len(list), "commit"), r.remoteName(), p.Branch,
 		printable.Span(p.Since), few(authors(list), nil), short(last.oid), clock(env.Now(), last.when), printable.Line(last.author))
 	for _, c := range list[:min(20, len(list))] {
 		env.Printf("%s %s %s: %s", short(c.oid), c.when.UTC().Format(time.RFC3339), printable.Line(c.author), printable.Line(c.subject))

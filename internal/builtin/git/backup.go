@@ -9,6 +9,7 @@ import (
 	"lifeboat/internal/action"
 	repo "lifeboat/internal/asset/git"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
 
@@ -125,7 +126,7 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 		return action.Result{}, fmt.Errorf("point %s: %w", m.ID, err)
 	}
 	return action.Result{
-		Evidence: fmt.Sprintf("%s point %s: %s, %s, %s", m.Kind, m.ID, count(len(refs), "ref"), count(int(f.PackObjects), "object"), size(f.PackBytes)),
+		Evidence: fmt.Sprintf("%s point %s: %s, %s, %s", m.Kind, m.ID, printable.Count(len(refs), "ref"), printable.Count(int(f.PackObjects), "object"), size(f.PackBytes)),
 		Outputs: map[string]any{
 			"point": m.ID, "kind": m.Kind, "objects": f.PackObjects, "bytes": f.PackBytes, "refs": int64(len(refs)),
 			"cut": m.Cut.UTC().Format(time.RFC3339),

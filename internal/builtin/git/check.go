@@ -111,7 +111,7 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 	if report.Count == 0 {
 		return result, nil
 	}
-	result.Evidence = fmt.Sprintf("%s; broken or missing: %s; in %s", count(report.Count, "problem"), few(objects, short), few(files, nil))
+	result.Evidence = fmt.Sprintf("%s; broken or missing: %s; in %s", printable.Count(report.Count, "problem"), few(objects, short), few(files, nil))
 	if p.Allow {
 		result.Checks = nil // a diagnosis: what it found is the result, not a failure
 		return result, nil

@@ -130,7 +130,7 @@ func (d Deps) compareAll(ctx context.Context, env *action.Env, r Repo, p compare
 	live, other = shared(live), shared(other)
 	diff := repo.Difference(live, other)
 	result := action.Result{
-		Evidence: fmt.Sprintf("%s of %s equal those of %s", count(len(live), "branch or tag"), r.remoteName(), what),
+		Evidence: fmt.Sprintf("%s of %s equal those of %s", printable.Count(len(live), "branch or tag"), r.remoteName(), what),
 		Outputs:  map[string]any{"equal": diff == "", "refs": int64(len(live))},
 		Checks:   []action.Check{{Text: fmt.Sprintf("%s equals %s", r.remoteName(), what), OK: diff == "", Evidence: "all branches and tags"}},
 	}

@@ -79,9 +79,9 @@ func summary(list []commit) string {
 	case 0:
 		return "no commits"
 	case 1:
-		return fmt.Sprintf("%s by %s", count(len(list), "commit"), people[0])
+		return fmt.Sprintf("%s by %s", printable.Count(len(list), "commit"), people[0])
 	}
-	return fmt.Sprintf("%s by %d people", count(len(list), "commit"), len(people))
+	return fmt.Sprintf("%s by %d people", printable.Count(len(list), "commit"), len(people))
 }
 
 // subjects names the first commits: `3f2a1c9 "demo", 8e02b6f "squash for demo"`.
@@ -99,13 +99,6 @@ func subjects(list []commit) string {
 		out = append(out, fmt.Sprintf("and %d more", n))
 	}
 	return strings.Join(out, ", ")
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // clock shows a time as a person near now would say it.

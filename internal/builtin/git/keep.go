@@ -11,6 +11,7 @@ import (
 	"lifeboat/internal/action"
 	repo "lifeboat/internal/asset/git"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
 
@@ -262,5 +263,5 @@ func (d Deps) runUnkeep(ctx context.Context, env *action.Env, p keepParams, undo
 			return action.Result{}, err
 		}
 	}
-	return action.Result{Evidence: count(len(undo.Facts), "ref") + " deleted"}, nil
+	return action.Result{Evidence: printable.Count(len(undo.Facts), "ref") + " deleted"}, nil
 }

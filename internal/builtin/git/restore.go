@@ -13,6 +13,7 @@ import (
 	repo "lifeboat/internal/asset/git"
 	"lifeboat/internal/durable"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
 
@@ -157,7 +158,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		if err != nil {
 			return action.Plan{}, fmt.Errorf("point %s: %w", m.ID, err)
 		}
-		source = fmt.Sprintf("point %s of %s, %s", m.ID, clock(env.Now(), m.Cut), count(len(refs), "ref"))
+		source = fmt.Sprintf("point %s of %s, %s", m.ID, clock(env.Now(), m.Cut), printable.Count(len(refs), "ref"))
 	}
 	plan.Lines = append(plan.Lines, action.Line{Label: "from", Text: source})
 	if p.To != "" {
