@@ -54,3 +54,15 @@ type Kind interface {
 	// Needs lists the stock programs that Script uses.
 	Needs() []string
 }
+
+// Differ is a Kind that can tell what changed between two points. older and newer are
+// their facts; openOlder and openNewer read the newest object of a role of each, and fail
+// where the point has none or it cannot be opened. report is told of each change: what it
+// is about ("ref", "table", "file"), its name, and its state before and after, "" for
+// absent: a short commit, a number of rows, a size and mode. The order is that of a
+// listing for people.
+type Differ interface {
+	Diff(ctx context.Context, older, newer []byte,
+		openOlder, openNewer func(role string) (io.ReadCloser, error),
+		report func(what, name, before, after string)) error
+}
