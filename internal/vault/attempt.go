@@ -28,6 +28,7 @@ type attempt struct {
 	asset  string
 	parent *Manifest
 	now    func() time.Time
+	lock   time.Time // of the objects, zero for none
 
 	mu      sync.Mutex // protects below
 	cut     time.Time  // of the first byte written
@@ -46,7 +47,7 @@ func (v *Vault) attempt(ctx context.Context, a Asset, k Kind, o BackupOptions, p
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	at := &attempt{v: v, ctx: ctx, cancel: cancel, id: id, asset: AssetID(a), parent: parent, now: o.Now}
+	at := &attempt{v: v, ctx: ctx, cancel: cancel, id: id, asset: AssetID(a), parent: parent, now: o.Now, lock: v.chainLock(started, parent)}
 	var facts []byte
 	if parent != nil {
 		facts = parent.Facts
@@ -90,10 +91,10 @@ func (v *Vault) commit(ctx context.Context, m Manifest, k Kind, made []Object, n
 	if err != nil {
 		return Manifest{}, fmt.Errorf("write the manifest: %w", err)
 	}
-	if err := v.putSmall(ctx, m.ScriptKey(), "text/x-shellscript; charset=utf-8", text); err != nil {
+	if err := v.putSmall(ctx, m.ScriptKey(), putOptions{"text/x-shellscript; charset=utf-8", v.pointLock(m)}, text); err != nil {
 		return Manifest{}, err
 	}
-	if err := v.putSmall(ctx, m.Key(), "application/json", raw); err != nil {
+	if err := v.putSmall(ctx, m.Key(), putOptions{"application/json", v.pointLock(m)}, raw); err != nil {
 		return Manifest{}, err
 	}
 	return read, nil
@@ -154,10 +155,10 @@ func (at *attempt) begin(role, name string) (*objectWriter, error) {
 		}
 	}
 	w := newObjectWriter(at, Object{
-		Key: key, Role: role, Compression: compression, Encryption: Encryption{Scheme: "none"},
+		Key: key, Role: role, Compression: compression, Encryption: Encryption{Scheme: "none"}, RetainUntil: retained(at.lock),
 	})
 	ctx, cancel := context.WithCancel(at.ctx)
-	out, err := at.v.store.put(ctx, key, "application/octet-stream")
+	out, err := at.v.store.put(ctx, key, putOptions{"application/octet-stream", at.lock})
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("create object %q: %w", key, err)

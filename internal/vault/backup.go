@@ -186,7 +186,7 @@ func (v *Vault) writeReadme(ctx context.Context) error {
 	}
 	_, err := v.store.stat(ctx, readmeKey)
 	if errors.Is(err, errNotExist) {
-		err = v.putSmall(ctx, readmeKey, "text/markdown; charset=utf-8", []byte(readmeText))
+		err = v.putSmall(ctx, readmeKey, putOptions{contentType: "text/markdown; charset=utf-8"}, []byte(readmeText))
 		if errors.Is(err, errExists) { // another process, perhaps with another text
 			err = nil
 		}

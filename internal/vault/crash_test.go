@@ -89,9 +89,9 @@ func (d *dying) step() {
 	}
 }
 
-func (d *dying) put(ctx context.Context, key, contentType string) (io.WriteCloser, error) {
+func (d *dying) put(ctx context.Context, key string, o putOptions) (io.WriteCloser, error) {
 	d.step()
-	w, err := d.store.put(ctx, key, contentType)
+	w, err := d.store.put(ctx, key, o)
 	return &dyingWriter{d, w}, err
 }
 

@@ -87,12 +87,12 @@ func (w *faultyWriter) Close() error {
 	return err
 }
 
-func (f *faulty) put(ctx context.Context, key, contentType string) (io.WriteCloser, error) {
+func (f *faulty) put(ctx context.Context, key string, o putOptions) (io.WriteCloser, error) {
 	hit := f.is(notStored, thoughSaved, shortWrite, shortFail)
 	if hit && f.kind == notStored {
 		return nil, errFault
 	}
-	w, err := f.store.put(ctx, key, contentType)
+	w, err := f.store.put(ctx, key, o)
 	if hit && err == nil {
 		return &faultyWriter{ctx: ctx, inner: w, kind: f.kind}, nil
 	}

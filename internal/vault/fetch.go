@@ -30,8 +30,8 @@ func (v *Vault) small(ctx context.Context, key string) ([]byte, error) {
 
 // putSmall writes a document and settles the two ways in which that can end unclearly: an
 // error although it is stored, and success although only a part is stored.
-func (v *Vault) putSmall(ctx context.Context, key, contentType string, data []byte) error {
-	err := v.putOnce(ctx, key, contentType, data)
+func (v *Vault) putSmall(ctx context.Context, key string, o putOptions, data []byte) error {
+	err := v.putOnce(ctx, key, o, data)
 	if err == nil {
 		return v.stored(ctx, key, int64(len(data)))
 	}
@@ -44,10 +44,10 @@ func (v *Vault) putSmall(ctx context.Context, key, contentType string, data []by
 	return fmt.Errorf("write %q: %w", key, err)
 }
 
-func (v *Vault) putOnce(ctx context.Context, key, contentType string, data []byte) error {
+func (v *Vault) putOnce(ctx context.Context, key string, o putOptions, data []byte) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := v.store.put(ctx, key, contentType)
+	w, err := v.store.put(ctx, key, o)
 	if err != nil {
 		return err
 	}

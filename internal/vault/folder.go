@@ -81,7 +81,7 @@ func (f *folder) sync(dir string) error {
 	return errors.Join(err, d.Close())
 }
 
-func (f *folder) put(ctx context.Context, key, _ string) (io.WriteCloser, error) {
+func (f *folder) put(ctx context.Context, key string, _ putOptions) (io.WriteCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -217,6 +217,22 @@ func (f *folder) list(ctx context.Context, prefix string) ([]string, error) {
 	sort.Strings(names)
 	return names, nil
 }
+
+func (f *folder) remove(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := f.root.Remove(key)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w", errLocked, err)
+	}
+	if err != nil {
+		return absent(err)
+	}
+	return f.sync(path.Dir(key))
+}
+
+func (f *folder) locks() bool { return false }
 
 func absent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {

@@ -29,7 +29,7 @@ func TestStore(t *testing.T) {
 			defer s.Close()
 			ctx := t.Context()
 			put := func(ctx context.Context, key, text string) error {
-				w, err := s.put(ctx, key, "text/plain")
+				w, err := s.put(ctx, key, putOptions{contentType: "text/plain"})
 				if err != nil {
 					return err
 				}
@@ -71,7 +71,7 @@ func TestStore(t *testing.T) {
 				}
 			}
 			stopped, cancel := context.WithCancel(ctx)
-			w, err := s.put(stopped, "v1/a/x/three", "text/plain")
+			w, err := s.put(stopped, "v1/a/x/three", putOptions{contentType: "text/plain"})
 			must(t, err)
 			io.WriteString(w, "half")
 			cancel()
@@ -148,7 +148,7 @@ func TestFolderCreatesOnce(t *testing.T) {
 			}
 			defer f.Close()
 			text := strings.Repeat(string(rune('a'+i)), 1000)
-			w, err := f.put(t.Context(), "v1/a/b/c", "")
+			w, err := f.put(t.Context(), "v1/a/b/c", putOptions{})
 			if err != nil {
 				t.Error(err)
 				return

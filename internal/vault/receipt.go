@@ -197,7 +197,7 @@ func (v *Vault) record(ctx context.Context, r *Receipt) error {
 	at := r.Finished
 	for range 10 {
 		key := fmt.Sprintf("%s%s-%s-%s.json", receiptsPrefix(r.Asset, r.Point), stamp(at), r.Level, verdict)
-		err = v.putSmall(ctx, key, "application/json", raw)
+		err = v.putSmall(ctx, key, putOptions{contentType: "application/json"}, raw)
 		if !errors.Is(err, errExists) {
 			return err
 		}

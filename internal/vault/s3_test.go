@@ -63,7 +63,7 @@ func TestS3(t *testing.T) {
 	if rs, err := v.Receipts(t.Context(), second.Asset, second.ID); err != nil || len(rs) != 4 {
 		t.Errorf("%d receipts, %v", len(rs), err)
 	}
-	if err := v.putSmall(t.Context(), first.Key(), "application/json", []byte("other")); !errors.Is(err, errExists) {
+	if err := v.putSmall(t.Context(), first.Key(), putOptions{contentType: "application/json"}, []byte("other")); !errors.Is(err, errExists) {
 		t.Errorf("a manifest was written over: %v", err)
 	}
 	o, err := backend.HeadObject("backups", "team/prod/"+first.Key())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sort"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -15,16 +16,23 @@ import (
 var (
 	errExists   = errors.New("exists already")
 	errNotExist = errors.New("is not there")
+	errLocked   = errors.New("may not be removed")
 )
 
+// putOptions say how an object is created.
+type putOptions struct {
+	contentType string
+	retain      time.Time // nobody may delete the object before; zero: no lock. Only where the store locks
+}
+
 // store is what the vault asks of a bucket: create, read, size, list one level. There is
-// no overwriting and no deletion to ask for.
+// no overwriting to ask for, and only Prune asks to remove.
 type store interface {
 	// put begins an object. It exists, whole and durable, once Close returned nil; it
 	// does not exist when ctx ended before Close. An error of Close may leave it
 	// stored: the caller looks. An object that is there already is never changed and
 	// gives errExists, at the latest from Close.
-	put(ctx context.Context, key, contentType string) (io.WriteCloser, error)
+	put(ctx context.Context, key string, o putOptions) (io.WriteCloser, error)
 	// get reads an object; errNotExist.
 	get(ctx context.Context, key string) (io.ReadCloser, error)
 	// stat gives the size in bytes; errNotExist.
@@ -33,6 +41,11 @@ type store interface {
 	// What has names below it is listed once, with a slash at the end. A prefix that
 	// nothing begins with has no names.
 	list(ctx context.Context, prefix string) ([]string, error)
+	// remove deletes an object; errNotExist, and errLocked where the bucket forbids it.
+	// Nothing but Prune calls it: with credentials that may not delete, all else works.
+	remove(ctx context.Context, key string) error
+	// locks says whether put keeps putOptions.retain.
+	locks() bool
 	Close() error
 }
 
@@ -52,9 +65,9 @@ const (
 	uploadWorkers = 3
 )
 
-func (c *cloud) put(ctx context.Context, key, contentType string) (io.WriteCloser, error) {
+func (c *cloud) put(ctx context.Context, key string, o putOptions) (io.WriteCloser, error) {
 	w, err := c.bucket.NewWriter(ctx, key, &blob.WriterOptions{
-		ContentType:    contentType,
+		ContentType:    o.contentType,
 		CacheControl:   "no-store, no-transform",
 		IfNotExist:     true,
 		BufferSize:     uploadPart,
@@ -106,6 +119,16 @@ func (c *cloud) list(ctx context.Context, prefix string) ([]string, error) {
 		}
 	}
 }
+
+func (c *cloud) remove(ctx context.Context, key string) error {
+	err := c.bucket.Delete(ctx, key)
+	if gcerrors.Code(err) == gcerrors.PermissionDenied {
+		return fmt.Errorf("%w: %w", errLocked, err)
+	}
+	return named(err)
+}
+
+func (c *cloud) locks() bool { return false }
 
 func (c *cloud) Close() error { return c.bucket.Close() }
 

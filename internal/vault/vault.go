@@ -58,6 +58,7 @@ type Options struct {
 	Trust    []ed25519.PublicKey // if any, manifests must be signed by one of them
 	Scratch  string              // where private directories are made; "" is the system's
 	Now      func() time.Time    // nil is time.Now
+	Lock     Lock                // object lock of what is written; zero: none
 	Pause    time.Duration       // before an absent object is looked for again; 0 is 200 ms
 }
 
