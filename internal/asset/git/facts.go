@@ -35,6 +35,28 @@ type Facts struct {
 	ObjectFormat string   `json:"object_format"`
 	// Excluded are the patterns that left out refs of this source.
 	Excluded []string `json:"excluded,omitempty"`
+	// Mirror describes mirror.tar.gz, nil when the point has none.
+	Mirror *MirrorFacts `json:"mirror,omitempty"`
+	// LFS is nil when Git LFS was not looked at.
+	LFS *LFSFacts `json:"lfs,omitempty"`
+}
+
+// MirrorFacts say what is in mirror.tar.gz.
+type MirrorFacts struct {
+	Files int   `json:"files"` // regular files
+	Bytes int64 `json:"bytes"` // their sizes, added up
+}
+
+// LFSFacts say what the point needs of Git LFS and what the chain up to it holds.
+type LFSFacts struct {
+	Pointers int `json:"pointers"` // objects that pointers reachable from the refs name, each once
+	Stored   int `json:"stored"`   // objects in the chain, also those that no ref needs any more
+	// ObjectsSHA256 is the hash of their names, sorted, a line each:
+	// `find lfs/objects -type f | sed 's|.*/||' | LC_ALL=C sort | sha256sum`.
+	ObjectsSHA256 string `json:"objects_sha256"`
+	// Absent counts the pointers whose object could not be had; Missing names up to 100.
+	Absent  int      `json:"absent,omitempty"`
+	Missing []string `json:"missing,omitempty"`
 }
 
 // ParseFacts reads the facts of a manifest and checks them: the refs must have the hash
@@ -53,6 +75,16 @@ func ParseFacts(data []byte) (Facts, error) {
 	}
 	if got := hashRefs(refs); got != f.RefsSHA256 {
 		return Facts{}, fmt.Errorf("read facts of a git restore point: its refs have hash %q, not %q", got, f.RefsSHA256)
+	}
+	if l := f.LFS; l != nil {
+		sound := len(l.ObjectsSHA256) == 64 && isHex(l.ObjectsSHA256) && l.Stored >= 0 && l.Pointers >= l.Absent &&
+			l.Absent >= len(l.Missing) && l.Pointers-l.Absent <= l.Stored
+		for _, oid := range l.Missing {
+			sound = sound && isOID(oid, "sha256")
+		}
+		if !sound {
+			return Facts{}, fmt.Errorf("read facts of a git restore point: its account of Git LFS contradicts itself")
+		}
 	}
 	if f.Head != "" && !isOID(f.Head, f.ObjectFormat) {
 		if name, err := decodeName(f.Head); err != nil || !ValidRef(name) {

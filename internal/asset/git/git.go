@@ -29,10 +29,19 @@ import (
 	"time"
 )
 
-// Role of the one object a restore point has, and its file name.
+// Roles of the objects of a restore point, and their file names.
 const (
-	Role     = "bundle"
+	Role     = "bundle" // every point but unchanged and empty ones has one
 	FileName = "repo.bundle"
+
+	RoleLFS     = "lfs" // content of Git LFS that the chain did not hold before, a tar
+	FileNameLFS = "lfs.tar"
+
+	RoleMirror     = "mirror" // the whole repository once more, for `tar -xzf`; not part of the chain
+	FileNameMirror = "mirror.tar.gz"
+
+	RoleIndex     = "index" // what of Git LFS the chain holds, for the next increment
+	FileNameIndex = "lfs-index.txt"
 )
 
 // What Capture made.
@@ -53,6 +62,10 @@ var (
 	ErrDamaged = errors.New("the bundle is damaged")
 	// ErrUnequal is a replica that is not what the facts say.
 	ErrUnequal = errors.New("the replica is not equal to its source")
+	// ErrCritical is a repository without something that must be in it.
+	ErrCritical = errors.New("a critical path is missing from HEAD")
+	// ErrNoRoom is a scratch directory that would grow beyond its limit.
+	ErrNoRoom = errors.New("the scratch copy outgrows its limit")
 	// ErrNotRepository is a directory that git does not recognise as a repository.
 	ErrNotRepository = errors.New("not a git repository")
 )
@@ -71,6 +84,20 @@ type Kind struct {
 	Idle time.Duration
 	// HTTP is used for https sources; nil means http.DefaultClient.
 	HTTP *http.Client
+	// Mirror also writes the point as mirror.tar.gz, an archive of a bare repository as
+	// `git clone --mirror` makes it. It goes through Scratch.
+	Mirror bool
+	// LFS also keeps the content that pointers of Git LFS stand for. What neither the
+	// source nor its server has is recorded as missing and does not fail the capture.
+	LFS bool
+	// Critical lists paths, relative to the top, that a full proof must find in HEAD.
+	Critical []string
+	// Scratch is where a copy of the repository is made when Mirror needs one, or LFS of a
+	// source that is not local; empty means os.TempDir. The copy is private and removed.
+	Scratch string
+	// ScratchLimit is the size in bytes that the copy's pack, and any one object of LFS,
+	// may have; 0 means 64 GiB.
+	ScratchLimit int64
 
 	wrap func(io.Reader) io.Reader // tests cut and flip the stream of the server here
 }
