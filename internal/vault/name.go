@@ -14,6 +14,7 @@ type Asset struct {
 	Name   string // for people: "monorepo"
 	Kind   string // "git", "sqlite"
 	Source string // URL or path, as its Kind understands it; may hold credentials
+	Secret bool   // is never stored without encryption
 }
 
 // AssetID names an asset in the bucket: a slug of its name and six hexadecimal digits of

@@ -47,6 +47,14 @@ var (
 	ErrNewer = errors.New("written by a newer Lifeboat")
 	// ErrUntrusted marks a manifest without a signature of a trusted installation.
 	ErrUntrusted = errors.New("not signed by a trusted installation")
+	// ErrNoKey is returned when something encrypted is to be read and no key was given. It
+	// says nothing about the backup.
+	ErrNoKey = errors.New("there is no key to open it")
+	// ErrWrongKey is returned when none of the given keys opens what is to be read. It says
+	// nothing about the backup.
+	ErrWrongKey = errors.New("encrypted for another key")
+	// ErrNotEncrypted refuses to store a secret asset as it is.
+	ErrNotEncrypted = errors.New("a secret asset is only stored encrypted")
 )
 
 // Options of [Open]. The zero value is useful.
@@ -60,6 +68,12 @@ type Options struct {
 	Now      func() time.Time    // nil is time.Now
 	Lock     Lock                // object lock of what is written; zero: none
 	Pause    time.Duration       // before an absent object is looked for again; 0 is 200 ms
+	Crypt    Crypt               // how new objects are encrypted and old ones opened; zero: stored as they are
+
+	// Cache is a private directory in which the index objects of this host's own encrypted
+	// backups are kept plain, so that a machine that cannot decrypt can still make
+	// increments; "" is none. What is read from it is proven by the manifest's hash.
+	Cache string
 }
 
 // Vault is an open bucket. It is safe for concurrent use.
