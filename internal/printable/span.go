@@ -31,3 +31,20 @@ func Count(n int, thing string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
+
+// Size writes a number of bytes: "812 B", "64 KiB", "1.4 GiB". Below ten of a unit it
+// shows one digit behind the point.
+func Size(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n), 0
+	for f >= 1<<10 && unit < 5 {
+		f /= 1 << 10
+		unit++
+	}
+	if f < 9.95 {
+		return fmt.Sprintf("%.1f %ciB", f, " KMGTP"[unit])
+	}
+	return fmt.Sprintf("%.0f %ciB", f, " KMGTP"[unit])
+}
