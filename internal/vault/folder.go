@@ -10,10 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"sort"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"lifeboat/internal/hint"
 )
@@ -86,20 +88,30 @@ func (f *folder) put(ctx context.Context, key string, _ putOptions) (io.WriteClo
 		return nil, err
 	}
 	dir, base := path.Split(key)
-	if err := f.mkdir(path.Clean(dir)); err != nil {
-		return nil, err
-	}
 	var salt [6]byte
 	if _, err := rand.Read(salt[:]); err != nil {
 		return nil, err
 	}
 	w := &folderWriter{ctx: ctx, f: f, key: key, temp: dir + "." + base + "." + hex.EncodeToString(salt[:])}
-	var err error
-	w.file, err = f.root.OpenFile(w.temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		err := f.mkdir(path.Clean(dir))
+		if err == nil {
+			w.file, err = f.root.OpenFile(w.temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		}
+		if err == nil {
+			return w, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || try == 3 {
+			return nil, err
+		}
+		f.forget() // a prune in another process has just removed the directory, which was empty
 	}
-	return w, nil
+}
+
+func (f *folder) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.durable = map[string]bool{".": true}
 }
 
 type folderWriter struct {
@@ -229,8 +241,92 @@ func (f *folder) remove(ctx context.Context, key string) error {
 	if err != nil {
 		return absent(err)
 	}
-	return f.sync(path.Dir(key))
+	dir := path.Dir(key)
+	if err := f.sync(dir); err != nil {
+		return err
+	}
+	f.prune(dir)
+	return nil
 }
+
+// prune removes directories that have become empty, which nobody would miss: a listing
+// shows no directory without objects.
+func (f *folder) prune(dir string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for strings.Count(dir, "/") >= 3 && f.root.Remove(dir) == nil {
+		delete(f.durable, dir)
+		dir = path.Dir(dir)
+	}
+}
+
+func (f *folder) scan(ctx context.Context, prefix, from string, visit func(stored) error) error {
+	n := 0
+	top := strings.TrimSuffix(prefix, "/")
+	err := fs.WalkDir(f.root.FS(), top, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, fs.ErrNotExist): // the prefix itself, or removed meanwhile
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && name != top && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") || name < from:
+			return nil
+		}
+		fi, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if n++; err == nil && n > maxListed {
+			err = fmt.Errorf("more than %d names", maxListed)
+		}
+		if err != nil {
+			return err
+		}
+		return visit(stored{name, fi.Size(), fi.ModTime()})
+	})
+	if err != nil {
+		return fmt.Errorf("list %q: %w", prefix, err)
+	}
+	return nil
+}
+
+// remnants lists what writers that died have left: files under their temporary names
+// that were last touched before a time.
+func (f *folder) remnants(ctx context.Context, prefix string, before time.Time) ([]string, error) {
+	var found []string
+	top := strings.TrimSuffix(prefix, "/")
+	err := fs.WalkDir(f.root.FS(), top, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case !d.Type().IsRegular() || !tempForm.MatchString(d.Name()):
+			return nil
+		}
+		fi, err := d.Info()
+		if err == nil && fi.ModTime().Before(before) {
+			found = append(found, name)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %q: %w", prefix, err)
+	}
+	return found, nil
+}
+
+// tempForm is the form of a temporary name: .NAME.SALT
+var tempForm = regexp.MustCompile(`^\..+\.[0-9a-f]{12}$`)
 
 func (f *folder) locks() bool { return false }
 

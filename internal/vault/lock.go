@@ -4,6 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cloud.google.com/go/storage"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	tmtypes "github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // Lock is the object lock of what a vault writes: until it ends, nobody can delete or
@@ -78,4 +83,39 @@ func retained(until time.Time) *time.Time {
 		return nil
 	}
 	return &until
+}
+
+// locks: the drivers of S3 and Google can lock each object.
+func (c *cloud) locks() bool {
+	var s *s3.Client
+	var g *storage.Client
+	return c.bucket.As(&s) || c.bucket.As(&g)
+}
+
+// lock sets what a driver sends with the creation of an object.
+func (c *cloud) lock(until time.Time) func(as func(any) bool) error {
+	if until.IsZero() {
+		return nil
+	}
+	return func(as func(any) bool) error {
+		var upload *transfermanager.UploadObjectInput
+		var object *storage.Writer
+		switch {
+		case as(&upload):
+			upload.ObjectLockMode = tmtypes.ObjectLockModeCompliance
+			if c.mode == "governance" {
+				upload.ObjectLockMode = tmtypes.ObjectLockModeGovernance
+			}
+			upload.ObjectLockRetainUntilDate = &until
+			upload.ChecksumAlgorithm = tmtypes.ChecksumAlgorithmSha256 // demanded beside a lock
+		case as(&object):
+			object.Retention = &storage.ObjectRetention{Mode: "Locked", RetainUntil: until}
+			if c.mode == "governance" {
+				object.Retention.Mode = "Unlocked"
+			}
+		default:
+			return fmt.Errorf("this bucket cannot lock an object until %s", until)
+		}
+		return nil
+	}
 }

@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"cloud.google.com/go/storage"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/azureblob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/blob/memblob"
 	"gocloud.dev/blob/s3blob"
 	"gocloud.dev/gcp"
+	"google.golang.org/api/option"
 
 	"lifeboat/internal/durable"
 	"lifeboat/internal/hint"
@@ -25,7 +27,7 @@ import (
 //
 //	file:///var/backups/vault       a directory; ?create=1 makes it
 //	s3://bucket/prefix?region=…     also endpoint=, use_path_style=, profile=, …
-//	gs://bucket/prefix
+//	gs://bucket/prefix              also endpoint=, anonymous=true, …
 //	azblob://container/prefix
 //	mem://                          forgotten when closed
 //
@@ -38,6 +40,9 @@ func Open(ctx context.Context, rawURL string, o Options) (*Vault, error) {
 		return nil, hint.New(fmt.Sprintf("open vault %q: this is no URL", stripCredentials(rawURL)), urlAdvice)
 	}
 	shown := stripCredentials(rawURL)
+	if err := o.Lock.validate(); err != nil {
+		return nil, fmt.Errorf("open vault %q: %w", shown, err)
+	}
 	var s store
 	switch u.Scheme {
 	case "file":
@@ -99,6 +104,10 @@ func openCloud(ctx context.Context, u *url.URL) (store, error) {
 	mux.RegisterBucket(u.Scheme, opener)
 	bare := *u
 	bare.Path, bare.RawPath = "", ""
+	if q := bare.Query(); u.Scheme == "gs" { // the driver knows no endpoint
+		q.Del("endpoint")
+		bare.RawQuery = q.Encode()
+	}
 	if q := bare.Query(); u.Scheme == "s3" && !q.Has("response_checksum_validation") {
 		// The vault hashes what it reads. The driver would write a warning on standard
 		// error, across the screen, for each object of a bucket without checksums.
@@ -108,6 +117,10 @@ func openCloud(ctx context.Context, u *url.URL) (store, error) {
 	b, err := mux.OpenBucketURL(ctx, &bare)
 	if err != nil {
 		return nil, advise(err, u.Scheme)
+	}
+	var google *storage.Client
+	if b.As(&google) { // it would try for ever, where S3 and Azure try three times
+		google.SetRetry(storage.WithMaxAttempts(googleTries))
 	}
 	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
 		b = blob.PrefixedBucket(b, prefix+"/")
@@ -122,8 +135,10 @@ func openCloud(ctx context.Context, u *url.URL) (store, error) {
 		}
 		return nil, errors.Join(err, b.Close())
 	}
-	return &cloud{bucket: b}, nil
+	return &cloud{bucket: b, name: u.Host}, nil
 }
+
+const googleTries = 4 // of each request, with pauses of 1, 2 and 4 seconds at most
 
 // advise adds what a bucket of the scheme needs to be opened: what the drivers say names
 // parts of themselves.
@@ -151,8 +166,12 @@ func openerFor(ctx context.Context, u *url.URL) (blob.BucketURLOpener, error) {
 			ServiceURLOptions: *azureblob.NewDefaultServiceURLOptions(),
 		}, nil
 	}
+	options, err := googleOptions(u)
+	if err != nil {
+		return nil, err
+	}
 	if u.Query().Get("anonymous") == "true" { // needs no credentials, and so must not ask for them
-		return &gcsblob.URLOpener{Client: gcp.NewAnonymousHTTPClient(gcp.DefaultTransport())}, nil
+		return &gcsblob.URLOpener{Client: gcp.NewAnonymousHTTPClient(gcp.DefaultTransport()), Options: options}, nil
 	}
 	creds, err := gcp.DefaultCredentials(ctx)
 	if err != nil {
@@ -162,5 +181,20 @@ func openerFor(ctx context.Context, u *url.URL) (blob.BucketURLOpener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gcsblob.URLOpener{Client: client, TokenSource: gcp.CredentialsTokenSource(creds)}, nil
+	return &gcsblob.URLOpener{Client: client, TokenSource: gcp.CredentialsTokenSource(creds), Options: options}, nil
+}
+
+// googleOptions reads endpoint=https://HOST of a gs:// URL: a private endpoint, or a server
+// that speaks the JSON API of Cloud Storage.
+func googleOptions(u *url.URL) (gcsblob.Options, error) {
+	endpoint := u.Query().Get("endpoint")
+	if endpoint == "" {
+		return gcsblob.Options{}, nil
+	}
+	e, err := url.Parse(endpoint)
+	if err != nil || e.Scheme != "https" && e.Scheme != "http" || e.Host == "" || e.User != nil {
+		return gcsblob.Options{}, hint.New("the endpoint is no URL of a server", "write endpoint=https://HOST")
+	}
+	api := e.Scheme + "://" + e.Host + "/" + strings.TrimPrefix(strings.TrimSuffix(e.Path, "/")+"/storage/v1/", "/")
+	return gcsblob.Options{ClientOptions: []option.ClientOption{option.WithEndpoint(api), storage.WithJSONReads()}}, nil
 }

@@ -98,6 +98,9 @@ func newVault(url string, s store, o Options) *Vault {
 	if o.Host == "" {
 		o.Host, _ = os.Hostname() // a manifest without a host name is still a manifest
 	}
+	if c, ok := s.(*cloud); ok {
+		c.mode = o.Lock.Mode
+	}
 	return &Vault{url: url, store: s, o: o, entropy: *ulid.Monotonic(rand.Reader, 0)}
 }
 
