@@ -22,21 +22,15 @@ type BackupOptions struct {
 	Log      io.Writer
 }
 
-// A chain is given up for a new full backup when it has maxSteps increments, or when they
-// hold more than maxShare percent of what the full one holds.
-const (
-	maxSteps = 32
-	maxShare = 30
-)
-
 // Backup makes one restore point of an asset and returns its manifest. The point exists
 // when, and only when, the manifest is stored; that is the last write. After an error
 // nothing lists the attempt; its data stays behind under d/ until it is pruned. Only an
 // error of that last write may leave a point after all: a whole one.
 //
-// The newest point is the parent, unless Full is set, there is none, its chain is too
-// long, or something is wrong with the chain: then the log says why and the backup is
-// full. Two backups of one asset at the same time give two points with the same parent.
+// The newest point is the parent. When its chain has become long, the full backup that
+// the chain began with is, and the point replaces all increments since (Kind RollUp). The
+// backup is full when Full is set, there is no point, a roll-up would be too large, the
+// chain's lock ends too early, or something is wrong with the chain; the log says why. Two backups of one asset at the same time give two points with the same parent.
 func (v *Vault) Backup(ctx context.Context, a Asset, k Kind, o BackupOptions) (Manifest, error) {
 	if o.Now == nil {
 		o.Now = v.o.Now
@@ -63,17 +57,25 @@ func (v *Vault) backup(ctx context.Context, a Asset, k Kind, o BackupOptions) (M
 		return Manifest{}, err
 	}
 	var parent *Manifest
+	try := k
 	if !o.Full {
-		p, why, err := v.parent(ctx, AssetID(a), k.Name(), o.Now())
+		p, rollUp, why, err := v.parent(ctx, AssetID(a), k.Name(), o.Now())
 		if err != nil {
 			return Manifest{}, err
 		}
-		if why != "" {
+		switch {
+		case rollUp:
+			fmt.Fprintf(o.Log, "roll-up: %s\n", why)
+			try = &rollingUp{Kind: k, limit: plainSize(p.Chain) * maxRollUp / 100}
+		case why != "":
 			fmt.Fprintf(o.Log, "full backup: %s\n", why)
 		}
 		parent = p
 	}
-	m, err := v.attempt(ctx, a, k, o, parent)
+	m, err := v.attempt(ctx, a, try, o, parent)
+	if r, ok := try.(*rollingUp); ok && r.outgrown.Load() {
+		err = fmt.Errorf("%w: the roll-up is larger than %d %% of the full backup", errParent, maxRollUp)
+	}
 	if parent != nil && errors.Is(err, errParent) && ctx.Err() == nil {
 		fmt.Fprintf(o.Log, "full backup: %v\n", err)
 		m, err = v.attempt(ctx, a, k, o, nil)
@@ -81,67 +83,62 @@ func (v *Vault) backup(ctx context.Context, a Asset, k Kind, o BackupOptions) (M
 	return m, err
 }
 
-// parent chooses the point to build on. nil and a reason mean a full backup; an error
-// means that the vault could not be asked.
-func (v *Vault) parent(ctx context.Context, asset, kind string, now time.Time) (*Manifest, string, error) {
+// parent chooses the point to build on, and says whether to roll up the chain. nil and a
+// reason mean a full backup; an error means that the vault could not be asked.
+func (v *Vault) parent(ctx context.Context, asset, kind string, now time.Time) (p *Manifest, rollUp bool, why string, err error) {
 	m, err := v.Latest(ctx, asset)
-	switch {
-	case errors.Is(err, ErrNoBackup):
-		return nil, "this is the first", nil
-	case Unusable(err):
-		return nil, fmt.Sprintf("the newest point cannot be built on: %v", err), nil
-	case err != nil:
-		return nil, "", err
-	case m.Type != kind:
-		return nil, fmt.Sprintf("point %s is of type %q", m.ID, m.Type), nil
-	case len(m.Chain) == 0:
-		return nil, fmt.Sprintf("point %s holds nothing", m.ID), nil
-	case len(m.Chain) >= maxChain-maxSteps:
-		return nil, fmt.Sprintf("the chain of point %s has %d objects", m.ID, len(m.Chain)), nil
+	if why, err := unfit(m, err, kind, now); why != "" || err != nil {
+		return nil, false, why, err
 	}
-	steps, base, rest := chainSizes(m.Chain)
-	if steps >= maxSteps {
-		return nil, fmt.Sprintf("the chain of point %s has %d increments", m.ID, steps), nil
+	why, err = v.overgrown(ctx, m)
+	if err != nil {
+		return nil, false, "", err
 	}
-	if rest*100 > base*maxShare {
-		return nil, fmt.Sprintf("the increments of point %s hold more than %d %% of its full backup", m.ID, maxShare), nil
+	if why != "" {
+		rollUp = true
+		m, err = v.Get(ctx, asset, m.Chain[0].attempt())
+		if not, err := unfit(m, err, kind, now); not != "" || err != nil {
+			return nil, false, why + ", and there is nothing to roll them up on: " + not, err
+		}
 	}
-	if m.Started.After(now) {
-		why := fmt.Sprintf("point %s is dated in the future; compare the clocks", m.ID)
-		return nil, why, nil
+	if end := lockEnd(m.Chain); v.locking() && end.Before(now.Add(v.o.Lock.For)) {
+		return nil, false, fmt.Sprintf("the lock of the chain of point %s ends before that of a new point would", m.ID), nil
 	}
 	err = v.sound(ctx, m)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrMissing) {
-		return nil, fmt.Sprintf("the chain of point %s is broken: %v", m.ID, err), nil
+		return nil, false, fmt.Sprintf("the chain of point %s is broken: %v", m.ID, err), nil
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, false, "", err
 	}
-	return &m, "", nil
+	return &m, rollUp, why, nil
+}
+
+// unfit says why the point m, or err in its place, cannot be built on.
+func unfit(m Manifest, err error, kind string, now time.Time) (string, error) {
+	switch {
+	case errors.Is(err, ErrNoBackup) && m.ID == "":
+		return "this is the first", nil
+	case Unusable(err):
+		return fmt.Sprintf("the newest point cannot be built on: %v", err), nil
+	case err != nil:
+		return "", err
+	case m.Type != kind:
+		return fmt.Sprintf("point %s is of type %q", m.ID, m.Type), nil
+	case len(m.Chain) == 0:
+		return fmt.Sprintf("point %s holds nothing", m.ID), nil
+	case len(m.Chain) >= maxChain-maxSteps:
+		return fmt.Sprintf("the chain of point %s has %d objects", m.ID, len(m.Chain)), nil
+	case m.Started.After(now):
+		return fmt.Sprintf("point %s is dated in the future; compare the clocks", m.ID), nil
+	}
+	return "", nil
 }
 
 // Unusable says whether an error is about one point, which is damaged, missing, of a
 // newer Lifeboat or not trusted: the next backup is a full one, that does without it.
 func Unusable(err error) bool {
 	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrMissing) || errors.Is(err, ErrNewer) || errors.Is(err, ErrUntrusted)
-}
-
-// chainSizes counts the attempts after the first in a chain, and the stored bytes of the
-// first and of the rest.
-func chainSizes(chain []Object) (steps int, base, rest int64) {
-	last := chain[0].attempt()
-	for _, o := range chain {
-		if o.attempt() != last {
-			last = o.attempt()
-			steps++
-		}
-		if steps == 0 {
-			base += o.Size
-		} else {
-			rest += o.Size
-		}
-	}
-	return steps, base, rest
 }
 
 // sound looks whether the objects of a chain are there and whether a failed verification

@@ -109,7 +109,7 @@ func TestBackupBeginsNewChain(t *testing.T) {
 		}
 		s.grow(1)
 		var log strings.Builder
-		if m := backup(t, v, s, BackupOptions{Log: &log}); m.Kind != Full || !strings.Contains(log.String(), "32 increments") {
+		if m := backup(t, v, s, BackupOptions{Log: &log}); m.Kind != RollUp || !strings.Contains(log.String(), "32 increments") {
 			t.Errorf("%s: %s", m.Kind, &log)
 		}
 	})

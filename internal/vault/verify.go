@@ -115,13 +115,36 @@ func (p *verification) stored(ctx context.Context) error {
 	if err := p.v.stored(ctx, m.ScriptKey(), m.Script.Size); err != nil {
 		return err
 	}
-	err := each(ctx, len(m.Chain), func(ctx context.Context, i int) error {
-		return p.v.stored(ctx, m.Chain[i].Key, m.Chain[i].Size)
+	objects := m.lasting()
+	err := each(ctx, len(objects), func(ctx context.Context, i int) error {
+		return p.v.stored(ctx, objects[i].Key, objects[i].Size)
 	})
 	if err == nil {
-		p.say("%d objects, %d bytes, all there with their sizes", len(m.Chain), m.Size())
+		p.say("%d objects, %d bytes, all there with their sizes", len(objects), sizeOf(objects))
 	}
 	return err
+}
+
+// lasting are the objects that a point promises to people: its chain, and what repeats it
+// in another form. An index serves the next increment only.
+func (m Manifest) lasting() []Object {
+	out := slices.Clone(m.Chain)
+	for _, o := range m.Aux {
+		if o.Role == roleMirror {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// roleMirror is the role of an object that holds the whole point in another form.
+const roleMirror = "mirror"
+
+func sizeOf(objects []Object) (n int64) {
+	for _, o := range objects {
+		n += o.Size
+	}
+	return n
 }
 
 func (p *verification) say(format string, args ...any) {
@@ -140,12 +163,12 @@ func (p *verification) checked(ctx context.Context) error {
 		}
 	}
 	var total int64
-	for _, o := range p.m.Chain {
+	for _, o := range p.m.lasting() {
 		if known[o.Key] != o.SHA256 {
 			total += o.Size
 		}
 	}
-	for _, o := range p.m.Chain {
+	for _, o := range p.m.lasting() {
 		proof := Proof{Key: o.Key, SHA256: o.SHA256}
 		if known[o.Key] == o.SHA256 {
 			p.r.Known = append(p.r.Known, proof)
