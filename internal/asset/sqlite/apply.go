@@ -234,9 +234,9 @@ func (g growth) plan(r io.Reader) error {
 }
 
 // Prove compares the replica in dir with the facts of its point by the hash of the
-// whole file. With full it runs integrity_check and foreign_key_check and compares
-// schema and row counts too.
-func (Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, log io.Writer) (evidence string, err error) {
+// whole file. With full it runs integrity_check and foreign_key_check, compares schema
+// and row counts, and runs the assertions: [ErrAssertion] when one does not hold.
+func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, log io.Writer) (evidence string, err error) {
 	var want Facts
 	if err := json.Unmarshal(facts, &want); err != nil {
 		return "", fmt.Errorf("read the facts of the point: %w", err)
@@ -259,7 +259,20 @@ func (Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, log 
 	if !full {
 		return evidence, nil
 	}
-	return proveFull(ctx, replica, want, evidence)
+	if evidence, err = proveFull(ctx, replica, want, evidence); err != nil {
+		return "", err
+	}
+	if err := assert(ctx, replica, k.Assertions); err != nil {
+		return "", fmt.Errorf("prove %q: %w", replica, err)
+	}
+	switch n := len(k.Assertions); n {
+	case 0:
+	case 1:
+		evidence += ", 1 assertion holds"
+	default:
+		evidence += fmt.Sprintf(", %d assertions hold", n)
+	}
+	return evidence, nil
 }
 
 func proveFull(ctx context.Context, replica string, want Facts, evidence string) (string, error) {

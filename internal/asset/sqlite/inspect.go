@@ -22,6 +22,7 @@ const (
 // Bounds of counting rows: it is evidence, not worth holding a backup up.
 const (
 	maxTables    = 500
+	maxNamed     = 2000
 	maxTableName = 200 // bytes
 	countTime    = 3 * time.Second
 )
@@ -114,8 +115,7 @@ func describe(ctx context.Context, s *snapshot) (Facts, error) {
 	if f.SchemaSHA256, err = SchemaHash(ctx, s.q); err != nil {
 		return Facts{}, Explain("read the schema of", s.path, err)
 	}
-	f.Rows, f.RowsPartial, err = countRows(ctx, s.q)
-	if err != nil {
+	if err := f.countRows(ctx, s.q); err != nil {
 		return Facts{}, Explain("count the rows of", s.path, err)
 	}
 	return f, nil
@@ -148,35 +148,37 @@ type querier interface {
 }
 
 // countRows counts the rows of ordinary tables, as far as the bounds allow. A table
-// that cannot be counted is left out: whether the database is sound is for its check
+// that cannot be counted is named only: whether the database is sound is for its check
 // to say.
-func countRows(ctx context.Context, q querier) (counts map[string]int64, partial bool, err error) {
+func (f *Facts) countRows(ctx context.Context, q querier) error {
 	names, err := tables(ctx, q)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
-	if len(names) > maxTables {
-		names, partial = names[:maxTables], true
+	if len(names) > maxNamed {
+		names, f.RowsPartial, f.TablesCut = names[:maxNamed], true, true
 	}
 	limit, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
-	counts = make(map[string]int64, len(names))
-	for _, name := range names {
+	f.Rows = make(map[string]int64, min(len(names), maxTables))
+	for i, name := range names {
 		if len(name) > maxTableName {
-			partial = true
+			f.RowsPartial, f.TablesCut = true, true
 			continue
 		}
-		n, err := countTable(limit, q, name)
+		if i < maxTables && limit.Err() == nil {
+			n, err := countTable(limit, q, name)
+			if err == nil {
+				f.Rows[name] = n
+				continue
+			}
+		}
 		if ctx.Err() != nil {
-			return nil, false, ctx.Err()
+			return ctx.Err()
 		}
-		if err != nil {
-			partial = true
-			continue
-		}
-		counts[name] = n
+		f.RowsPartial, f.Uncounted = true, append(f.Uncounted, name)
 	}
-	return counts, partial, nil
+	return nil
 }
 
 func countTable(ctx context.Context, q querier, name string) (n int64, err error) {

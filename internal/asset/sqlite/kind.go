@@ -52,6 +52,8 @@ type Facts struct {
 	SchemaSHA256  string           `json:"schema_sha256"`
 	Rows          map[string]int64 `json:"rows,omitempty"`
 	RowsPartial   bool             `json:"rows_partial,omitempty"`   // some tables were not counted
+	Uncounted     []string         `json:"uncounted,omitempty"`      // their names
+	TablesCut     bool             `json:"tables_cut,omitempty"`     // some tables are not even named
 	CommitOffsets []int64          `json:"commit_offsets,omitempty"` // ends of commits in this point's log, bytes
 }
 
@@ -60,7 +62,11 @@ type Facts struct {
 const maxDelta = 40
 
 // Kind is what the vault asks of this kind of asset.
-type Kind struct{}
+type Kind struct {
+	// Assertions are what the owner says must be true of every point: SELECT statements
+	// that give one number, not 0. They run on a restored replica in a full proof.
+	Assertions []string
+}
 
 // Name is "sqlite".
 func (Kind) Name() string { return "sqlite" }
