@@ -36,14 +36,24 @@ func lenient(section string) []string {
 	return out
 }
 
-// Apply puts one bundle on the bare replica in dir. Into an empty directory it makes the
-// replica first, by a fresh init without templates, hooks or foreign configuration. A
-// crash or error leaves a replica that must be thrown away: git prunes before it
-// fetches.
+// Apply puts one bundle, or one archive of LFS content, on the bare replica in dir. A
+// bundle for an empty directory makes the replica first, by a fresh init without templates,
+// hooks or foreign configuration. A crash or error leaves a replica that must be thrown
+// away: git prunes before it fetches.
 func (k Kind) Apply(ctx context.Context, dir, role, object string, log io.Writer) error {
-	if role != Role {
-		return fmt.Errorf("apply git object: there is no role %q", role)
+	switch role {
+	case Role:
+		return applyBundle(ctx, dir, object, log)
+	case RoleLFS:
+		if err := applyLFS(ctx, dir, object); err != nil {
+			return fmt.Errorf("apply %q: %w", filepath.Base(object), err)
+		}
+		return nil
 	}
+	return fmt.Errorf("apply git object: there is no role %q", role)
+}
+
+func applyBundle(ctx context.Context, dir, object string, log io.Writer) error {
 	object, err := filepath.Abs(object)
 	if err != nil {
 		return fmt.Errorf("apply bundle: %w", err)
@@ -148,8 +158,10 @@ func hasAll(ctx context.Context, dir string, oids []string) error {
 
 // Prove compares the replica with the facts: every ref, every peeled tag, HEAD. It also
 // sets HEAD, which a bundle cannot carry, and makes the empty repository of an empty
-// point. With full every object and every link is checked: those of packs that Apply has
-// checked and that have not changed since by their hash, all others by `git fsck --full`.
+// point. Content of LFS must be that of the facts. With full every object and every link is
+// checked: those of packs that Apply has checked and that have not changed since by their
+// hash, all others by `git fsck --full`; content of LFS is hashed and held against the
+// pointers, and each of [Kind.Critical] must be in HEAD.
 func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, log io.Writer) (string, error) {
 	f, err := ParseFacts(facts)
 	if err != nil {
@@ -175,14 +187,25 @@ func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, lo
 		return "", fmt.Errorf("prove replica: %w", err)
 	}
 	evidence := fmt.Sprintf("%d refs equal (sha256 %.12s), HEAD %s", len(refs), f.RefsSHA256, f.Head)
+	if f.LFS != nil {
+		words, err := proveLFS(ctx, dir, f, full)
+		if err != nil {
+			return "", fmt.Errorf("prove replica: %w", err)
+		}
+		evidence += words
+	}
 	if !full {
 		return evidence, nil
+	}
+	found, err := proveCritical(ctx, dir, k.Critical)
+	if err != nil {
+		return "", fmt.Errorf("prove replica: %w", err)
 	}
 	checked, err := everything(ctx, dir, f.ObjectFormat, log)
 	if err != nil {
 		return "", fmt.Errorf("prove replica: %w", err)
 	}
-	return evidence + ", " + checked, nil
+	return evidence + found + ", " + checked, nil
 }
 
 // replicaRefs lists the refs of a bare repository, with what its tags point to.

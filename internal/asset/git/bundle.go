@@ -25,10 +25,15 @@ const (
 	maxLine = 128 << 10 // git writes the subject of a commit behind a prerequisite
 )
 
-// write puts a v2 header on w, refs sorted by name.
+// write puts a header on w, refs sorted by name: version 2, which every git reads, where
+// it can say what there is to say.
 func (h Header) write(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("# v2 git bundle\n")
+	if h.Format == "sha256" {
+		b.WriteString("# v3 git bundle\n@object-format=sha256\n")
+	} else {
+		b.WriteString("# v2 git bundle\n")
+	}
 	for _, oid := range h.Prereqs {
 		b.WriteString("-" + oid + " \n")
 	}
@@ -142,16 +147,28 @@ func checkBundle(ctx context.Context, r io.Reader) (h Header, objects int64, tra
 	return h, objects, trailer, err
 }
 
-// Check reads one bundle to its end and says whether its structure is sound: header,
-// ref names, pack version, and the trailing hash over every byte of the pack. The error
-// wraps [ErrDamaged]. It proves that no byte changed, not that the objects make sense:
-// Apply does that.
+// Check reads one object to its end and says whether its structure is sound. Of a bundle
+// that is header, ref names, pack version, and the trailing hash over every byte of the
+// pack. The error wraps [ErrDamaged]. It proves that no byte changed, not that the objects
+// make sense: Apply does that.
+//
+// An archive of LFS objects is sound when each has the content that its name says; a
+// mirror when nothing stands in it but a repository without programs, links, hooks and
+// credentials, and its packs are whole.
 func (Kind) Check(ctx context.Context, role string, r io.Reader) error {
-	if role != Role {
-		return fmt.Errorf("check git object: there is no role %q", role)
+	switch role {
+	case Role:
+		_, _, _, err := checkBundle(ctx, r)
+		return err
+	case RoleLFS:
+		return checkLFS(ctx, r)
+	case RoleMirror:
+		return checkMirror(ctx, r)
+	case RoleIndex:
+		_, err := readIndex(withContext(ctx, r))
+		return err
 	}
-	_, _, _, err := checkBundle(ctx, r)
-	return err
+	return fmt.Errorf("check git object: there is no role %q", role)
 }
 
 // withContext makes reading end with the context.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,17 +16,22 @@ import (
 // capture is one Capture in progress.
 type capture struct {
 	k        Kind
-	src      Source
+	src      Source // who is asked for refs and packs
+	origin   Source // who has the content of LFS: src, but for a still
+	still    *still // nil when src is asked itself
+	open     func(role string) (io.ReadCloser, error)
 	create   func(role, name string) (io.WriteCloser, error)
 	progress func(done, total int64, unit string)
 	log      io.Writer
+
+	lfs *lfsPlan // what run found out about LFS, nil when it did not look
 }
 
 // Capture writes one restore point; see vault.Kind. A full backup holds everything that
 // the server advertises but for [Kind.Exclude]. An increment is made when the server
 // knows a tip of the parent, else the point becomes full by itself.
 func (k Kind) Capture(ctx context.Context, source string, parent []byte,
-	_ func(role string) (io.ReadCloser, error),
+	open func(role string) (io.ReadCloser, error),
 	create func(role, name string) (io.WriteCloser, error),
 	progress func(done, total int64, unit string), log io.Writer,
 ) (kind string, facts []byte, err error) {
@@ -46,24 +50,44 @@ func (k Kind) Capture(ctx context.Context, source string, parent []byte,
 	if progress == nil {
 		progress = func(int64, int64, string) {}
 	}
-	c := capture{k: k, src: src, create: create, progress: progress, log: log}
-	kind, now, err := c.run(ctx, before)
-	if errors.Is(err, errNothingCommon) {
-		kind, now, err = c.run(ctx, nil)
+	if log == nil {
+		log = io.Discard
 	}
+	c := &capture{k: k, src: src, origin: src, open: open, create: create, progress: progress, log: log}
+	kind, now, err := c.point(ctx, before)
 	if err != nil {
 		return "", nil, fmt.Errorf("capture %q: %w", redactURL(source), err)
 	}
-	facts, err = json.Marshal(now)
+	facts, err = now.encode()
 	return kind, facts, err
 }
 
-// errNothingCommon is a server that knows no tip of the parent: the history was
-// replaced and collected. Only a full backup is sure to be whole then.
-var errNothingCommon = errors.New("the server knows no tip of the parent point")
+// point makes the objects of one point, by way of a still where something more than refs
+// and a pack is to be read.
+func (c *capture) point(ctx context.Context, parent *Facts) (kind string, facts Facts, err error) {
+	if parent != nil && !c.k.LFS && parent.LFS != nil && parent.LFS.Stored > 0 {
+		parent = nil // the chain has content of LFS that this point could give no account of
+	}
+	if c.k.Mirror || c.k.LFS && c.src.Path == "" {
+		return c.viaStill(ctx, parent)
+	}
+	kind, facts, err = c.run(ctx, parent)
+	if errors.Is(err, errFull) {
+		kind, facts, err = c.run(ctx, nil)
+	}
+	if err == nil {
+		err = c.storeLFS(kind)
+	}
+	return kind, facts, err
+}
+
+// errFull is an increment that cannot be made: the server knows no tip of the parent, since
+// the history was replaced and collected, or nobody knows what of LFS the chain holds.
+// Only a full backup is sure to be whole then.
+var errFull = errors.New("the point cannot build on its parent")
 
 // run is one session.
-func (c capture) run(ctx context.Context, parent *Facts) (kind string, facts Facts, err error) {
+func (c *capture) run(ctx context.Context, parent *Facts) (kind string, facts Facts, err error) {
 	dog := watch(ctx, c.k.idle())
 	defer dog.stop()
 	s, err := c.src.open(dog.ctx, c.k, c.log)
@@ -98,22 +122,26 @@ func (c capture) run(ctx context.Context, parent *Facts) (kind string, facts Fac
 	if err != nil {
 		return "", facts, err
 	}
-	switch {
-	case len(ad.refs) == 0 && ad.head == "":
+	if len(ad.refs) == 0 && ad.head == "" {
 		return Empty, facts, nil
-	case parent != nil && parent.ObjectFormat == facts.ObjectFormat &&
-		parent.RefsSHA256 == facts.RefsSHA256 && parent.Head == facts.Head:
+	}
+	if parent != nil && parent.ObjectFormat != facts.ObjectFormat {
+		parent = nil
+	}
+	if err := c.planLFS(dog.ctx, &facts, parent); err != nil {
+		return "", facts, err
+	}
+	if parent != nil && sameRefs(*parent, facts) && !c.lfs.brings() {
 		return Unchanged, facts, nil
-	case ad.format == "sha256":
-		facts, err = c.viaGit(ctx, facts)
-		return Full, facts, err
 	}
 	whole, kind, err = c.pack(dog, s, ad, parent, &facts)
 	return kind, facts, err
 }
 
+func sameRefs(a, b Facts) bool { return a.RefsSHA256 == b.RefsSHA256 && a.Head == b.Head }
+
 // snapshot filters the advertisement and makes facts of it.
-func (c capture) snapshot(ctx context.Context, ad *advert) (Facts, error) {
+func (c *capture) snapshot(ctx context.Context, ad *advert) (Facts, error) {
 	f := Facts{ObjectFormat: ad.format}
 	ad.refs = slices.DeleteFunc(ad.refs, func(r Ref) bool {
 		p, out := excludes(c.k.exclude(), r.Name)
@@ -124,6 +152,9 @@ func (c capture) snapshot(ctx context.Context, ad *advert) (Facts, error) {
 	})
 	slices.Sort(f.Excluded)
 	f.setRefs(ad.refs)
+	if c.still != nil {
+		return c.still.vouch(f)
+	}
 	switch {
 	case ad.symref != "" && !ValidRef(ad.symref):
 		return f, fmt.Errorf("read refs of the server: HEAD points to %q, no valid name for a ref", ad.symref)
@@ -168,12 +199,12 @@ func localHead(ctx context.Context, path string) (string, error) {
 
 // pack asks for what is missing and streams it into a bundle. asked says whether the
 // server was asked for anything, so that its end matters.
-func (c capture) pack(dog *watchdog, s session, ad advert, parent *Facts, f *Facts) (asked bool, kind string, err error) {
+func (c *capture) pack(dog *watchdog, s session, ad advert, parent *Facts, f *Facts) (asked bool, kind string, err error) {
 	kind = Full
 	var have []string
 	known := map[string]bool{}
-	h := Header{Refs: ad.refs, Head: ad.head}
-	if parent != nil && parent.ObjectFormat == "sha1" {
+	h := Header{Format: ad.format, Refs: ad.refs, Head: ad.head}
+	if parent != nil {
 		refs, err := parent.List()
 		if err != nil {
 			return false, "", err
@@ -184,7 +215,7 @@ func (c capture) pack(dog *watchdog, s session, ad advert, parent *Facts, f *Fac
 		kind = Incremental
 	}
 	want := wants(ad, known)
-	var pack io.Reader = bytes.NewReader(emptyPack())
+	var pack io.Reader = bytes.NewReader(emptyPack(ad.format))
 	if len(want) > 0 {
 		dog.awake()
 		r, common, err := s.request(dog.ctx, want, have)
@@ -193,7 +224,7 @@ func (c capture) pack(dog *watchdog, s session, ad advert, parent *Facts, f *Fac
 			return true, "", dog.cause(err)
 		}
 		if len(have) > 0 && !common {
-			return false, "", errNothingCommon
+			return false, "", fmt.Errorf("%w: the server knows no tip of it", errFull)
 		}
 		asked, pack = true, dog.reader(r)
 	}
@@ -244,7 +275,7 @@ func wants(ad advert, known map[string]bool) []string {
 
 // store writes header and pack and checks the pack on its way. The object is closed,
 // and so made real, only when the pack is whole.
-func (c capture) store(h Header, pack io.Reader, f *Facts) error {
+func (c *capture) store(h Header, pack io.Reader, f *Facts) error {
 	w, err := c.create(Role, FileName)
 	if err != nil {
 		return err

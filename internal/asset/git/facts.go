@@ -94,6 +94,14 @@ func ParseFacts(data []byte) (Facts, error) {
 	return f, nil
 }
 
+func (f Facts) encode() ([]byte, error) {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("write facts of a git restore point: %w", err)
+	}
+	return data, nil
+}
+
 // List gives the refs, sorted by name.
 func (f Facts) List() ([]Ref, error) {
 	byName := make(map[string]*Ref, len(f.Refs))

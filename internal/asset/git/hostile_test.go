@@ -117,7 +117,7 @@ func TestCheckFindsDamage(t *testing.T) {
 }
 
 // bundleOf makes a bundle with a header of its own and a whole, empty pack.
-func bundleOf(header string) []byte { return append([]byte(header), emptyPack()...) }
+func bundleOf(header string) []byte { return append([]byte(header), emptyPack("sha1")...) }
 
 func TestHostileBundles(t *testing.T) {
 	oid := strings.Repeat("a", 40)

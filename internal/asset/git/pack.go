@@ -72,8 +72,12 @@ func (c *packCheck) finish() (objects int64, trailer string, err error) {
 }
 
 // emptyPack is the pack of an increment that changes only refs.
-func emptyPack() []byte {
+func emptyPack(format string) []byte {
 	p := []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x00")
+	if format == "sha256" {
+		sum := sha256.Sum256(p)
+		return append(p, sum[:]...)
+	}
 	sum := sha1.Sum(p)
 	return append(p, sum[:]...)
 }

@@ -161,6 +161,9 @@ func (s *stream) request(_ context.Context, wants, haves []string) (io.Reader, b
 			caps += " " + c
 		}
 	}
+	if s.ad.format != "sha1" {
+		caps += " object-format=" + s.ad.format
+	}
 	for i, oid := range wants {
 		line := "want " + oid
 		if i == 0 {
