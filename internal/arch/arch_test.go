@@ -31,10 +31,11 @@ var layer = map[string]int{
 	"runbooks":                0, // embed.FS: embedding cannot reach upward
 	"themes":                  0, // embed.FS
 
-	"internal/command": 1, // the only door to other programs; its errors carry hints and hostile text made harmless
-	"internal/runbook": 1, // the grammar
-	"internal/action":  1, // what an action is
-	"internal/run":     1, // events, states, the fold
+	"internal/command":  1, // the only door to other programs; its errors carry hints and hostile text made harmless
+	"internal/runbook":  1, // the grammar
+	"internal/action":   1, // what an action is
+	"internal/run":      1, // events, states, the fold
+	"internal/schedule": 1, // when something is due; below the estate, which reads lines of cron with it
 
 	"internal/journal":      2,
 	"internal/vault":        2,
