@@ -14,10 +14,13 @@ import (
 	"time"
 
 	"github.com/klauspost/pgzip"
+
+	"lifeboat/internal/durable"
+	"lifeboat/internal/hint"
 )
 
-// errParent marks a failure that the objects of the parent point caused.
-var errParent = errors.New("the parent point could not be read")
+// errParent marks a failure that the parent point or its objects caused.
+var errParent = errors.New("the parent point cannot be built on")
 
 // attempt is one try to make a point.
 type attempt struct {
@@ -29,6 +32,8 @@ type attempt struct {
 	parent *Manifest
 	now    func() time.Time
 	lock   time.Time // of the objects, zero for none
+	seal   *seal     // of the objects
+	log    io.Writer
 
 	mu      sync.Mutex // protects below
 	cut     time.Time  // of the first byte written
@@ -45,9 +50,17 @@ func (v *Vault) attempt(ctx context.Context, a Asset, k Kind, o BackupOptions, p
 	if err != nil {
 		return Manifest{}, err
 	}
+	seal, err := v.sealFor(ctx, a, parent, o.Log)
+	if err != nil {
+		return Manifest{}, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	at := &attempt{v: v, ctx: ctx, cancel: cancel, id: id, asset: AssetID(a), parent: parent, now: o.Now, lock: v.chainLock(started, parent)}
+	at := &attempt{
+		v: v, ctx: ctx, cancel: cancel, id: id, asset: AssetID(a), parent: parent, now: o.Now,
+		lock: v.chainLock(started, parent), seal: seal, log: o.Log,
+	}
+	defer at.forget()
 	var facts []byte
 	if parent != nil {
 		facts = parent.Facts
@@ -63,7 +76,28 @@ func (v *Vault) attempt(ctx context.Context, a Asset, k Kind, o BackupOptions, p
 		Host: v.o.Host, RunID: o.RunID, RPO: int64(o.RPO / time.Second), Facts: facts,
 	}
 	at.link(&m)
-	return v.commit(ctx, m, k, at.made(), o.Now)
+	if m, err = v.commit(ctx, m, k, at.made(), o.Now); err == nil {
+		v.keepCached(at.asset, at.cached(), o.Log)
+	}
+	return m, err
+}
+
+// sealFor prepares the encryption of an attempt. An increment that not everybody could
+// read who is meant to read the new objects is an errParent.
+func (v *Vault) sealFor(ctx context.Context, a Asset, parent *Manifest, log io.Writer) (*seal, error) {
+	if a.Secret && v.o.Crypt.scheme() == schemeNone {
+		return nil, hint.Wrap(ErrNotEncrypted, "configure encryption in lifeboat.yaml (method: age, or gpg); or, if everybody with access to the bucket may read it, set unencrypted: true for this asset")
+	}
+	s, err := v.prepare(ctx, log)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the encryption: %w", err)
+	}
+	if parent != nil {
+		if why := s.continues(parent.Chain); why != "" {
+			return nil, fmt.Errorf("%w: %s", errParent, why)
+		}
+	}
+	return s, nil
 }
 
 // commit proves what was written to be there, then writes restore.sh, then the manifest.
@@ -111,6 +145,15 @@ func (at *attempt) open(role string) (io.ReadCloser, error) {
 			continue
 		}
 		r, err := at.v.reader(at.ctx, o, nil)
+		if errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongKey) {
+			cached, cerr := at.v.cached(o)
+			if cerr == nil {
+				fmt.Fprintf(at.log, "%s of point %s is taken from the cache of this machine, which cannot decrypt it\n", role, at.parent.ID)
+				r, err = cached, nil
+			} else {
+				err = fmt.Errorf("%w, and %w", err, cerr)
+			}
+		}
 		if err != nil {
 			at.mu.Lock()
 			defer at.mu.Unlock()
@@ -143,7 +186,7 @@ func (at *attempt) begin(role, name string) (*objectWriter, error) {
 	if compression == "gzip" {
 		name += ".gz"
 	}
-	key := dataPrefix(at.asset) + at.id + "/" + name
+	key := dataPrefix(at.asset) + at.id + "/" + name + at.seal.suffix()
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if at.err != nil { // what Kind did not want to hear the first time
@@ -155,7 +198,7 @@ func (at *attempt) begin(role, name string) (*objectWriter, error) {
 		}
 	}
 	w := newObjectWriter(at, Object{
-		Key: key, Role: role, Compression: compression, Encryption: Encryption{Scheme: "none"}, RetainUntil: retained(at.lock),
+		Key: key, Role: role, Compression: compression, Encryption: at.seal.encryption(), KeyID: at.seal.keyID, RetainUntil: retained(at.lock),
 	})
 	ctx, cancel := context.WithCancel(at.ctx)
 	out, err := at.v.store.put(ctx, key, putOptions{"application/octet-stream", at.lock})
@@ -164,6 +207,13 @@ func (at *attempt) begin(role, name string) (*objectWriter, error) {
 		return nil, fmt.Errorf("create object %q: %w", key, err)
 	}
 	w.out, w.cancel = out, cancel
+	if w.crypt, err = at.seal.writer(writerFunc(w.store)); err != nil {
+		cancel()
+		return nil, errors.Join(fmt.Errorf("encrypt object %q: %w", key, err), out.Close())
+	}
+	if role == "index" && w.crypt != nil && at.v.o.Cache != "" {
+		w.cache = at.v.beginCached(w.object, at.log)
+	}
 	at.objects = append(at.objects, w)
 	return w, nil
 }
@@ -171,11 +221,15 @@ func (at *attempt) begin(role, name string) (*objectWriter, error) {
 // compressionOf knows which roles compress. Packs, bundles and hashes do not.
 func compressionOf(role string) string {
 	switch role {
-	case "base", "delta", "dump", "log":
+	case "base", "delta", "dump", "log", "tar":
 		return "gzip"
 	}
 	return "none"
 }
+
+// aside says which roles are no part of the chain: what serves the next increment only, and
+// another form of what the chain holds.
+func aside(role string) bool { return role == "index" || role == "mirror" }
 
 // fail ends the attempt.
 func (at *attempt) fail(err error) {
@@ -205,12 +259,12 @@ func (at *attempt) settle(kind string, err error) error {
 		}
 	}
 	if at.bad != nil && at.err == nil && (err != nil || kind != Full) { // a full point needs no parent
-		err = fmt.Errorf("%w: %w", errParent, errors.Join(at.bad, err))
+		err = fmt.Errorf("%w: it could not be read: %w", errParent, errors.Join(at.bad, err))
 	}
 	chain, open := 0, false
 	for _, w := range at.objects {
 		open = open || !w.closed
-		if !w.dropped && w.object.Role != "index" {
+		if !w.dropped && !aside(w.object.Role) {
 			chain++
 		}
 	}
@@ -277,30 +331,57 @@ func (at *attempt) link(m *Manifest) {
 		}
 	}
 	for _, o := range at.made() {
-		if o.Role == "index" {
+		if aside(o.Role) {
 			m.Aux = append(m.Aux, o)
 		} else {
 			m.Chain = append(m.Chain, o)
 		}
 	}
-	if m.Kind == Unchanged && len(m.Aux) == 0 {
-		m.Aux = at.parent.Aux
+	if m.Kind == Unchanged { // what the parent has beside the chain holds for this point too
+		made := slices.Clone(m.Aux)
+		for _, o := range at.parent.Aux {
+			if !slices.ContainsFunc(made, func(n Object) bool { return n.Role == o.Role }) {
+				m.Aux = append(m.Aux, o)
+			}
+		}
 	}
 	if m.Cut.Before(m.Started) { // the clock was set back
 		m.Cut = m.Started
 	}
 }
 
+// cached are the copies of indexes that this attempt has written to the cache.
+func (at *attempt) cached() []*durable.File {
+	var out []*durable.File
+	for _, w := range at.objects {
+		if w.cache != nil && !w.dropped {
+			out = append(out, w.cache)
+		}
+	}
+	return out
+}
+
+// forget drops the copies of indexes that were not put in their place.
+func (at *attempt) forget() {
+	for _, w := range at.objects {
+		if w.cache != nil {
+			w.cache.Close()
+		}
+	}
+}
+
 // objectWriter is the pipeline of one object, one pass, flat memory:
 //
-//	Kind -> buffer -> plain hash -> gzip -> stored hash -> bucket
+//	Kind -> buffer -> plain hash -> gzip -> encrypt -> stored hash -> bucket
 type objectWriter struct {
 	at      *attempt
 	object  Object
 	buf     *bufio.Writer
 	plain   hash.Hash
-	zip     *pgzip.Writer // nil: the plain bytes are stored
-	sum     hash.Hash     // of what is stored; nil when that is plain
+	zip     *pgzip.Writer  // nil: not compressed
+	crypt   io.WriteCloser // nil: not encrypted; used by one goroutine at a time, the compressor's while there is one
+	cache   *durable.File  // a copy of the plain bytes; nil: none
+	sum     hash.Hash      // of what is stored; nil when that is plain
 	out     io.WriteCloser
 	cancel  context.CancelFunc // before out.Close: nothing is stored
 	closed  bool
@@ -320,10 +401,12 @@ const (
 
 func newObjectWriter(at *attempt, o Object) *objectWriter {
 	w := &objectWriter{at: at, object: o, plain: sha256.New()}
-	if o.Compression == "gzip" {
+	if o.Encryption.Scheme != schemeNone || o.Compression == "gzip" {
 		w.sum = sha256.New()
-		w.zip, _ = pgzip.NewWriterLevel(writerFunc(w.store), pgzip.BestSpeed) // the level is a valid one
-		w.zip.SetConcurrency(zipBlock, zipWorkers)                            // and so are these
+	}
+	if o.Compression == "gzip" {
+		w.zip, _ = pgzip.NewWriterLevel(writerFunc(w.encrypt), pgzip.BestSpeed) // the level is a valid one
+		w.zip.SetConcurrency(zipBlock, zipWorkers)                              // and so are these
 	}
 	w.buf = bufio.NewWriterSize(writerFunc(w.hash), writeBuffer)
 	return w
@@ -336,16 +419,43 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func (w *objectWriter) hash(p []byte) (int, error) {
 	w.plain.Write(p)
 	w.object.PlainSize += int64(len(p))
+	if w.cache != nil {
+		if _, err := w.cache.Write(p); err != nil {
+			fmt.Fprintf(w.at.log, "the index of this point is not cached: %v\n", err)
+			w.cache.Close()
+			w.cache = nil
+		}
+	}
 	if w.zip == nil {
-		w.store(p)
+		w.encrypt(p)
 	} else if n, err := w.zip.Write(p); err != nil {
 		return n, err
 	}
 	return len(p), w.refused()
 }
 
-// store is called by the compressor's goroutine. It never returns an error, after which
+// encrypt is called by the compressor's goroutine. It never returns an error, after which
 // the compressor would leave that goroutine behind; the error waits in refusal.
+func (w *objectWriter) encrypt(p []byte) (int, error) {
+	if w.crypt == nil {
+		return w.store(p)
+	}
+	if _, err := w.crypt.Write(p); err != nil {
+		w.refuse(err)
+	}
+	return len(p), nil
+}
+
+// refuse remembers the first error behind the compressor.
+func (w *objectWriter) refuse(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refusal == nil {
+		w.refusal = err
+	}
+}
+
+// store never returns an error either.
 func (w *objectWriter) store(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -405,6 +515,11 @@ func (w *objectWriter) Close() error {
 	}
 	if w.err == nil && w.zip != nil {
 		w.check(w.zip.Close())
+	}
+	if w.err == nil && w.crypt != nil && w.check(w.refused()) == nil {
+		w.check(w.crypt.Close())
+	}
+	if w.err == nil {
 		w.check(w.refused())
 	}
 	if w.err == nil {
@@ -445,11 +560,7 @@ func (w *objectWriter) drop() {
 
 // stop ends the goroutines of the compressor, whose output goes nowhere any more.
 func (w *objectWriter) stop() {
-	w.mu.Lock()
-	if w.refusal == nil {
-		w.refusal = context.Canceled
-	}
-	w.mu.Unlock()
+	w.refuse(context.Canceled)
 	if w.zip != nil {
 		w.zip.Close()
 	}

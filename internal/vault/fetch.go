@@ -83,8 +83,9 @@ type plainReader struct {
 	o      Object
 	closer io.Closer
 	stored *measured
-	plain  io.Reader // stored itself, or the decompressor over it
-	sum    hash.Hash // of the plain bytes; nil when the plain bytes are the stored ones
+	crypt  *lazyCrypt // over stored; nil: not encrypted
+	plain  io.Reader  // stored itself, or what decrypts and decompresses it
+	sum    hash.Hash  // of the plain bytes; nil when the plain bytes are the stored ones
 	n      int64
 	err    error // final, io.EOF when all is as recorded
 	closed bool
@@ -119,9 +120,6 @@ func (m *measured) Read(p []byte) (int, error) {
 
 // raw opens the stored bytes of an object.
 func (v *Vault) raw(ctx context.Context, o Object, seen func(n int)) (*measured, io.Closer, error) {
-	if s := o.Encryption.Scheme; s != "none" {
-		return nil, nil, fmt.Errorf("object %q: %w: it is encrypted with %q, which this version cannot read", o.Key, ErrNewer, s)
-	}
 	var r io.ReadCloser
 	err := v.again(ctx, func() (err error) {
 		r, err = v.store.get(ctx, o.Key)
@@ -136,17 +134,38 @@ func (v *Vault) raw(ctx context.Context, o Object, seen func(n int)) (*measured,
 	return &measured{r: r, sum: sha256.New(), limit: o.Size, seen: seen}, r, nil
 }
 
+// reader opens the plain bytes of an object. Nothing is asked of the bucket when there is
+// no key for it: ErrNoKey and ErrWrongKey.
 func (v *Vault) reader(ctx context.Context, o Object, seen func(n int)) (*plainReader, error) {
+	var crypt *lazyCrypt
+	if o.Encryption.Scheme != schemeNone {
+		key, err := v.keyFor(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		crypt = &lazyCrypt{key: key}
+	}
 	m, c, err := v.raw(ctx, o, seen)
 	if err != nil {
 		return nil, err
 	}
-	p := &plainReader{o: o, closer: c, stored: m, plain: m}
-	if o.Compression == "gzip" {
-		p.sum = sha256.New()
-		p.plain = &lazyGzip{r: m}
-	}
+	p := newPlainReader(o, m.r, c, crypt)
+	p.stored.seen = seen
 	return p, nil
+}
+
+// newPlainReader reads an object out of its stored bytes r, decrypted by crypt if that is
+// not nil, and closes c in the end.
+func newPlainReader(o Object, r io.Reader, c io.Closer, crypt *lazyCrypt) *plainReader {
+	m := &measured{r: r, sum: sha256.New(), limit: o.Size}
+	p := &plainReader{o: o, closer: c, stored: m, plain: m, crypt: crypt}
+	if crypt != nil {
+		crypt.r, p.plain, p.sum = m, crypt, sha256.New()
+	}
+	if o.Compression == "gzip" {
+		p.plain, p.sum = &lazyGzip{r: p.plain}, sha256.New()
+	}
+	return p
 }
 
 // lazyGzip reads the header at the first Read, where errors have a place to go.
@@ -197,9 +216,12 @@ func (p *plainReader) damaged(format string, args ...any) error {
 
 // end decides what the end of the plain bytes means.
 func (p *plainReader) end(err error) error {
-	if err == io.EOF && p.sum != nil {
-		if _, err = io.Copy(io.Discard, p.stored); err == nil { // what follows the compressed data
-			err = io.EOF
+	if p.crypt != nil && err == io.EOF { // a decompressor may leave the end unread, which proves the ciphertext
+		io.Copy(io.Discard, struct{ io.Reader }{p.crypt}) // which remembers its error
+	}
+	if p.sum != nil { // what follows, and whether the stored bytes are to blame for an error
+		if _, serr := io.Copy(io.Discard, struct{ io.Reader }{p.stored}); serr != nil {
+			err = serr
 		}
 	}
 	if p.stored.err != nil { // not the object's fault, as far as anybody knows
@@ -211,11 +233,14 @@ func (p *plainReader) end(err error) error {
 	if err := p.o.match(p.stored); err != nil {
 		return err
 	}
+	if p.crypt != nil && p.crypt.err != nil && p.crypt.err != io.EOF {
+		return p.o.unopened(p.crypt.err)
+	}
 	if err != io.EOF {
 		return p.damaged("%v", err)
 	}
 	if p.sum != nil && (p.n != p.o.PlainSize || hex.EncodeToString(p.sum.Sum(nil)) != p.o.PlainSHA256) {
-		return p.damaged("the decompressed bytes are not the recorded ones")
+		return p.damaged("the unpacked bytes are not the recorded ones")
 	}
 	return io.EOF
 }
@@ -223,10 +248,10 @@ func (p *plainReader) end(err error) error {
 // match compares all stored bytes with the record.
 func (o Object) match(m *measured) error {
 	if m.n != o.Size {
-		return fmt.Errorf("object %q: %w: it ends after %d bytes, recorded are %d", o.Key, ErrDamaged, m.n, o.Size)
+		return fmt.Errorf("object %q: %w: it is truncated: it ends after %d bytes, recorded are %d", o.Key, ErrDamaged, m.n, o.Size)
 	}
 	if got := hex.EncodeToString(m.sum.Sum(nil)); got != o.SHA256 {
-		return fmt.Errorf("object %q: %w: its SHA-256 is %s, recorded is %s", o.Key, ErrDamaged, got, o.SHA256)
+		return fmt.Errorf("object %q: %w: it was altered: its SHA-256 is %s, recorded is %s", o.Key, ErrDamaged, got, o.SHA256)
 	}
 	return nil
 }

@@ -73,14 +73,14 @@ type Object struct {
 	PlainSHA256 string     `json:"plain_sha256"`
 	Compression string     `json:"compression"` // "none" or "gzip"
 	Encryption  Encryption `json:"encryption"`
-	KeyID       string     `json:"key_id,omitempty"`
+	KeyID       string     `json:"key_id,omitempty"` // of the key that opens it in daily life: v1/keys/<id>.json
 	RetainUntil *time.Time `json:"retain_until,omitempty"`
 }
 
-// Encryption of an object. Only the scheme "none" is written and read so far.
+// Encryption of an object.
 type Encryption struct {
-	Scheme     string   `json:"scheme"`
-	Recipients []string `json:"recipients,omitempty"`
+	Scheme     string   `json:"scheme"`               // "none", "age" or "gpg"
+	Recipients []string `json:"recipients,omitempty"` // of age; the identity of any one opens it
 }
 
 // Script is the restore.sh of a point as stored.

@@ -168,13 +168,13 @@ func TestManifestHostile(t *testing.T) {
 	}
 }
 
-func TestEncryptedObjectIsRefused(t *testing.T) {
+func TestUnknownEncryptionIsRefused(t *testing.T) {
 	v, _ := fileVault(t)
 	s := newSource(t)
 	m := backup(t, v, s, BackupOptions{})
-	m.Chain[0].Encryption.Scheme = "age"
+	m.Chain[0].Encryption.Scheme = "rot13"
 	_, err := restoredBytes(t.Context(), v, m, filepath.Join(t.TempDir(), "out"))
-	if !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), `"age"`) {
+	if !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), `"rot13"`) {
 		t.Errorf("error %v", err)
 	}
 }

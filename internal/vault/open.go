@@ -40,6 +40,9 @@ func Open(ctx context.Context, rawURL string, o Options) (*Vault, error) {
 		return nil, hint.New(fmt.Sprintf("open vault %q: this is no URL", stripCredentials(rawURL)), urlAdvice)
 	}
 	shown := stripCredentials(rawURL)
+	if err := o.Crypt.check(); err != nil {
+		return nil, fmt.Errorf("open vault %q: %w", shown, err)
+	}
 	if err := o.Lock.validate(); err != nil {
 		return nil, fmt.Errorf("open vault %q: %w", shown, err)
 	}

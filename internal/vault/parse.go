@@ -183,12 +183,15 @@ func (o Object) validate(asset string) error {
 	if !hashForm.MatchString(o.SHA256) || !hashForm.MatchString(o.PlainSHA256) {
 		return errors.New("a hash is not 64 lower-case hexadecimal digits")
 	}
-	if o.Encryption.Scheme == "" {
-		return errors.New("encryption has no scheme")
+	if err := o.Encryption.validate(); err != nil {
+		return err
+	}
+	if o.KeyID != "" && !keyForm.MatchString(o.KeyID) {
+		return fmt.Errorf("key %q", o.KeyID)
 	}
 	switch o.Compression {
 	case "none":
-		if o.Encryption.Scheme == "none" && (o.Size != o.PlainSize || o.SHA256 != o.PlainSHA256) {
+		if o.Encryption.Scheme == schemeNone && (o.Size != o.PlainSize || o.SHA256 != o.PlainSHA256) {
 			return errors.New("stored as it is, and yet two hashes or sizes")
 		}
 	case "gzip":
@@ -198,15 +201,45 @@ func (o Object) validate(asset string) error {
 	return nil
 }
 
-// attempt is the point whose backup wrote the object; name its file name.
+// validate lets schemes pass that this version does not know: their points can be listed,
+// and reading one says that a newer Lifeboat is needed.
+func (e Encryption) validate() error {
+	const most = 100
+	if !kindForm.MatchString(e.Scheme) {
+		return fmt.Errorf("encryption has the scheme %q", e.Scheme)
+	}
+	switch n := len(e.Recipients); {
+	case n > most:
+		return fmt.Errorf("more than %d recipients", most)
+	case e.Scheme == schemeAge && n == 0:
+		return errors.New("encrypted for nobody")
+	case (e.Scheme == schemeNone || e.Scheme == schemeGPG) && n > 0:
+		return fmt.Errorf("recipients, and the encryption %q", e.Scheme)
+	}
+	for _, r := range e.Recipients {
+		if !recipientForm.MatchString(r) {
+			return fmt.Errorf("recipient %q", r)
+		}
+	}
+	return nil
+}
+
+// asset, attempt and name are the parts of the key: whose object it is, the point whose
+// backup wrote it, and its file name.
+func (o Object) asset() string   { return strings.Split(o.Key, "/")[2] }
 func (o Object) attempt() string { return strings.Split(o.Key, "/")[4] }
 func (o Object) name() string    { return strings.Split(o.Key, "/")[5] }
 
-// plainName is a file name for the plain bytes, unique within a chain by its number.
-func (o Object) plainName(i int) string {
-	name := o.name()
+// bareName is the file name without the endings that say how the object is stored.
+func (o Object) bareName() string {
+	name := strings.TrimSuffix(o.name(), suffixOf(o.Encryption.Scheme))
 	if o.Compression == "gzip" {
 		name = strings.TrimSuffix(name, ".gz")
 	}
-	return fmt.Sprintf("%04d-%s", i+1, name)
+	return name
+}
+
+// plainName is a file name for the plain bytes, unique within a chain by its number.
+func (o Object) plainName(i int) string {
+	return fmt.Sprintf("%04d-%s", i+1, o.bareName())
 }

@@ -4,6 +4,7 @@
 //
 //	v1/
 //	  README-RESTORE.md                         how to restore with stock tools
+//	  keys/<id>.json, .<ts>.kms, .tests/        what backups are encrypted for; no secret in plain
 //	  a/<asset>/
 //	    p/2026/11/23/<point>.json               manifest: the commit point
 //	    p/2026/11/23/<point>.restore.sh         restores exactly this point
@@ -85,6 +86,8 @@ type Vault struct {
 	mu      sync.Mutex // protects below
 	entropy ulid.MonotonicEntropy
 	readme  bool // is known to be there
+
+	keys keyring
 }
 
 // newVault makes a vault of a store. The vault owns the store.

@@ -1,0 +1,269 @@
+package vault
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"lifeboat/internal/hint"
+)
+
+// keyFor finds what opens an object, before any of its bytes are asked for. Errors:
+// ErrNoKey, ErrWrongKey, ErrNewer, or what asking for the key has met.
+func (v *Vault) keyFor(ctx context.Context, o Object) (opening, error) {
+	switch o.Encryption.Scheme {
+	case schemeAge:
+		ids, err := v.identitiesFor(ctx, o)
+		if err != nil {
+			return opening{}, fmt.Errorf("object %q: %w", o.Key, err)
+		}
+		return opening{identities: ids}, nil
+	case schemeGPG:
+		p, err := v.passphraseFor(ctx, o)
+		if err != nil {
+			return opening{}, fmt.Errorf("object %q: %w", o.Key, err)
+		}
+		return opening{passphrase: p}, nil
+	}
+	return opening{}, hint.Wrap(fmt.Errorf("object %q: %w: it is encrypted with %q", o.Key, ErrNewer, o.Encryption.Scheme),
+		"update Lifeboat, or restore with the point's restore.sh and stock tools")
+}
+
+// opening is what opens an object; one of the two.
+type opening struct {
+	identities []age.Identity
+	passphrase []byte
+}
+
+func (k opening) open(r io.Reader) (io.Reader, error) {
+	if k.passphrase != nil {
+		return openGPG(r, k.passphrase)
+	}
+	return age.Decrypt(r, k.identities...)
+}
+
+// errPassphrase is a passphrase that does not open an OpenPGP message.
+var errPassphrase = errors.New("the passphrase does not open it")
+
+// openGPG reads only the form that sealGPG writes. Other forms let whoever has written the
+// bytes choose how much memory and time they take to read.
+func openGPG(r io.Reader, passphrase []byte) (io.Reader, error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	head, err := b.Peek(5)
+	if err == io.EOF {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	// A new-format packet of type 3, its length, version 4, AES-256, iterated and salted.
+	if !bytes.Equal(head[:1], []byte{0xc3}) || !bytes.Equal(head[2:], []byte{4, 9, 3}) {
+		return nil, errors.New("it does not begin as an OpenPGP message of this vault")
+	}
+	asked := false
+	m, err := openpgp.ReadMessage(b, nil, func([]openpgp.Key, bool) ([]byte, error) {
+		if asked {
+			return nil, errPassphrase
+		}
+		asked = true
+		return passphrase, nil
+	}, &packet.Config{})
+	switch {
+	case err == io.EOF:
+		return nil, io.ErrUnexpectedEOF
+	case err != nil:
+		return nil, err
+	case !m.IsSymmetricallyEncrypted || m.IsSigned:
+		return nil, errors.New("it is no OpenPGP message of this vault")
+	}
+	return m.UnverifiedBody, nil // whose end is reached only when the detection code fits
+}
+
+// lazyCrypt opens at the first Read, where errors have a place to go, and remembers the
+// first error: decompressors hide it.
+type lazyCrypt struct {
+	key   opening
+	r     io.Reader
+	plain io.Reader
+	err   error
+}
+
+func (l *lazyCrypt) Read(p []byte) (int, error) {
+	if l.err != nil {
+		return 0, l.err
+	}
+	if l.plain == nil {
+		if l.plain, l.err = l.key.open(l.r); l.err != nil {
+			return 0, l.err
+		}
+	}
+	n, err := l.plain.Read(p)
+	l.err = err
+	return n, err
+}
+
+// unopened says what it means that stored bytes which are the recorded ones do not open
+// with a key that should open them.
+func (o Object) unopened(err error) error {
+	var other *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &other), errors.Is(err, errPassphrase):
+		return fmt.Errorf("object %q: %w: %w", o.Key, ErrWrongKey, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("object %q: %w: the ciphertext is truncated", o.Key, ErrDamaged)
+	}
+	return fmt.Errorf("object %q: %w: the ciphertext was tampered with: %w", o.Key, ErrDamaged, err)
+}
+
+// identitiesFor gives the identities that open an object of age, by their recipients. No
+// byte of the object is needed for that, and a wrong identity is found out at once.
+func (v *Vault) identitiesFor(ctx context.Context, o Object) ([]age.Identity, error) {
+	given, err := v.given(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []age.Identity
+	for _, id := range given {
+		if slices.Contains(o.Encryption.Recipients, id.Recipient().String()) {
+			out = append(out, id)
+		}
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	var kept error
+	if v.o.Crypt.Keeper != "" {
+		id, err := v.unwrap(ctx, o.Encryption.Recipients)
+		if err == nil {
+			return []age.Identity{id}, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		kept = err
+	}
+	return nil, v.lacking(o, len(given) > 0, kept)
+}
+
+// lacking is the error of an object that nothing opens.
+func (v *Vault) lacking(o Object, given bool, keeper error) error {
+	var names []string
+	for _, r := range o.Encryption.Recipients {
+		name := fmt.Sprintf("%s (key %s)", r, keyID(r))
+		if r == v.o.Crypt.BreakGlass {
+			name = fmt.Sprintf("%s (key %s, break-glass)", r, keyID(r))
+		}
+		names = append(names, name)
+	}
+	err := fmt.Errorf("%w: it is encrypted for %s", ErrNoKey, strings.Join(names, ", "))
+	if given {
+		err = fmt.Errorf("%w: the given identity is that of none of its recipients %s", ErrWrongKey, strings.Join(names, ", "))
+	}
+	if keeper != nil {
+		err = fmt.Errorf("%w; the keeper: %w", err, keeper)
+	}
+	return hint.Wrap(err, "put the identity of one of these recipients into the file that encryption.identity names, or into $LIFEBOAT_AGE_IDENTITY")
+}
+
+// given are the identities of the configuration.
+func (v *Vault) given(ctx context.Context) ([]*age.X25519Identity, error) {
+	if v.o.Crypt.Identities == nil {
+		return nil, nil
+	}
+	v.keys.mu.Lock()
+	defer v.keys.mu.Unlock()
+	if v.keys.asked {
+		return v.keys.given, nil
+	}
+	texts, err := v.o.Crypt.Identities(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get the identities of age: %w", err)
+	}
+	var out []*age.X25519Identity
+	for i, t := range texts {
+		ids, err := parseIdentities(t.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("identity %d of age: %w", i+1, err)
+		}
+		out = append(out, ids...)
+	}
+	v.keys.given, v.keys.asked = out, true
+	return out, nil
+}
+
+// parseIdentities reads an identity file: one identity in a line, comments and empty lines
+// beside. No error repeats any of it.
+func parseIdentities(text string) ([]*age.X25519Identity, error) {
+	const advice = "an identity is one line AGE-SECRET-KEY-1…, as `age-keygen` writes it"
+	var out []*age.X25519Identity
+	n := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if strings.HasPrefix(line, "age1") {
+			return nil, hint.Wrap(fmt.Errorf("line %d is a recipient, which opens nothing", n), advice)
+		}
+		id, err := age.ParseX25519Identity(line)
+		if err != nil {
+			return nil, hint.Wrap(fmt.Errorf("line %d is no identity", n), advice)
+		}
+		out = append(out, id)
+	}
+	if len(out) == 0 {
+		return nil, hint.Wrap(errors.New("there is none in it"), advice)
+	}
+	return out, nil
+}
+
+// passphrase is the first line of what was given, nil when nothing was.
+func (v *Vault) passphrase(ctx context.Context) ([]byte, error) {
+	if v.o.Crypt.Passphrase == nil {
+		return nil, nil
+	}
+	p, err := v.o.Crypt.Passphrase(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get the passphrase of gpg: %w", err)
+	}
+	line, _, _ := strings.Cut(p.Reveal(), "\n")
+	if line == "" {
+		return nil, nil
+	}
+	return []byte(line), nil
+}
+
+const passphraseAdvice = "name the file whose first line is the passphrase in encryption.passphrase, or set $LIFEBOAT_GPG_PASSPHRASE"
+
+// passphraseFor gives the passphrase for an object of gpg. Where the vault knows the key,
+// a wrong passphrase is found out without a byte of the object.
+func (v *Vault) passphraseFor(ctx context.Context, o Object) ([]byte, error) {
+	p, err := v.passphrase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, hint.Wrap(fmt.Errorf("%w: it is encrypted with a passphrase%s", ErrNoKey, ofKey(o.KeyID)), passphraseAdvice)
+	}
+	if fits, known := v.fitsKey(ctx, o.KeyID, p); known && !fits {
+		return nil, hint.Wrap(fmt.Errorf("%w: the given passphrase is not that%s", ErrWrongKey, ofKey(o.KeyID)), passphraseAdvice)
+	}
+	return p, ctx.Err()
+}
+
+func ofKey(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " of key " + id
+}
