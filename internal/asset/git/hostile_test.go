@@ -222,7 +222,7 @@ func TestOverSSH(t *testing.T) {
 	}
 }
 
-// Over https the same points are made, through go-git and a real git http-backend.
+// Over https the same points are made, by a real git http-backend.
 func TestOverHTTPS(t *testing.T) {
 	backend := filepath.Join(git(t, "", "--exec-path"), "git-http-backend")
 	if _, err := os.Stat(backend); err != nil {

@@ -82,39 +82,80 @@ func ParseSource(s string) (Source, error) {
 	return bad(fmt.Sprintf("%q is not a way to reach a repository here", scheme))
 }
 
-// redactURL hides the password of a URL, which may stand in an error.
+// redactURL hides the credentials of a URL, which may stand in an error. The name alone
+// stays only where it is no secret: forges take a token for a name over https.
 func redactURL(s string) string {
-	if u, err := url.Parse(s); err == nil && u.User != nil {
-		return u.Redacted()
+	u, err := url.Parse(s)
+	if err != nil || u.User == nil {
+		return s
 	}
-	return s
+	if _, has := u.User.Password(); !has && (u.Scheme == "https" || u.Scheme == "http") {
+		u.User = url.User("xxxxx")
+	}
+	return u.Redacted()
 }
 
 // open begins a session with the server of the source.
 func (src Source) open(ctx context.Context, k Kind, log io.Writer) (session, error) {
+	return src.upload(ctx, k.link(log))
+}
+
+func (src Source) upload(ctx context.Context, l link) (session, error) {
 	switch {
 	case src.URL != "":
-		return openHTTPS(src.URL, k, log)
+		return newSmart(src.URL, "git-upload-pack", l)
 	case src.Host != "":
-		return openStream(ctx, src.ssh(), k, log)
+		return openStream(ctx, l.ssh(src, "git-upload-pack"), l)
 	}
 	if err := suitable(ctx, src.Path); err != nil {
 		return nil, err
 	}
 	c := command.Git("", "upload-pack", "--strict", "--timeout=0", "--", gitDir(src.Path))
-	return openStream(ctx, c, k, log)
+	return openStream(ctx, c, l)
 }
 
-// ssh is the call that starts upload-pack on the host. The ssh program, not a library,
-// so that the person's own configuration of hosts, keys and jumps counts as it does for
-// every git push.
-func (src Source) ssh() command.Cmd {
+// receive begins a push to the repository. Hooks of one on this machine do not run: they
+// would run as us. Its receive.* settings count.
+func (src Source) receive(ctx context.Context, l link) (intake, error) {
+	switch {
+	case src.URL != "":
+		return newSmart(src.URL, "git-receive-pack", l)
+	case src.Host != "":
+		return openStream(ctx, l.ssh(src, "git-receive-pack"), l)
+	}
+	dir := gitDir(src.Path)
+	if _, err := command.Output(ctx, command.Git(dir, "rev-parse", "--git-dir")); err != nil {
+		return nil, hint.Wrapf(fmt.Errorf("repository %q: %w: %w", src.Path, ErrNotRepository, err),
+			"Check the address; an empty repository is made with: git init --bare %s", src.Path)
+	}
+	return openStream(ctx, command.Git("", "receive-pack", "--", dir), l)
+}
+
+// ssh is the call that starts a program of git on the host, for the repository and with
+// further words. The ssh program, not a library, so that the person's own configuration
+// of hosts, keys and jumps counts as it does for every git push.
+func (src Source) ssh(program string, words ...string) command.Cmd {
+	return link{}.ssh(src, program, words...)
+}
+
+func (l link) ssh(src Source, program string, words ...string) command.Cmd {
 	argv := []string{"ssh", "-oBatchMode=yes"}
+	if l.strict {
+		argv = append(argv, "-oStrictHostKeyChecking=yes")
+	}
+	if l.known != "" {
+		argv = append(argv, `-oUserKnownHostsFile="`+l.known+`"`, "-oGlobalKnownHostsFile=/dev/null")
+	}
+	if l.identity != "" {
+		argv = append(argv, "-oIdentitiesOnly=yes", "-i", l.identity)
+	}
 	if src.Port != "" {
 		argv = append(argv, "-p", src.Port)
 	}
-	quoted := "'" + strings.ReplaceAll(src.Dir, "'", `'\''`) + "'"
-	return command.Cmd{Argv: append(argv, "--", src.Host, "git-upload-pack "+quoted)}
+	for _, w := range append([]string{src.Dir}, words...) {
+		program += " '" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	}
+	return command.Cmd{Argv: append(argv, "--", src.Host, program)}
 }
 
 // gitDir finds the repository of a work tree; anything else is its own.
