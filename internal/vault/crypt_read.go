@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -266,4 +268,62 @@ func ofKey(id string) string {
 		return ""
 	}
 	return " of key " + id
+}
+
+// keyFiles writes what opens a point into files of a private directory, for restore.sh,
+// and gives the variables that name them. Whether they open is found out before the script
+// runs, whose failure would speak against the backup. Errors as of keyFor.
+func (v *Vault) keyFiles(ctx context.Context, m Manifest, dir string) (map[string]string, error) {
+	var identities []string
+	var passphrase []byte
+	for _, o := range m.Chain {
+		if o.Encryption.Scheme == schemeNone {
+			continue
+		}
+		key, err := v.keyFor(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range key.identities {
+			if x, ok := id.(*age.X25519Identity); ok && !slices.Contains(identities, x.String()) {
+				identities = append(identities, x.String())
+			}
+		}
+		if key.passphrase != nil {
+			passphrase = key.passphrase
+			if err := v.tryPassphrase(ctx, o, passphrase); err != nil {
+				return nil, err
+			}
+		}
+	}
+	env := map[string]string{}
+	if identities != nil {
+		env["AGE_IDENTITY"] = filepath.Join(dir, "identity.txt")
+		if err := os.WriteFile(env["AGE_IDENTITY"], []byte(strings.Join(identities, "\n")+"\n"), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if passphrase != nil {
+		env["GPG_PASSPHRASE_FILE"] = filepath.Join(dir, "passphrase")
+		if err := os.WriteFile(env["GPG_PASSPHRASE_FILE"], slices.Concat(passphrase, []byte("\n")), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return env, nil
+}
+
+// tryPassphrase reads an object whose key the vault does not know, because its document is
+// lost, and is satisfied with everything but a wrong passphrase.
+func (v *Vault) tryPassphrase(ctx context.Context, o Object, passphrase []byte) error {
+	if _, known := v.fitsKey(ctx, o.KeyID, passphrase); known {
+		return nil
+	}
+	r, err := v.reader(ctx, o, nil)
+	if err != nil {
+		return err
+	}
+	if err := r.Close(); errors.Is(err, ErrWrongKey) {
+		return err
+	}
+	return ctx.Err()
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -134,7 +133,7 @@ func (v *Vault) ownKey(ctx context.Context, names []string, log io.Writer) (keyD
 	if err != nil || own.ID != "" {
 		return own, err
 	}
-	d, err := v.makeOwn(ctx)
+	d, err := v.makeOwn(ctx, time.Time{})
 	if err == nil {
 		fmt.Fprintf(log, "made key %s, whose identity the keeper has wrapped\n", d.ID)
 	}
@@ -194,10 +193,11 @@ func wrapOf(name string) string {
 	return ""
 }
 
-// makeOwn makes a new own key. Its document is written last: a crash before that leaves a
+// makeOwn makes a new own key, dated after another time whatever the clock says, because
+// the newest is the one in use. Its document is written last: a crash before that leaves a
 // wrapped identity that no backup was encrypted for, which is garbage, while a document
 // without a wrapped identity would let backups be encrypted for a key that nobody has.
-func (v *Vault) makeOwn(ctx context.Context) (keyDoc, error) {
+func (v *Vault) makeOwn(ctx context.Context, after time.Time) (keyDoc, error) {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		return keyDoc{}, fmt.Errorf("make a key: %w", err)
@@ -208,6 +208,9 @@ func (v *Vault) makeOwn(ctx context.Context) (keyDoc, error) {
 	r := id.Recipient().String()
 	d := v.newKeyDoc(keyID(r), schemeAge, roleData)
 	d.Recipient, d.Keeper = r, shownKeeper(v.o.Crypt.Keeper)
+	if !d.Created.After(after) {
+		d.Created = after.Add(time.Millisecond)
+	}
 	if err := v.putDoc(ctx, keysPrefix+d.ID+".json", &d, &d.Sig); err != nil {
 		return keyDoc{}, err
 	}
@@ -334,20 +337,4 @@ func denied(err error) bool {
 	var aws interface{ ErrorCode() string } // the driver does not translate this one
 	return gcerrors.Code(err) == gcerrors.PermissionDenied ||
 		errors.As(err, &aws) && aws.ErrorCode() == "AccessDeniedException"
-}
-
-// wraps reads which keepers have wrapped the identity of a key, newest first.
-func (v *Vault) wraps(ctx context.Context, id string, names []string) []wrapDoc {
-	var out []wrapDoc
-	for _, name := range slices.Backward(names) {
-		if wrapOf(name) != id {
-			continue
-		}
-		raw, err := v.small(ctx, keysPrefix+name+".json")
-		var d wrapDoc
-		if err == nil && wellFormed(raw, "lifeboat.wrap/") == nil && json.Unmarshal(raw, &d) == nil && d.ID == id {
-			out = append(out, d)
-		}
-	}
-	return out
 }

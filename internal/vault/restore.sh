@@ -5,6 +5,7 @@
 #
 #   sh restore.sh FOLDER_OF_DOWNLOADED_OBJECTS TARGET
 #
+# @CRYPT@
 # Download these objects with any client of the bucket and keep their paths from d/ on,
 # or copy the whole bucket (SHA-256 and key of each):
 #
@@ -39,6 +40,7 @@ elif command -v shasum >/dev/null 2>&1; then
 else
 	die 'the program sha256sum (or shasum) is needed'
 fi
+# @KEYS@
 
 work=$target.restore-$$
 mkdir "$work" || die "cannot make $work"
@@ -57,8 +59,27 @@ same() {
 	[ "${found%% *}" = "$2" ]
 }
 
-# take PATH SIZE HASH COMPRESSION NAME PLAIN_HASH: proves one stored object and puts
-# its plain content into $IN.
+# unlock SCHEME FILE OUT: decrypts FILE, which was found to be as it was stored.
+unlock() {
+	case $1 in
+	age) unlock_age "$2" "$3" ;;
+	gpg) unlock_gpg "$2" "$3" ;;
+	*) die "$2: unknown encryption $1" ;;
+	esac
+}
+unlock_age() {
+	age -d -i "$AGE_IDENTITY" -o "$2" "$1" || die "$1 cannot be decrypted with the identity in $AGE_IDENTITY"
+}
+unlock_gpg() {
+	mkdir -p -m 700 "$work/gpg"
+	gpg --homedir "$work/gpg" --no-autostart --quiet --batch --pinentry-mode loopback \
+		--passphrase-file "$GPG_PASSPHRASE_FILE" --output "$2" --decrypt "$1" 2>"$work/said" && return 0
+	cat "$work/said" >&2
+	die "$1 cannot be decrypted with the passphrase in $GPG_PASSPHRASE_FILE"
+}
+
+# take PATH SIZE HASH COMPRESSION NAME PLAIN_HASH ENCRYPTION: proves one stored object and
+# puts its plain content into $IN.
 take() {
 	file=
 	for place in "$folder/$1" "$folder/d/$1" "$folder/v1/a/@ASSET@/d/$1" "$folder/a/@ASSET@/d/$1" "$folder/@ASSET@/d/$1"; do
@@ -69,11 +90,17 @@ take() {
 	done
 	[ -n "$file" ] || die "the object d/$1 ($2 bytes) is not in $folder"
 	same "$file" "$3" || die "$file is damaged: its SHA-256 is not $3"
+	clear=$file
+	if [ "$7" != none ]; then
+		clear=$work/clear
+		unlock "$7" "$file" "$clear"
+	fi
 	case $4 in
-	gzip) gzip -dc <"$file" >"$IN/$5" || die "$file cannot be decompressed" ;;
-	none) cp "$file" "$IN/$5" || die "$file cannot be copied" ;;
+	gzip) gzip -dc <"$clear" >"$IN/$5" || die "$file cannot be decompressed" ;;
+	none) cp "$clear" "$IN/$5" || die "$file cannot be copied" ;;
 	*) die "$file: unknown compression $4" ;;
 	esac
+	rm -f "$work/clear"
 	same "$IN/$5" "$6" || die "the content of $file is damaged: its SHA-256 is not $6"
 	printf 'restore: %s is as it was stored\n' "$1"
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,11 @@ func (p *verification) restored(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	bin, err := stockPath(filepath.Join(dir, "bin"), p.k.Needs())
+	keys, err := p.v.keyFiles(ctx, p.m, dir)
+	if err != nil {
+		return err
+	}
+	bin, err := stockPath(filepath.Join(dir, "bin"), slices.Concat(p.k.Needs(), cryptNeeds(p.m)))
 	if errors.Is(err, command.ErrNotFound) {
 		p.r.Way = "Lifeboat itself: " + err.Error()
 		p.say("not with stock tools: %v", err)
@@ -61,7 +66,7 @@ func (p *verification) restored(ctx context.Context) (err error) {
 	if err := os.WriteFile(script, text, 0o600); err != nil {
 		return err
 	}
-	last, err := p.runScript(ctx, dir, bin, script)
+	last, err := p.runScript(ctx, dir, bin, script, keys)
 	p.r.Took = time.Since(began).Seconds()
 	if err != nil {
 		return err
@@ -103,21 +108,23 @@ func (p *verification) downloadAll(ctx context.Context, dir string) error {
 	return os.MkdirAll(dir, 0o700)
 }
 
-// runScript returns the last line that the script wrote.
-func (p *verification) runScript(ctx context.Context, dir, bin, script string) (string, error) {
+// runScript returns the last line that the script wrote. keys are the variables that name
+// the files of keyFiles.
+func (p *verification) runScript(ctx context.Context, dir, bin, script string, keys map[string]string) (string, error) {
 	home := filepath.Join(dir, "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return "", err
 	}
 	var last lastLine
 	out := io.MultiWriter(p.o.Log, &last)
+	env := map[string]string{
+		"PATH": bin, "HOME": home, "TMPDIR": dir, "LC_ALL": "C",
+		"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.DevNull,
+	}
+	maps.Copy(env, keys)
 	_, err := command.Run(ctx, command.Cmd{
 		Argv: []string{filepath.Join(bin, "sh"), script, filepath.Join(dir, "objects"), filepath.Join(dir, "out")},
-		Dir:  dir,
-		Env: map[string]string{
-			"PATH": bin, "HOME": home, "TMPDIR": dir, "LC_ALL": "C",
-			"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.DevNull,
-		},
+		Dir:  dir, Env: env,
 		Stdout: out, Stderr: out,
 	})
 	if err != nil {
