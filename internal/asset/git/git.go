@@ -106,7 +106,12 @@ type Kind struct {
 func (Kind) Name() string { return "git" }
 
 // Needs lists the stock programs that Script uses.
-func (Kind) Needs() []string { return []string{"git", "sha256sum"} }
+func (k Kind) Needs() []string {
+	if k.LFS {
+		return []string{"git", "sha256sum", "tar"}
+	}
+	return []string{"git", "sha256sum"}
+}
 
 func (k Kind) idle() time.Duration {
 	if k.Idle > 0 {

@@ -17,6 +17,27 @@ repo() {
 	git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 -c protocol.ext.allow=never \
 		-c safe.directory='*' --git-dir="$OUT" "$@"
 }
+hash() {
+	if command -v sha256sum >/dev/null 2>&1; then sha256sum "$@"; else shasum -a 256 "$@"; fi
+}
+# content FILE: unpacks content of Git LFS, if there is nothing else in the archive.
+content() {
+	if tar -tf "$1" | grep -Ev '^lfs/objects/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}$' || tar -tvf "$1" | grep -v '^-'; then
+		echo "this does not belong into an archive of Git LFS content: $1" >&2
+		exit 1
+	fi
+	tar -xof "$1" -C "$OUT"
+}
+`
+
+// proveContent takes the hash of the list of objects and their number.
+const proveContent = `got=$(cd "$OUT/lfs/objects" && find . -type f | sed 's|.*/||' | sort | hash | cut -d ' ' -f 1)
+if test "$got" != %s; then
+	echo "the objects of Git LFS are not those of the backup: $got" >&2
+	exit 1
+fi
+(cd "$OUT/lfs/objects" && find . -type f | sed 's|^\(.*/\)\(.*\)$|\2  \1\2|' | hash -c >/dev/null)
+echo "proved: %d objects of Git LFS"
 `
 
 // Script rebuilds a point into "$OUT", a bare repository, from the bundles in "$IN",
@@ -34,11 +55,20 @@ func (Kind) Script(names, roles []string, facts []byte) string {
 	}
 	fmt.Fprintf(&b, "git init --quiet --bare --template=%s \"$OUT\"\n", format)
 	for i, name := range names {
-		if i < len(roles) && roles[i] != Role {
+		at := `"$IN"/` + shellQuote(name)
+		role := Role
+		if i < len(roles) {
+			role = roles[i]
+		}
+		if role == Role || role == RoleLFS {
+			fmt.Fprintf(&b, "echo \"step %d of %d: \"%s\n", i+1, len(names), shellQuote(name))
+		}
+		if role == RoleLFS {
+			fmt.Fprintf(&b, "content %s\n", at)
+		}
+		if role != Role {
 			continue
 		}
-		at := `"$IN"/` + shellQuote(name)
-		fmt.Fprintf(&b, "echo \"step %d of %d: \"%s\n", i+1, len(names), shellQuote(name))
 		fmt.Fprintf(&b, "repo fetch --quiet --no-tags --prune --update-head-ok %s '+refs/*:refs/*'\n", at)
 		// A detached HEAD may be all that holds its commits.
 		fmt.Fprintf(&b, "if repo ls-remote %s HEAD | grep -q .; then repo fetch --quiet --no-tags %s HEAD; fi\n", at, at)
@@ -50,17 +80,18 @@ func (Kind) Script(names, roles []string, facts []byte) string {
 	} else if head != "" {
 		fmt.Fprintf(&b, "repo symbolic-ref HEAD %s\n", shellQuote(head))
 	}
-	fmt.Fprintf(&b, `hash() {
-	if command -v sha256sum >/dev/null 2>&1; then sha256sum; else shasum -a 256; fi
-}
-got=$( (repo show-ref --dereference || test $? -eq 1) | sort | hash | cut -d ' ' -f 1)
+	fmt.Fprintf(&b, `got=$( (repo show-ref --dereference || test $? -eq 1) | sort | hash | cut -d ' ' -f 1)
 if test "$got" != %s; then
 	echo "the refs are not those of the backup: $got" >&2
 	exit 1
 fi
 repo fsck --full --no-dangling --no-progress
-echo "proved: %d refs and every object"
-`, f.RefsSHA256, countRefs(f))
+`, f.RefsSHA256)
+	if f.LFS != nil && f.LFS.Stored > 0 {
+		fmt.Fprintf(&b, proveContent, f.LFS.ObjectsSHA256, f.LFS.Stored)
+	}
+	fmt.Fprintf(&b, `echo "proved: %d refs and every object"
+`, countRefs(f))
 	return b.String()
 }
 
