@@ -474,6 +474,9 @@ func TestMoving(t *testing.T) {
 	}
 	for name, change := range changes {
 		for _, often := range []int{1, 2} {
+			if often == 2 && (name == "vanishes" || strings.HasPrefix(name, "becomes")) {
+				continue // the second listing has no file z whose content could change
+			}
 			root := tree(t, map[string]string{"a": "first", "z": big})
 			s, fired := newStore(), 0
 			s.before = func(role string, n int64) error {
