@@ -25,28 +25,63 @@ const FileName = "lifeboat.yaml"
 const (
 	Git    = "git"
 	SQLite = "sqlite"
+	Files  = "files"
+	Stream = "stream"
 )
+
+var kinds = []string{Git, SQLite, Files, Stream}
 
 // Estate is everything that is protected.
 type Estate struct {
-	File   string // absolute path of lifeboat.yaml
-	Dir    string // its directory, which relative paths start from
-	Name   string // the name of the directory when the file gives none
-	Vault  string // URL of the bucket, file URLs absolute; empty when there is none
+	File   string   // absolute path of lifeboat.yaml
+	Dir    string   // its directory, which relative paths start from
+	Name   string   // the name of the directory when the file gives none
+	Vault  string   // URL of the bucket, file URLs absolute; empty when there is none
+	Copies []string // URLs of further buckets that hold copies of every backup
 	Assets []Asset
+
+	Encryption Encryption
+	Retention  Retention
+	Alerts     []Alert
+	Schedules  []Schedule
+
+	Documents  []Document
+	Contacts   []Contact
+	Responders []string // names of who answers an alarm
+	Trainees   []string // names of who takes part in drills
+	Levels     []Level  // 1 to 3, in this order
 }
 
 // Asset is one protected thing.
 type Asset struct {
 	Name     string
-	Kind     string   // [Git] or [SQLite]
-	Path     string   // absolute: the working clone, or the database file
+	Kind     string   // [Git], [SQLite], [Files] or [Stream]
+	Path     string   // absolute: the working clone, the database file, the directory; empty for streams
 	Remote   string   // git: URL or absolute path of what is shared, empty when there is none
 	Branches []string // git: the branches that matter, without refs/heads/
 	Critical []string // files that must be there for the asset to be usable, relative to it
 	Tier     string   // "critical", "standard" or "non-critical"
 	RTO      time.Duration
 	RPO      time.Duration
+
+	Mirrors    []Mirror          // git: where further copies of the repository are kept
+	Exclude    []string          // git: patterns of refs, nil when the file is silent; files: patterns of paths
+	LFS        bool              // git: what Git LFS stores is kept too
+	Build      [][]string        // git: commands that prove that a restored tree builds, each an argument list
+	Assertions []string          // sqlite: SQL that gives true on a sound database
+	Include    []string          // files: patterns of paths
+	Dump, Load []string          // stream: argument lists of programs that write and read a dump; nil with a preset
+	Preset     string            // stream: a ready-made pair of programs, see [Presets]; empty with Dump
+	Options    map[string]string // stream: what the preset is told
+
+	Secret      bool // its content must not be stored in the clear
+	Unencrypted bool // it may be, all the same
+}
+
+// Mirror is a further copy of a repository. It follows deletions, and so is no backup.
+type Mirror struct {
+	Name string // "gitlab"
+	URL  string // as [Asset.Remote]
 }
 
 // Tier is how fast an asset has to be back and how much of it may be lost.

@@ -54,6 +54,8 @@ func TestLoad(t *testing.T) {
 			Name: "booking-db", Kind: estate.SQLite, Path: "/data/booking.db",
 			Tier: "standard", RTO: 4 * time.Hour, RPO: time.Hour,
 		}},
+		Encryption: estate.Encryption{Method: "none"},
+		Levels:     estate.DefaultLevels(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)

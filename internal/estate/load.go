@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"lifeboat/internal/hint"
 	"lifeboat/internal/runbook"
 )
 
@@ -36,12 +38,17 @@ func Load(path string, src []byte) (*Estate, []runbook.Problem) {
 		})
 	}
 	l.estate = Estate{File: abs, Dir: filepath.Dir(abs), Name: filepath.Base(filepath.Dir(abs))}
+	l.estate.Encryption.Method = "none"
+	l.estate.Levels = DefaultLevels()
 	l.tiers = DefaultTiers()
 	if root := l.parse(src); root != nil {
 		l.root(root)
 	}
+	for _, check := range l.atEnd {
+		check()
+	}
 	if len(l.problems) > 0 {
-		return nil, l.problems
+		return nil, sorted(l.problems)
 	}
 	return &l.estate, nil
 }
@@ -51,6 +58,7 @@ type loader struct {
 	estate   Estate
 	tiers    map[string]Tier
 	problems []runbook.Problem
+	atEnd    []func() // checks that need the whole file
 }
 
 func (l *loader) add(pos runbook.Pos, code, fix, format string, args ...any) {
@@ -114,6 +122,11 @@ func (l *loader) parse(src []byte) *ast.MappingNode {
 		return nil
 	}
 	return l.mapping(bodies[0], "the file")
+}
+
+// addErr reports an error with the advice that it carries.
+func (l *loader) addErr(n ast.Node, err error) {
+	l.add(l.pos(n), "value", strings.Join(hint.All(err), "; "), "%v", err)
 }
 
 // badText is the offset of the first byte that is no UTF-8 text, or -1.
@@ -240,12 +253,15 @@ func (l *loader) text(n ast.Node, what string) (string, bool) {
 
 // plain reports empty text and control characters.
 func (l *loader) plain(n ast.Node, s, what string) bool {
+	if l.holdsSecret(n, s, what) {
+		return false
+	}
 	if strings.TrimSpace(s) == "" {
 		l.add(l.pos(n), "value", "", "%s is empty", what)
 		return false
 	}
 	if i := strings.IndexFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }); i >= 0 {
-		l.add(l.pos(n), "value", "", "%s contains a line break or control character: %q", what, s)
+		l.add(l.pos(n), "value", "", "%s contains a line break or control character", what)
 		return false
 	}
 	return true
@@ -289,18 +305,20 @@ var assetName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 func (l *loader) root(m *ast.MappingNode) {
 	var assets ast.Node
 	seen := l.fields(m, "the file", []field{
-		{"name", func(n ast.Node) {
-			if t, ok := l.text(n, "name"); ok {
-				l.estate.Name = t
-			}
-		}},
-		{"vault", func(n ast.Node) {
-			if t, ok := l.text(n, "vault"); ok {
-				l.estate.Vault = l.vaultURL(n, t)
-			}
-		}},
+		l.line("name", func(_ ast.Node, t string) { l.estate.Name = t }),
+		l.line("vault", func(n ast.Node, t string) { l.estate.Vault = l.vaultURL(n, "vault", t) }),
+		{"copies", l.copies},
+		{"encryption", l.encryption},
+		{"retention", l.retention},
+		{"alerts", l.alerts},
+		{"schedule", l.schedules},
 		{"tiers", l.readTiers},
 		{"assets", func(n ast.Node) { assets = n }},
+		{"documents", l.documents},
+		{"contacts", l.contacts},
+		{"responders", func(n ast.Node) { l.estate.Responders, _ = l.list(n, "responders") }},
+		{"trainees", func(n ast.Node) { l.estate.Trainees, _ = l.list(n, "trainees") }},
+		{"levels", l.levels},
 	})
 	if seen["assets"] == nil {
 		l.add(runbook.Pos{File: l.file, Line: 1, Col: 1}, "missing-key", "add \"assets:\" with at least one asset",
@@ -353,14 +371,62 @@ func (l *loader) readTiers(n ast.Node) {
 	l.fields(m, "tiers", want)
 }
 
+// copies reads further buckets. The same bucket twice would be one copy that counts twice.
+func (l *loader) copies(n ast.Node) {
+	texts, nodes := l.list(n, "copies")
+	for i, t := range texts {
+		if u := l.vaultURL(nodes[i], "copies", t); u != "" {
+			l.estate.Copies = append(l.estate.Copies, u)
+		}
+	}
+	l.atEnd = append(l.atEnd, func() {
+		switch {
+		case len(texts) > 0 && l.estate.Vault == "":
+			l.add(l.pos(n), "missing-key", `add "vault:"`, "copies of what? There is no vault")
+		case slices.Contains(l.estate.Copies, l.estate.Vault):
+			l.add(l.pos(n), "duplicate", "name another bucket, best of another provider", "copies names the vault itself")
+		}
+	})
+}
+
+var duration = regexp.MustCompile(`^(?:([0-9]{1,6})w)?(?:([0-9]{1,6})d)?(.*)$`)
+
+// parseDuration reads what time.ParseDuration does, with days and weeks before it: "90d",
+// "1w", "1d12h". It is above zero and at most a hundred years.
+func parseDuration(t string) (time.Duration, bool) {
+	m := duration.FindStringSubmatch(t)
+	if m == nil {
+		return 0, false
+	}
+	const most = 36525 * day
+	var sum time.Duration
+	for i, unit := range []time.Duration{7 * day, day} {
+		if m[i+1] != "" {
+			n, err := strconv.Atoi(m[i+1])
+			if err != nil || time.Duration(n) > most/unit {
+				return 0, false
+			}
+			sum += time.Duration(n) * unit
+		}
+	}
+	if m[3] != "" {
+		d, err := time.ParseDuration(m[3])
+		if err != nil || d < 0 || d > most || m[3] == "0" && sum > 0 {
+			return 0, false
+		}
+		sum += d
+	}
+	return sum, sum > 0 && sum <= most
+}
+
 func (l *loader) duration(n ast.Node, what string) time.Duration {
 	t, ok := l.text(n, what)
 	if !ok {
 		return 0
 	}
-	d, err := time.ParseDuration(t)
-	if err != nil || d <= 0 {
-		l.add(l.pos(n), "value", `write a duration such as "15m" or "4h"`, "%s: %q is not a duration above zero", what, t)
+	d, ok := parseDuration(t)
+	if !ok {
+		l.add(l.pos(n), "value", `write a duration such as "15m", "4h" or "90d"`, "%s: %q is not a duration above zero", what, t)
 		return 0
 	}
 	return d
