@@ -30,7 +30,7 @@ const (
 // Inspect reads a database that may be in use: the hashes of its content, counters,
 // schema and rows, all of one state. They are those that a backup would have.
 func Inspect(ctx context.Context, path string) (f Facts, err error) {
-	s, err := pin(ctx, path)
+	s, err := pin(ctx, path, nil)
 	if err != nil {
 		return Facts{}, err
 	}
@@ -38,19 +38,19 @@ func Inspect(ctx context.Context, path string) (f Facts, err error) {
 	if f, err = describe(ctx, s); err != nil {
 		return Facts{}, err
 	}
-	return f, s.hash(ctx, &f, true, nil, nil)
+	if err := s.hash(ctx, &f, true, nil, nil); err != nil {
+		return Facts{}, err
+	}
+	return f, s.rows.add(&f)
 }
 
 // hash fills in the hashes of f, that of the whole file only when it is asked for. each,
 // if any, is handed all pages in order; sums, if any, the hash of each page, on another
-// goroutine that has ended when hash returns.
+// goroutine that has ended when hash returns. The hashes are worth nothing after an
+// error.
 func (s *snapshot) hash(ctx context.Context, f *Facts, file bool, sums func([pageHashSize]byte), each func(first uint32, pages []byte) error) error {
 	var c contentSum
-	var whole hash.Hash
-	if file {
-		whole = sha256.New()
-	}
-	h := newSum(whole, func(pages []byte) {
+	takers := []func([]byte){func(pages []byte) {
 		for ; len(pages) > 0; pages = pages[s.pageSize:] {
 			sum := pageHash(pages[:s.pageSize])
 			c.add(pages[:s.pageSize], sum)
@@ -58,7 +58,12 @@ func (s *snapshot) hash(ctx context.Context, f *Facts, file bool, sums func([pag
 				sums(sum)
 			}
 		}
-	})
+	}}
+	whole := sha256.New()
+	if file {
+		takers = append(takers, func(pages []byte) { whole.Write(pages) })
+	}
+	h := newFan(takers...)
 	err := s.batches(ctx, h.buffer, func(first uint32, pages []byte) error {
 		h.add(pages)
 		if each == nil {
@@ -66,7 +71,10 @@ func (s *snapshot) hash(ctx context.Context, f *Facts, file bool, sums func([pag
 		}
 		return each(first, pages)
 	})
-	f.DBSHA256 = hex.EncodeToString(h.end())
+	h.end()
+	if file {
+		f.DBSHA256 = hex.EncodeToString(whole.Sum(nil))
+	}
 	f.Content = c.end()
 	return err
 }
@@ -96,7 +104,8 @@ func (c *contentSum) end() string {
 	return hex.EncodeToString(c.h.Sum(nil))
 }
 
-// describe reads everything of the facts but the hash.
+// describe reads everything of the facts but the hashes and the rows, and has the rows
+// counted meanwhile where others can read beside it.
 func describe(ctx context.Context, s *snapshot) (Facts, error) {
 	f := Facts{PageSize: s.pageSize, Pages: s.pages, JournalMode: rollback}
 	first := make([]byte, s.pageSize)
@@ -115,10 +124,11 @@ func describe(ctx context.Context, s *snapshot) (Facts, error) {
 	if f.SchemaSHA256, err = SchemaHash(ctx, s.q); err != nil {
 		return Facts{}, Explain("read the schema of", s.path, err)
 	}
-	if err := f.countRows(ctx, s.q); err != nil {
-		return Facts{}, Explain("count the rows of", s.path, err)
+	s.rows = countRows(ctx, s)
+	if s.main == nil {
+		err = s.rows.wait()
 	}
-	return f, nil
+	return f, err
 }
 
 // SchemaHash is a hash of all statements that made the schema.
@@ -147,9 +157,53 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// counting is the rows of a state, which are counted while its pages are read.
+type counting struct {
+	stop context.CancelFunc
+	done chan struct{}
+	f    Facts // with what is counted, once done is closed
+	err  error
+}
+
 // countRows counts the rows of ordinary tables, as far as the bounds allow. A table
 // that cannot be counted is named only: whether the database is sound is for its check
 // to say.
+func countRows(ctx context.Context, s *snapshot) *counting {
+	c := &counting{done: make(chan struct{})}
+	ctx, c.stop = context.WithCancel(ctx)
+	q, path := s.q, s.path
+	go func() {
+		defer close(c.done)
+		if err := c.f.countRows(ctx, q); err != nil {
+			c.err = Explain("count the rows of", path, err)
+		}
+	}()
+	return c
+}
+
+// wait until it is done.
+func (c *counting) wait() error {
+	<-c.done
+	return c.err
+}
+
+// add waits and puts the result into f.
+func (c *counting) add(f *Facts) error {
+	if err := c.wait(); err != nil {
+		return err
+	}
+	f.Rows, f.RowsPartial, f.Uncounted, f.TablesCut = c.f.Rows, c.f.RowsPartial, c.f.Uncounted, c.f.TablesCut
+	return nil
+}
+
+// end stops it, if it was begun.
+func (c *counting) end() {
+	if c != nil {
+		c.stop()
+		<-c.done
+	}
+}
+
 func (f *Facts) countRows(ctx context.Context, q querier) error {
 	names, err := tables(ctx, q)
 	if err != nil {

@@ -91,7 +91,7 @@ func (Kind) Capture(ctx context.Context, source string, parent []byte,
 	if c.progress == nil {
 		c.progress = func(int64, int64, string) {}
 	}
-	if c.snap, err = pin(ctx, source); err != nil {
+	if c.snap, err = pin(ctx, source, c.log); err != nil {
 		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, c.snap.close()) }()
@@ -109,6 +109,9 @@ func (Kind) Capture(ctx context.Context, source string, parent []byte,
 	}
 	kind, err = c.point(ctx, parent, open)
 	if err != nil {
+		return "", nil, err
+	}
+	if err = c.snap.rows.add(&c.facts); err != nil {
 		return "", nil, err
 	}
 	facts, err = json.Marshal(c.facts)
@@ -139,11 +142,11 @@ func (c *capture) point(ctx context.Context, parent []byte, open func(role strin
 	case why != "":
 		fmt.Fprintf(c.log, "whole backup: %s\n", why)
 		return full, c.full(ctx)
-	case d.count == 0 && c.facts.Pages == old.Pages:
+	case d.changed.count == 0 && c.facts.Pages == old.Pages:
 		fmt.Fprintf(c.log, "nothing has changed\n")
 		return unchanged, nil
 	}
-	fmt.Fprintf(c.log, "%d of %d pages have changed\n", d.count, c.facts.Pages)
+	fmt.Fprintf(c.log, "%d of %d pages have changed\n", d.changed.count, c.facts.Pages)
 	return incremental, c.delta(ctx, d, open)
 }
 
@@ -190,23 +193,8 @@ func (c *capture) full(ctx context.Context) error {
 
 // difference tells which pages are not as the parent has them.
 type difference struct {
-	changed []uint64 // one bit per page, page 1 first
-	count   uint32
+	changed pageSet
 	old     uint32 // pages of the parent
-}
-
-func (d *difference) mark(number uint32) {
-	i := (number - 1) / 64
-	for uint32(len(d.changed)) <= i {
-		d.changed = append(d.changed, 0)
-	}
-	d.changed[i] |= 1 << ((number - 1) % 64)
-	d.count++
-}
-
-func (d *difference) has(number uint32) bool {
-	i := (number - 1) / 64
-	return i < uint32(len(d.changed)) && d.changed[i]&(1<<((number-1)%64)) != 0
 }
 
 // compare reads every page once: it hashes the database and finds what has changed.
@@ -237,7 +225,7 @@ func (c *capture) compare(ctx context.Context, old Facts, open func(role string)
 		was, ok, err := x.next()
 		bad = err
 		if number != lock && (!ok || was != h) {
-			d.mark(number)
+			d.changed.add(number)
 		}
 	}
 	err = c.snap.hash(ctx, &c.facts, true, same, func(first uint32, pages []byte) error {
@@ -259,8 +247,8 @@ func (c *capture) compare(ctx context.Context, old Facts, open func(role string)
 	if err != nil {
 		return difference{}, "", err
 	}
-	if d.count > 0 && int64(d.count)*100 > int64(c.snap.pages)*maxDelta {
-		return d, fmt.Sprintf("%d of %d pages have changed", d.count, c.snap.pages), nil
+	if d.changed.count > 0 && int64(d.changed.count)*100 > int64(c.snap.pages)*maxDelta {
+		return d, fmt.Sprintf("%d of %d pages have changed", d.changed.count, c.snap.pages), nil
 	}
 	return d, "", nil
 }
@@ -316,7 +304,7 @@ func (c *capture) writeDelta(ctx context.Context, d difference, before io.Reader
 			was = zero
 		}
 		// Page 1 carries the counters that tell SQLite its cache is old.
-		if n != 1 && !d.has(n) {
+		if n != 1 && !d.changed.has(n) {
 			if err := x.put(was); err != nil {
 				return err
 			}

@@ -15,13 +15,6 @@ import (
 )
 
 // The test program is also the child that is killed in the middle of a replacement.
-func TestMain(m *testing.M) {
-	if at := os.Getenv("CRASH_AT"); at != "" {
-		os.Exit(crash(at))
-	}
-	os.Exit(m.Run())
-}
-
 // crash replaces a database and kills itself at the n-th named point. Exit 0 means
 // that there are fewer points.
 func crash(at string) int {

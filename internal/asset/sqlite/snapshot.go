@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash"
+	"io"
 	"os"
 
 	"lifeboat/internal/hint"
@@ -23,11 +23,20 @@ type snapshot struct {
 	end      func() error // ends the transaction; nil once detached
 	pageSize int
 	pages    uint32
-	spool    *os.File // unlinked at once, so a crash leaves nothing; nil until detached
+	rows     *counting // nil until it was described
+	main     *direct   // reads from the file itself; nil where only SQLite may
+	spool    *os.File  // unlinked at once, so a crash leaves nothing; nil until detached
 }
 
-// pin opens the database and begins the read transaction.
-func pin(ctx context.Context, path string) (*snapshot, error) {
+// pin opens the database and begins the read transaction. log, if any, is told why the
+// database is not read directly.
+func pin(ctx context.Context, path string, log io.Writer) (*snapshot, error) {
+	// Where it cannot be had, direct finds out.
+	_ = Locks()
+	before, err := os.Stat(path)
+	if err != nil {
+		before = nil // Open says what is wrong
+	}
 	db, err := Open(ctx, path, ReadLive)
 	if err != nil {
 		return nil, err
@@ -45,6 +54,13 @@ func pin(ctx context.Context, path string) (*snapshot, error) {
 	}}
 	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
+	}
+	s.main, err = s.direct(ctx, before)
+	if err != nil && !errors.Is(err, errIndirect) {
+		return nil, errors.Join(err, s.close())
+	}
+	if err != nil && log != nil {
+		fmt.Fprintf(log, "%v\n", err)
 	}
 	return s, nil
 }
@@ -72,10 +88,15 @@ func (s *snapshot) begin(ctx context.Context) error {
 
 // close ends the transaction.
 func (s *snapshot) close() error {
+	s.rows.end()
 	var errs []error
 	if s.end != nil {
 		errs = append(errs, s.end())
 		s.q, s.end = nil, nil
+	}
+	if s.main != nil {
+		errs = append(errs, s.main.f.Close())
+		s.main = nil
 	}
 	if s.spool != nil {
 		errs = append(errs, s.spool.Close())
@@ -101,8 +122,8 @@ func (s *snapshot) detach(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	err = s.end()
-	s.q, s.end, s.spool = nil, nil, f
+	err = errors.Join(s.rows.wait(), s.close())
+	s.spool = f
 	return err
 }
 
@@ -122,8 +143,8 @@ func (s *snapshot) batches(ctx context.Context, next func(capacity int) []byte, 
 			return one
 		}
 	}
-	if s.spool != nil {
-		return s.spooled(ctx, next, f)
+	if s.spool != nil || s.main != nil {
+		return s.chunks(ctx, next, f)
 	}
 	rows, err := s.q.QueryContext(ctx, "SELECT data FROM sqlite_dbpage('main') ORDER BY pgno")
 	if err != nil {
@@ -164,15 +185,16 @@ func (s *snapshot) batches(ctx context.Context, next func(capacity int) []byte, 
 	return nil
 }
 
-func (s *snapshot) spooled(ctx context.Context, next func(capacity int) []byte, f func(first uint32, pages []byte) error) error {
-	per := max(1, batchSize/s.pageSize)
-	for n := uint32(0); n < s.pages; n += uint32(per) {
+// chunks is batches of what can be read at any place.
+func (s *snapshot) chunks(ctx context.Context, next func(capacity int) []byte, f func(first uint32, pages []byte) error) error {
+	per := uint32(max(1, batchSize/s.pageSize))
+	for n := uint32(0); n < s.pages; n += min(per, s.pages-n) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		part := next(per * s.pageSize)[:min(per, int(s.pages-n))*s.pageSize]
-		if _, err := s.spool.ReadAt(part, int64(n)*int64(s.pageSize)); err != nil {
-			return fmt.Errorf("read the private copy of %q: %w", s.path, err)
+		part := next(int(per) * s.pageSize)[:int(min(per, s.pages-n))*s.pageSize]
+		if err := s.read(ctx, n+1, part); err != nil {
+			return err
 		}
 		if err := f(n+1, part); err != nil {
 			return err
@@ -181,14 +203,32 @@ func (s *snapshot) spooled(ctx context.Context, next func(capacity int) []byte, 
 	return nil
 }
 
-// page reads one page into buf, which has the size of a page.
-func (s *snapshot) page(ctx context.Context, number uint32, buf []byte) error {
-	if s.spool != nil {
-		if _, err := s.spool.ReadAt(buf, int64(number-1)*int64(s.pageSize)); err != nil {
+// read fills buf with the pages from first on.
+func (s *snapshot) read(ctx context.Context, first uint32, buf []byte) error {
+	switch {
+	case s.spool != nil:
+		if _, err := s.spool.ReadAt(buf, int64(first-1)*int64(s.pageSize)); err != nil {
 			return fmt.Errorf("read the private copy of %q: %w", s.path, err)
 		}
 		return nil
+	case s.main != nil:
+		return s.main.read(ctx, s, first, buf)
 	}
+	for at := 0; at < len(buf); at += s.pageSize {
+		if err := s.queryPage(ctx, first+uint32(at/s.pageSize), buf[at:at+s.pageSize]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page reads one page into buf, which has the size of a page.
+func (s *snapshot) page(ctx context.Context, number uint32, buf []byte) error {
+	return s.read(ctx, number, buf)
+}
+
+// queryPage reads one page through SQLite.
+func (s *snapshot) queryPage(ctx context.Context, number uint32, buf []byte) error {
 	var data []byte
 	err := s.q.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno = ?", number).Scan(&data)
 	if err != nil {
@@ -204,57 +244,3 @@ func (s *snapshot) page(ctx context.Context, number uint32, buf []byte) error {
 // lockPage is the page that holds SQLite's lock bytes at 1 GiB. It belongs to no
 // b-tree and must never be written.
 func lockPage(pageSize int) uint32 { return uint32((1<<30)/pageSize) + 1 }
-
-// sum hashes on a second core what the first one reads. Its owner calls end exactly
-// once, also after an error.
-type sum struct {
-	hash hash.Hash      // nil: only also is wanted
-	also func(b []byte) // called there for every part in turn; may be nil
-	in   chan []byte
-	free chan []byte
-	done chan struct{}
-}
-
-// ahead is how many parts the reader may be ahead of the sum.
-const ahead = 4
-
-func newSum(hash hash.Hash, also func(b []byte)) *sum {
-	s := &sum{hash: hash, also: also, in: make(chan []byte, ahead), free: make(chan []byte, ahead+2), done: make(chan struct{})}
-	go func() {
-		defer close(s.done)
-		for b := range s.in {
-			if s.hash != nil {
-				s.hash.Write(b)
-			}
-			if s.also != nil {
-				s.also(b)
-			}
-			s.free <- b[:0]
-		}
-	}()
-	return s
-}
-
-// buffer gives an empty buffer of a capacity. There are never more than ahead+2 of them:
-// one at either end and those between.
-func (s *sum) buffer(capacity int) []byte {
-	select {
-	case b := <-s.free:
-		return b
-	default:
-		return make([]byte, 0, capacity)
-	}
-}
-
-// add hashes b, which came from buffer. Its bytes may still be read, until buffer is called.
-func (s *sum) add(b []byte) { s.in <- b }
-
-// end waits for all parts; the sum is nil without a hash.
-func (s *sum) end() []byte {
-	close(s.in)
-	<-s.done
-	if s.hash == nil {
-		return nil
-	}
-	return s.hash.Sum(nil)
-}
