@@ -238,3 +238,11 @@ func needSQLite3(t *testing.T) {
 		}
 	}
 }
+
+// stockSQL runs commands with the stock program, which may write to the database.
+func stockSQL(t *testing.T, path string, commands ...string) (string, error) {
+	t.Helper()
+	argv := []string{"sqlite3", "-batch", "-bail", "-init", "/dev/null", path}
+	r, err := command.Run(t.Context(), command.Cmd{Argv: append(argv, commands...), Keep: 64 << 20})
+	return string(r.Stdout), err
+}

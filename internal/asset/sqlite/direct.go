@@ -93,7 +93,10 @@ func (s *snapshot) direct(ctx context.Context, before fs.FileInfo) (_ *direct, e
 	if lock := lockPage(s.pageSize); lock <= s.pages {
 		d.logged.add(lock)
 	}
-	return d, d.compareFirst(ctx, s)
+	if err = d.compareFirst(ctx, s); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // compareFirst holds page 1, which changes with nearly every transaction, against what

@@ -1,7 +1,33 @@
 package sqlite
 
+import (
+	"context"
+	"errors"
+)
+
 // WithBeat makes r call beat at the named points of its way.
 func (r Replacement) WithBeat(beat func(point string)) Replacement {
 	r.beat = beat
 	return r
+}
+
+// BothWays pins one state and hashes it from the file and through SQLite. direct is
+// false when it could be read through SQLite only.
+func BothWays(ctx context.Context, path string) (file, through Facts, direct bool, err error) {
+	s, err := pin(ctx, path, nil)
+	if err != nil {
+		return Facts{}, Facts{}, false, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if s.main == nil {
+		return Facts{}, Facts{}, false, nil
+	}
+	if err := s.hash(ctx, &file, true, nil, nil); err != nil {
+		return Facts{}, Facts{}, true, err
+	}
+	main := s.main
+	s.main = nil
+	err = s.hash(ctx, &through, true, nil, nil)
+	s.main = main
+	return file, through, true, err
 }

@@ -21,5 +21,8 @@ func TestMain(m *testing.M) {
 	if at := os.Getenv("CRASH_AT"); at != "" {
 		os.Exit(crash(at))
 	}
+	if path := os.Getenv("WRITE_TO"); path != "" {
+		os.Exit(writeOn(path))
+	}
 	os.Exit(m.Run())
 }
