@@ -87,7 +87,26 @@ func openGPG(r io.Reader, passphrase []byte) (io.Reader, error) {
 	case !m.IsSymmetricallyEncrypted || m.IsSigned:
 		return nil, errors.New("it is no OpenPGP message of this vault")
 	}
-	return m.UnverifiedBody, nil // whose end is reached only when the detection code fits
+	return &lastPacket{m.UnverifiedBody, b}, nil
+}
+
+// lastPacket reads a message to its end, which is reached only when the detection code
+// fits, and lets nothing follow it.
+type lastPacket struct {
+	plain io.Reader
+	rest  *bufio.Reader
+}
+
+func (l *lastPacket) Read(p []byte) (int, error) {
+	n, err := l.plain.Read(p)
+	if err == io.EOF {
+		if _, rerr := l.rest.Peek(1); rerr == nil {
+			err = errors.New("something follows the message")
+		} else if rerr != io.EOF {
+			err = rerr
+		}
+	}
+	return n, err
 }
 
 // lazyCrypt opens at the first Read, where errors have a place to go, and remembers the

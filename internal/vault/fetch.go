@@ -198,7 +198,7 @@ func (p *plainReader) Read(b []byte) (int, error) {
 		p.sum.Write(b[:n])
 	}
 	if p.n > p.o.PlainSize {
-		p.err = p.damaged("more than the recorded %d plain bytes", p.o.PlainSize)
+		p.err = p.end(fmt.Errorf("more than the recorded %d plain bytes", p.o.PlainSize))
 		return 0, p.err
 	}
 	if err != nil {
