@@ -21,6 +21,9 @@ import (
 // ErrDenied is a server that wants other credentials, or lets nobody do this.
 var ErrDenied = errors.New("access denied")
 
+// errRefused is a request that the server did not take: it has not acted on it.
+var errRefused = errors.New("the server does not take the request")
+
 // smart is one conversation over smart HTTP, protocol version 0, with upload-pack or
 // receive-pack. A push goes out as it comes in, of no announced length; go-git, which
 // speaks the same, keeps the whole pack in memory.
@@ -153,6 +156,9 @@ func (h *smart) post(ctx context.Context, body io.Reader) error {
 	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.base.String()+"/"+h.service, body)
 	if err != nil {
+		if h.sending != nil {
+			h.sending.Close()
+		}
 		return err
 	}
 	r.Header.Set("Content-Type", "application/x-"+h.service+"-request")
@@ -203,11 +209,13 @@ func (h *smart) judge(res *http.Response, want string) error {
 	case code == http.StatusForbidden:
 		return hint.Wrap(fmt.Errorf("%w: %w", ErrDenied, status), "The token is known and may not do this: give it the right to write, or use one that has it.")
 	case code == http.StatusNotFound:
-		return hint.Wrap(status, "Check the address. Forges also say so of a repository that the token may not see.")
+		return hint.Wrap(fmt.Errorf("%w: %w", errRefused, status), "Check the address. Forges also say so of a repository that the token may not see.")
 	case code == http.StatusLengthRequired:
-		return hint.Wrap(status, "A proxy before the server wants the length of a pack in advance, which nobody knows: let it pass chunked requests, or use ssh.")
+		return hint.Wrap(fmt.Errorf("%w: %w", errRefused, status), "A proxy before the server wants the length of a pack in advance, which nobody knows: let it pass chunked requests, or use ssh.")
 	case code == http.StatusRequestEntityTooLarge:
-		return hint.Wrap(status, "The pack is larger than the server takes: raise its limit, or use ssh.")
+		return hint.Wrap(fmt.Errorf("%w: %w", errRefused, status), "The pack is larger than the server takes: raise its limit, or use ssh.")
+	case code/100 == 4 || code/100 == 3:
+		return fmt.Errorf("%w: %w", errRefused, status)
 	case code != http.StatusOK:
 		return status
 	}

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,6 +199,38 @@ func suitable(ctx context.Context, path string) error {
 func shallow(source string) error {
 	return hint.Wrap(fmt.Errorf("%w: %q is shallow: its oldest commits lack their parents", ErrUnsuitable, redactURL(source)),
 		"Back up the remote it was cloned from, or complete it: git fetch --unshallow.")
+}
+
+// same says whether two sources are one repository; see [SameRepository].
+func (src Source) same(other Source) bool {
+	if src.Path != "" || other.Path != "" {
+		if src.Path == "" || other.Path == "" {
+			return false
+		}
+		a, errA := os.Stat(gitDir(src.Path))
+		b, errB := os.Stat(gitDir(other.Path))
+		return filepath.Clean(src.Path) == filepath.Clean(other.Path) || errA == nil && errB == nil && os.SameFile(a, b)
+	}
+	hostA, portA, pathA := src.place()
+	hostB, portB, pathB := other.place()
+	ports := portA == portB || (src.URL == "") != (other.URL == "")
+	return ports && hostA == hostB && pathA == pathB
+}
+
+// place takes the address of a server apart, in the one form that all ways of writing it
+// have in common.
+func (src Source) place() (host, port, path string) {
+	if src.URL == "" {
+		_, name, found := strings.Cut(src.Host, "@")
+		if !found {
+			name = src.Host
+		}
+		host, port, path = name, cmp.Or(src.Port, "22"), src.Dir
+	} else if u, err := url.Parse(src.URL); err == nil {
+		host, port, path = u.Hostname(), cmp.Or(u.Port(), "443"), u.Path
+	}
+	path = strings.TrimSuffix(strings.Trim(path, "/"), ".git")
+	return strings.TrimSuffix(strings.ToLower(host), "."), port, path
 }
 
 // String names the source without credentials.

@@ -1,0 +1,116 @@
+package git
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mirrored lists the branches and tags of a repository, as the property of a relay.
+func mirrored(t testing.TB, dir string) string {
+	t.Helper()
+	return git(t, dir, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
+}
+
+// intact fails when the mirror has damaged or missing objects.
+func intact(t testing.TB, dir string) {
+	t.Helper()
+	git(t, dir, "fsck", "--full", "--strict", "--no-dangling")
+}
+
+// upset changes the source in one of the ways that matter to a mirror. The branch
+// "stays" is never touched, so that the source is never without branches.
+func upset(w *world) {
+	var heads []string
+	for _, name := range w.refs("refs/heads") {
+		if name != "refs/heads/stays" {
+			heads = append(heads, name)
+		}
+	}
+	if len(heads) == 0 {
+		w.grow("refs/heads/main", "", 2)
+		return
+	}
+	remove := func(name string) { gitIn(w.t, w.dir, "delete "+name+"\x00\x00", "update-ref", "-z", "--stdin") }
+	some := w.pick(heads)
+	switch w.rng.IntN(11) {
+	case 0, 1:
+		w.grow(some, some+"^0", 1+w.rng.IntN(4))
+	case 2: // rewound and grown again
+		w.grow("refs/heads/side", some+"^0", 2)
+		w.set(some, w.resolve("refs/heads/side~1"))
+		w.grow(some, some+"^0", 1)
+	case 3:
+		remove(some)
+	case 4:
+		w.grow(fmt.Sprint("refs/heads/orphan", w.n), "", 1)
+	case 5:
+		w.set(fmt.Sprint("refs/tags/light", w.rng.IntN(3)), w.resolve(some))
+	case 6:
+		git(w.t, w.dir, "tag", "-f", "-a", "-m", fmt.Sprint("tag ", w.n), fmt.Sprint("note", w.rng.IntN(3)), w.resolve(some))
+	case 7:
+		w.set("refs/tags/blob", gitIn(w.t, w.dir, fmt.Sprint("blob ", w.rng.Uint64()), "hash-object", "-w", "--stdin"))
+	case 8:
+		w.set([]string{
+			"refs/heads/-x", "refs/heads/grün/日本", "refs/heads/a'b\"c$(d)", "refs/heads/latin-\xe9t\xe9", "refs/notes/commits",
+		}[w.rng.IntN(5)], w.resolve(some))
+	case 9: // a name becomes a directory, or a directory a name
+		oid := w.resolve(some)
+		if under := w.refs("refs/heads/d/"); len(under) > 0 {
+			for _, name := range under {
+				remove(name)
+			}
+			w.set("refs/heads/d", oid)
+			return
+		}
+		if strings.Contains("\n"+strings.Join(heads, "\n")+"\n", "\nrefs/heads/d\n") {
+			remove("refs/heads/d")
+		}
+		w.set("refs/heads/d/e/f", oid)
+	case 10:
+		w.set("refs/pull/7/head", w.resolve(some))
+	}
+}
+
+// A mirror of any history, kept up by one relay after each change, has the branches and
+// tags of its source, whole.
+func TestRelayRandomHistories(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			w := &world{t: t, dir: newRepo(t), rng: rand.New(rand.NewPCG(seed, 21))}
+			w.grow("refs/heads/main", "", 3)
+			w.grow("refs/heads/stays", "", 1)
+			mirror := filepath.Join(t.TempDir(), "mirror.git")
+			git(t, "", "init", "--quiet", "--bare", "--template=", mirror)
+			git(t, mirror, "config", "receive.denyDeleteCurrent", "ignore")
+			for step := range 8 {
+				for range 1 + w.rng.IntN(4) {
+					upset(w)
+				}
+				rep, err := Relay(t.Context(), w.dir, mirror, RelayOptions{Prune: true, MaxShare: 100})
+				if err != nil || !rep.Equal {
+					t.Fatalf("step %d: %+v %v", step, rep, err)
+				}
+				if got, want := mirrored(t, mirror), mirrored(t, w.dir); got != want {
+					t.Fatalf("step %d: mirror %s\nsource %s\n%+v", step, got, want, rep)
+				}
+				again, err := Relay(t.Context(), w.dir, mirror, RelayOptions{Prune: true})
+				if err != nil || again.Pushes != 0 || again.Bytes != 0 || len(again.Refs) != 0 || !again.Equal {
+					t.Fatalf("step %d, again: %+v %v", step, again, err)
+				}
+			}
+			intact(t, mirror)
+			if refs := git(t, mirror, "for-each-ref", "--format=%(refname)"); strings.Contains(refs, "refs/notes") || strings.Contains(refs, "refs/pull") {
+				t.Errorf("more than branches and tags: %s", refs)
+			}
+		})
+	}
+}
+
+var _ = io.Discard
+var _ = time.Second
