@@ -231,7 +231,8 @@ func lastLock(m Manifest) time.Time {
 
 // Prune does what a plan says. It plans again first and refuses with ErrPlanChanged when
 // anything that the plan removes would stay now, and with ErrFrozen when everything would;
-// what has become removable since waits for the next run.
+// what has become removable since waits for the next run. A plan that removes nothing, as
+// one that is frozen, is done at once.
 //
 // Each point goes in this order: its tombstone is written, its manifest is removed, its
 // restore.sh; only when all of them are gone, and the manifests that are there were read
@@ -252,12 +253,15 @@ func (v *Vault) Prune(ctx context.Context, plan PrunePlan, o PruneOptions) (Prun
 }
 
 func (v *Vault) prune(ctx context.Context, plan PrunePlan, o PruneOptions, p *Pruned) error {
+	if len(plan.Remove)+len(plan.Objects)+len(plan.Orphans) == 0 {
+		return nil
+	}
 	again, s, err := v.plan(ctx, plan.Asset, o)
 	if err != nil {
 		return err
 	}
-	if why := cmpOrText(again.Frozen, plan.Frozen); why != "" {
-		return hint.Wrap(fmt.Errorf("%w: %s", ErrFrozen, why), "make and verify a backup first; lifeboat backup list and verify show what is wrong")
+	if again.Frozen != "" {
+		return hint.Wrap(fmt.Errorf("%w: %s", ErrFrozen, again.Frozen), "make and verify a backup first; lifeboat backup list and verify show what is wrong")
 	}
 	for _, pair := range [][2][]string{{plan.Remove, again.Remove}, {plan.Objects, again.Objects}, {plan.Orphans, again.Orphans}} {
 		if gone := without(pair[0], pair[1]); len(gone) > 0 {
@@ -265,13 +269,6 @@ func (v *Vault) prune(ctx context.Context, plan PrunePlan, o PruneOptions, p *Pr
 		}
 	}
 	return (&pruning{v: v, s: s, plan: plan, o: o, p: p}).run(ctx)
-}
-
-func cmpOrText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // without gives what is in a and not in b.

@@ -298,6 +298,11 @@ func TestPruneFreezes(t *testing.T) {
 			if !strings.Contains(plan.Frozen, tt.want) || len(plan.Remove) > 0 || len(plan.Objects) > 0 || len(plan.Orphans) > 0 {
 				t.Errorf("frozen %q, want %q; %d points, %d objects, %d orphans", plan.Frozen, tt.want, len(plan.Remove), len(plan.Objects), len(plan.Orphans))
 			}
+			if p, err := h.v.Prune(t.Context(), plan, tt.o); err != nil || p.Points+p.Objects > 0 {
+				t.Errorf("prune: %+v, %v", p, err)
+			}
+			// A plan from before is refused.
+			plan.Remove = []string{h.points[0].ID}
 			if _, err := h.v.Prune(t.Context(), plan, tt.o); !errors.Is(err, ErrFrozen) {
 				t.Errorf("prune: %v", err)
 			}
