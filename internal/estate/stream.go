@@ -71,7 +71,7 @@ func (l *loader) streamFields(a *Asset) []field {
 	for _, key := range slices.Sorted(maps.Keys(options)) {
 		fields = append(fields, l.line(key, func(n ast.Node, t string) {
 			if !options[key].ok.MatchString(t) {
-				l.add(l.pos(n), "value", options[key].say, "%s: %q cannot be used", key, t)
+				l.add(l.pos(n), "value", options[key].say, "%s: %q cannot be used", key, show(t))
 				return
 			}
 			l.option(a, key, t)
