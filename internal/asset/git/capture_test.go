@@ -5,63 +5,117 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"pgregory.net/rapid"
 
 	"lifeboat/internal/command"
 )
 
-// Any history, captured as a full point and increments, must come back as it was at
-// each of them: through Apply, and at the end through the script with stock programs.
+// Any history, captured as a full point, increments and roll-ups, must come back as it was
+// at each of them: through Apply, and at the end through the script with stock programs.
+// Run it with -rapid.seed to see one again; it ends after its budget of time.
 func TestRandomHistories(t *testing.T) {
-	for seed := range uint64(6) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			w := &world{t: t, dir: newRepo(t), rng: rand.New(rand.NewPCG(seed, 7))}
-			s := newShelf(t)
-			k := Kind{}
-			rolling := filepath.Join(t.TempDir(), "rolling.git")
-			var chain []string
-			var parent []byte
-			for step := range 7 {
-				if step > 0 || seed%3 > 0 {
-					for range 1 + w.rng.IntN(4) {
-						w.change()
-					}
-				}
-				p := s.must(k, w.dir, parent)
-				if p.kind == Full || p.kind == Empty {
-					chain, rolling = nil, filepath.Join(t.TempDir(), "rolling.git")
-				}
-				if p.bundle != "" {
-					verifyWithGit(t, p, rolling)
-					if err := k.Apply(t.Context(), rolling, Role, p.bundle, io.Discard); err != nil {
-						t.Fatalf("step %d (%s): %v", step, p.kind, err)
-					}
-					chain = append(chain, p.bundle)
-				}
-				if _, err := k.Prove(t.Context(), rolling, p.facts, step == 6, io.Discard); err != nil {
-					t.Fatalf("step %d (%s): %v", step, p.kind, err)
-				}
-				if got, want := state(t, rolling), state(t, w.dir); got != want {
-					t.Fatalf("step %d (%s): replica %s\nsource %s", step, p.kind, got, want)
-				}
-				parent = p.facts
+	const budget = 6 * time.Second
+	began, failed := time.Now(), false
+	happened := map[string]int{}
+	all := slices.Sorted(maps.Keys(changes))
+	rapid.Check(t, func(rt *rapid.T) {
+		if time.Since(began) > budget && !failed {
+			return
+		}
+		passed := false
+		defer func() { failed = failed || !passed }() // the search for a smaller one has no budget
+		tl := &timeline{rt: rt, s: newShelf(t), w: &world{
+			t: t, dir: newRepo(t), rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 7)),
+		}}
+		if rapid.Bool().Draw(rt, "empty at first") {
+			tl.capture(false)
+		}
+		left := rapid.Permutation(all).Draw(rt, "changes")
+		for len(left) > 0 {
+			n := min(len(left), rapid.IntRange(1, 6).Draw(rt, "before the next capture"))
+			for _, name := range left[:n] {
+				tl.w.change(name)
+				happened[name]++
 			}
-			restored := runScript(t, k, chain, parent)
-			if got, want := state(t, restored), state(t, w.dir); got != want {
-				t.Fatalf("restore.sh: %s\nsource %s", got, want)
-			}
-		})
+			left = left[n:]
+			happened[tl.capture(rapid.IntRange(0, 4).Draw(rt, "roll up") == 0)]++
+		}
+		restored := runScript(t, Kind{}, tl.chain, tl.parent)
+		if got, want := state(t, restored), state(t, tl.w.dir); got != want {
+			rt.Fatalf("restore.sh: %s\nsource %s", got, want)
+		}
+		passed = true
+	})
+	for _, name := range append(all, Full, Incremental) {
+		if happened[name] == 0 && !t.Failed() {
+			t.Errorf("%q never happened", name)
+		}
+	}
+}
+
+// timeline is a chain of points of one world, and a replica that follows it.
+type timeline struct {
+	rt      *rapid.T
+	s       *shelf
+	w       *world
+	parent  []byte
+	chain   []item
+	replica string
+
+	full      []byte // the last full point, what a roll-up builds on
+	fullChain []item
+}
+
+// capture makes the next point, or one that replaces all since the full one, and compares.
+func (tl *timeline) capture(rollUp bool) string {
+	t, k := tl.w.t, Kind{}
+	if rollUp && tl.full != nil {
+		tl.parent, tl.chain = tl.full, tl.fullChain
+		tl.replica = filepath.Join(t.TempDir(), "replica.git")
+		tl.apply(tl.chain)
+	}
+	p := tl.s.must(k, tl.w.dir, tl.parent)
+	if p.kind == Full || p.kind == Empty {
+		tl.chain, tl.replica = nil, filepath.Join(t.TempDir(), "replica.git")
+		tl.full, tl.fullChain = nil, nil
+	}
+	if p.bundle != "" {
+		verifyWithGit(t, p, tl.replica)
+	}
+	tl.apply(p.chain)
+	tl.chain, tl.parent = append(slices.Clone(tl.chain), p.chain...), p.facts
+	if p.kind == Full {
+		tl.full, tl.fullChain = p.facts, tl.chain
+	}
+	if _, err := k.Prove(t.Context(), tl.replica, p.facts, rollUp, io.Discard); err != nil {
+		tl.rt.Fatalf("%s: %v", p.kind, err)
+	}
+	if got, want := state(t, tl.replica), state(t, tl.w.dir); got != want {
+		tl.rt.Fatalf("%s: replica %s\nsource %s", p.kind, got, want)
+	}
+	return p.kind
+}
+
+func (tl *timeline) apply(chain []item) {
+	for _, o := range chain {
+		if err := (Kind{}).Apply(tl.w.t.Context(), tl.replica, o.role, o.path, io.Discard); err != nil {
+			tl.rt.Fatalf("apply %s: %v", o.role, err)
+		}
 	}
 }
 
 // verifyWithGit lets stock git judge a bundle: its own verify, our Check, and a clone
 // of a full one.
-func verifyWithGit(t *testing.T, p point, replica string) {
+func verifyWithGit(t testing.TB, p point, replica string) {
 	t.Helper()
 	f, err := os.Open(p.bundle)
 	if err != nil {
@@ -80,7 +134,16 @@ func verifyWithGit(t *testing.T, p point, replica string) {
 }
 
 // runScript restores with a plain sh and a PATH of stock programs.
-func runScript(t *testing.T, k Kind, chain []string, facts []byte) string {
+func runScript(t testing.TB, k Kind, chain []item, facts []byte) string {
+	t.Helper()
+	out, err := tryScript(t, k, chain, facts)
+	if err != nil {
+		t.Fatalf("restore.sh: %v", err)
+	}
+	return out
+}
+
+func tryScript(t testing.TB, k Kind, chain []item, facts []byte) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "in put"), filepath.Join(dir, "out put")
@@ -88,21 +151,18 @@ func runScript(t *testing.T, k Kind, chain []string, facts []byte) string {
 		t.Fatal(err)
 	}
 	var names, roles []string
-	for i, b := range chain {
-		name := fmt.Sprintf("%d-it's.bundle", i)
-		if err := os.Link(b, filepath.Join(in, name)); err != nil {
+	for i, o := range chain {
+		name := fmt.Sprintf("%d-it's.%s", i, o.role)
+		if err := os.Link(o.path, filepath.Join(in, name)); err != nil {
 			t.Fatal(err)
 		}
-		names, roles = append(names, name), append(roles, Role)
+		names, roles = append(names, name), append(roles, o.role)
 	}
 	_, err := command.Run(t.Context(), command.Cmd{
 		Argv: []string{"sh", "-c", "set -eu\n" + k.Script(names, roles, facts)},
 		Env:  map[string]string{"IN": in, "OUT": out, "HOME": dir},
 	})
-	if err != nil {
-		t.Fatalf("restore.sh: %v", err)
-	}
-	return out
+	return out, err
 }
 
 func TestCaptureKinds(t *testing.T) {
@@ -195,7 +255,7 @@ func TestSHA256Repository(t *testing.T) {
 	if got, want := state(t, replica), state(t, dir); got != want {
 		t.Fatalf("replica %s\nsource %s", got, want)
 	}
-	if got := state(t, runScript(t, Kind{}, []string{p.bundle}, p.facts)); got != state(t, dir) {
+	if got := state(t, runScript(t, Kind{}, p.chain, p.facts)); got != state(t, dir) {
 		t.Fatalf("restore.sh %s", got)
 	}
 	if p = s.must(Kind{}, dir, p.facts); p.kind != Unchanged {

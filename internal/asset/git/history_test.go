@@ -84,51 +84,90 @@ var oddNames = []string{
 	"refs/notes/commits", "refs/heads/deep/er/still", "refs/weird",
 }
 
-func (w *world) change() {
-	heads := w.refs("refs/heads")
-	if len(heads) == 0 {
-		w.grow("refs/heads/main", "", 1+w.rng.IntN(4))
-		return
-	}
-	some := w.pick(heads)
-	switch w.rng.IntN(15) {
-	case 0, 1, 2:
-		w.grow(some, some+"^0", 1+w.rng.IntN(5))
-	case 3: // force push: history replaced from some ancestor on
+// changes are what happens to repositories, by name. Each finds what it needs, and makes a
+// branch first where there is none.
+var changes = map[string]func(w *world, some string){
+	"grow": func(w *world, some string) { w.grow(some, some+"^0", 1+w.rng.IntN(5)) },
+	"force push": func(w *world, some string) { // replaced from some ancestor on
 		w.grow("refs/heads/side", some+"^0", 2)
 		w.set(some, w.resolve("refs/heads/side~1"))
 		w.grow(some, some+"^0", 1)
-	case 4:
-		gitIn(w.t, w.dir, "delete "+some+"\x00\x00", "update-ref", "-z", "--stdin")
-	case 5:
-		w.grow(fmt.Sprintf("refs/heads/orphan%d", w.n), "", 1)
-	case 6:
-		w.set(fmt.Sprintf("refs/tags/light%d", w.rng.IntN(3)), w.resolve(some))
-	case 7: // an annotated tag, new or moved, sometimes of a tag
-		target := w.resolve(some)
-		if tags := w.refs("refs/tags/note*"); len(tags) > 0 && w.rng.IntN(2) == 0 {
-			target = w.resolve(w.pick(tags))
-		}
-		git(w.t, w.dir, "tag", "-f", "-a", "-m", fmt.Sprint("tag ", w.n), fmt.Sprintf("note%d", w.rng.IntN(3)), target)
-	case 8:
+	},
+	"delete a branch": func(w *world, some string) { w.drop(some) },
+	"orphan":          func(w *world, _ string) { w.grow(fmt.Sprintf("refs/heads/orphan%d", w.n), "", 1) },
+	"move a lightweight tag": func(w *world, some string) {
+		w.set("refs/tags/light", w.resolve(some))
+		w.grow(some, some+"^0", 1)
+		w.set("refs/tags/light", w.resolve(some))
+	},
+	"move an annotated tag": func(w *world, some string) {
+		w.annotate("note", w.resolve(some))
+		w.annotate("note", w.resolve(some))
+	},
+	"tag a tag": func(w *world, some string) {
+		w.annotate("inner", w.resolve(some))
+		w.annotate("outer", w.resolve("refs/tags/inner"))
+	},
+	"tag a blob": func(w *world, _ string) {
 		blob := gitIn(w.t, w.dir, fmt.Sprint("blob ", w.rng.Uint64()), "hash-object", "-w", "--stdin")
 		w.set("refs/tags/blob", blob)
-	case 9:
-		w.set("refs/heads/twin", w.resolve(some))
-	case 10:
-		w.set(w.pick(oddNames), w.resolve(some))
-	case 11: // detached, at a commit that no ref holds
+		w.annotate("blob-note", blob)
+	},
+	"tag a tree": func(w *world, some string) { w.set("refs/tags/tree", w.resolve(some+"^{tree}")) },
+	"twin":       func(w *world, some string) { w.set("refs/heads/twin", w.resolve(some)) },
+	"odd name":   func(w *world, some string) { w.set(w.pick(oddNames), w.resolve(some)) },
+	"branch becomes directory": func(w *world, some string) { // a name that was a file in refs
+		oid := w.resolve(some)
+		for _, name := range w.refs("refs/heads/d") {
+			w.drop(name)
+			if name != "refs/heads/d" {
+				w.set("refs/heads/d", oid)
+				return
+			}
+		}
+		w.set("refs/heads/d/e/f", oid)
+	},
+	"names that begin alike": func(w *world, some string) {
+		for _, name := range []string{"a", "ab", "a-b", "a.b", "aa/b"} {
+			w.set("refs/heads/"+name, w.resolve(some))
+		}
+	},
+	"detach HEAD": func(w *world, some string) { // at a commit that no ref holds
 		w.grow("refs/heads/gone", some+"^0", 1)
-		oid := w.resolve("refs/heads/gone")
-		git(w.t, w.dir, "update-ref", "--no-deref", "HEAD", oid)
-		git(w.t, w.dir, "update-ref", "-d", "refs/heads/gone")
-	case 12:
-		git(w.t, w.dir, "symbolic-ref", "HEAD", some)
-	case 13:
-		git(w.t, w.dir, "symbolic-ref", "HEAD", "refs/heads/unborn")
-	case 14:
-		w.set("refs/pull/1/head", w.resolve(some))
+		git(w.t, w.dir, "update-ref", "--no-deref", "HEAD", w.resolve("refs/heads/gone"))
+		w.drop("refs/heads/gone")
+	},
+	"move HEAD":   func(w *world, some string) { git(w.t, w.dir, "symbolic-ref", "HEAD", some) },
+	"unborn HEAD": func(w *world, _ string) { git(w.t, w.dir, "symbolic-ref", "HEAD", "refs/heads/unborn") },
+	"hidden ref":  func(w *world, some string) { w.set("refs/pull/1/head", w.resolve(some)) },
+	"empty it": func(w *world, _ string) {
+		git(w.t, w.dir, "symbolic-ref", "HEAD", "refs/heads/main")
+		for _, name := range w.refs("refs") {
+			w.drop(name)
+		}
+	},
+	"collect garbage": func(w *world, _ string) { // old tips are gone for good
+		git(w.t, w.dir, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
+	},
+}
+
+func (w *world) change(name string) {
+	heads := w.refs("refs/heads")
+	if len(heads) == 0 {
+		w.grow("refs/heads/main", "", 1+w.rng.IntN(4))
+		heads = []string{"refs/heads/main"}
 	}
+	changes[name](w, w.pick(heads))
+}
+
+func (w *world) drop(ref string) {
+	gitIn(w.t, w.dir, "delete "+ref+"\x00\x00", "update-ref", "-z", "--stdin")
+}
+
+// annotate makes or moves an annotated tag.
+func (w *world) annotate(name, target string) {
+	w.n++
+	git(w.t, w.dir, "tag", "-f", "-a", "-m", fmt.Sprint("tag ", w.n), name, target)
 }
 
 // state is what must be equal between a source and its replica.
@@ -146,39 +185,46 @@ func state(t testing.TB, dir string) string {
 	return fmt.Sprintf("%q %v", head, refs)
 }
 
-// point is a captured restore point; its bundle is "" when it made none.
+// item is an object as a manifest lists it.
+type item struct{ role, path string }
+
+// point is a captured restore point.
 type point struct {
 	kind   string
 	facts  []byte
-	bundle string
+	bundle string // path, "" when it made none
+	chain  []item // what it adds to the chain
+	index  string
+	mirror string
 }
 
 // shelf stores what Capture creates, as files that exist only once they were closed.
 type shelf struct {
-	t    testing.TB
-	dir  string
-	made []string
-	fail func(name string) error // at Close, after storing when it says so
+	t       testing.TB
+	dir     string
+	made    []string
+	items   []item
+	indexes map[string]string       // by the facts of their point
+	fail    func(name string) error // at Close, after storing when it says so
 }
 
-func newShelf(t testing.TB) *shelf { return &shelf{t: t, dir: t.TempDir()} }
+func newShelf(t testing.TB) *shelf {
+	return &shelf{t: t, dir: t.TempDir(), indexes: map[string]string{}}
+}
 
 func (s *shelf) create(role, name string) (io.WriteCloser, error) {
-	if role != Role {
-		return nil, fmt.Errorf("role %q", role)
-	}
 	f, err := os.CreateTemp(s.dir, "open-*")
 	if err != nil {
 		return nil, err
 	}
 	s.t.Cleanup(func() { f.Close() })
-	return &shelved{File: f, shelf: s, name: name}, nil
+	return &shelved{File: f, shelf: s, role: role, name: name}, nil
 }
 
 type shelved struct {
 	*os.File
-	shelf *shelf
-	name  string
+	shelf      *shelf
+	role, name string
 }
 
 func (f *shelved) Close() error {
@@ -192,15 +238,38 @@ func (f *shelved) Close() error {
 	}
 	to := filepath.Join(f.shelf.dir, fmt.Sprintf("%04d-%s", len(f.shelf.made), f.name))
 	f.shelf.made = append(f.shelf.made, to)
+	f.shelf.items = append(f.shelf.items, item{f.role, to})
 	return os.Rename(f.File.Name(), to)
 }
 
 func (s *shelf) capture(ctx context.Context, k Kind, source string, parent []byte) (point, error) {
-	before := len(s.made)
-	kind, facts, err := k.Capture(ctx, source, parent, nil, s.create, nil, io.Discard)
+	before := len(s.items)
+	open := func(role string) (io.ReadCloser, error) {
+		if at, ok := s.indexes[string(parent)]; ok && role == RoleIndex {
+			return os.Open(at)
+		}
+		return nil, fmt.Errorf("the parent has no %q", role)
+	}
+	kind, facts, err := k.Capture(ctx, source, parent, open, s.create, nil, io.Discard)
 	p := point{kind: kind, facts: facts}
-	if len(s.made) > before {
-		p.bundle = s.made[before]
+	if kind == Unchanged {
+		p.index = s.indexes[string(parent)]
+	}
+	for _, made := range s.items[before:] {
+		switch made.role {
+		case RoleIndex:
+			p.index = made.path
+		case RoleMirror:
+			p.mirror = made.path
+		case Role:
+			p.bundle = made.path
+			p.chain = append(p.chain, made)
+		default:
+			p.chain = append(p.chain, made)
+		}
+	}
+	if p.index != "" {
+		s.indexes[string(facts)] = p.index
 	}
 	return p, err
 }
