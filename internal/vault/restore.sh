@@ -68,7 +68,7 @@ unlock() {
 	esac
 }
 unlock_age() {
-	age -d -i "$AGE_IDENTITY" -o "$2" "$1" || die "$1 cannot be decrypted with the identity in $AGE_IDENTITY"
+	age -d -i "$AGE_IDENTITY" "$1" >"$2" || die "$1 cannot be decrypted with the identity in $AGE_IDENTITY"
 }
 unlock_gpg() {
 	mkdir -p -m 700 "$work/gpg"
