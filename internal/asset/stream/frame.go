@@ -1,0 +1,116 @@
+package stream
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// dumpWrapper runs its arguments as a command and ends its output with the trailer. It
+// makes no file, because the root file system of a container is often read-only: tee
+// writes into two pipes of the same shell. Descriptors: 3 is the real output, 4 collects
+// the findings, 5 and 6 lead to the hash and to the counter.
+const dumpWrapper = `command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
+for p in tee wc ${h%% *}; do command -v "$p" >/dev/null 2>&1 || { echo "the program $p is needed here" >&2; exit 127; }; done
+exec 3>&1
+r=$({ { { { "$@" 3>&- 4>&- 5>&- 6>&-; echo "rc $?" >&4; } | tee /dev/fd/5 /dev/fd/6 >&3; } 5>&1 | { s=$($h); echo "sum ${s%% *}" >&4; }; } 6>&1 | { n=$(wc -c); echo "len" $n >&4; }; } 4>&1)
+set -- $r
+while [ $# -gt 1 ]; do
+	case $1 in rc) c=$2 ;; sum) s=$2 ;; len) n=$2 ;; esac
+	shift 2
+done
+printf '\nLBEND1 %s %s %s\n' "$n" "$s" "$c"
+exit "$c"`
+
+// loadWrapper runs its arguments as a command and counts and hashes what it is given. A
+// command that ended well need not have read all: a mongorestore stops at the end of its
+// archive. The rest is read then, so that count and hash say what arrived.
+const loadWrapper = `command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
+for p in tee wc cat ${h%% *}; do command -v "$p" >/dev/null 2>&1 || { echo "the program $p is needed here" >&2; exit 127; }; done
+exec 3>&1
+r=$({ { { tee /dev/fd/5 /dev/fd/6 | { "$@" >&3 3>&- 4>&- 5>&- 6>&-; c=$?; [ $c -ne 0 ] || cat >/dev/null; echo "rc $c" >&4; }; } 5>&1 | { s=$($h); echo "sum ${s%% *}" >&4; }; } 6>&1 | { n=$(wc -c); echo "len" $n >&4; }; } 4>&1)
+set -- $r
+while [ $# -gt 1 ]; do
+	case $1 in rc) c=$2 ;; sum) s=$2 ;; len) n=$2 ;; esac
+	shift 2
+done
+printf '\nLBEND1 %s %s %s\n' "$n" "$s" "$c"
+exit "$c"`
+
+// wrap puts a wrapper before the part of argv that runs on the far side. The arguments
+// stay arguments.
+func wrap(argv []string, wrapper string) []string {
+	at := slices.Index(argv, "--") + 1
+	return slices.Concat(argv[:at], []string{"sh", "-c", wrapper, "sh"}, argv[at:])
+}
+
+// trailer is what the far side says.
+type trailer struct {
+	bytes  int64
+	sha256 string
+	exit   int
+}
+
+// maxTrailer is more than a trailer can have: 8 + 19 + 1 + 64 + 1 + 3 + 1 bytes.
+const maxTrailer = 128
+
+var trailerForm = regexp.MustCompile(`^\nLBEND1 ([0-9]{1,18}) ([0-9a-f]{64}) ([0-9]{1,3})\n$`)
+
+// unframer passes on what it is given but for the trailer at the end. It holds back
+// enough bytes that a trailer in any number of pieces is never passed on; what looks like
+// one further ahead is part of the dump.
+type unframer struct {
+	to   io.Writer
+	held []byte
+}
+
+func (u *unframer) Write(p []byte) (int, error) {
+	n := len(p)
+	if spare := len(u.held) + len(p) - maxTrailer; spare > 0 {
+		old := min(spare, len(u.held))
+		if _, err := u.to.Write(u.held[:old]); err != nil {
+			return 0, err
+		}
+		u.held = append(u.held[:0], u.held[old:]...)
+		if spare -= old; spare > 0 {
+			if _, err := u.to.Write(p[:spare]); err != nil {
+				return 0, err
+			}
+			p = p[spare:]
+		}
+	}
+	u.held = append(u.held, p...)
+	return n, nil
+}
+
+// end passes on the rest and gives the trailer. Without one ok is false, and what was
+// held back goes to the writer.
+func (u *unframer) end() (t trailer, ok bool, err error) {
+	at := bytes.LastIndex(u.held, []byte("\nLBEND1 "))
+	rest := u.held
+	if at >= 0 {
+		if m := trailerForm.FindSubmatch(u.held[at:]); m != nil {
+			t.bytes, _ = strconv.ParseInt(string(m[1]), 10, 64) // the form leaves nothing to go wrong
+			t.exit, _ = strconv.Atoi(string(m[3]))
+			t.sha256, ok, rest = string(m[2]), true, u.held[:at]
+		}
+	}
+	if len(rest) > 0 {
+		_, err = u.to.Write(rest)
+	}
+	return t, ok, err
+}
+
+// match compares what arrived with what the far side sent.
+func (t trailer) match(n int64, sum string) error {
+	if t.bytes != n {
+		return fmt.Errorf("%w: %d bytes arrived of %d", ErrCut, n, t.bytes)
+	}
+	if t.sha256 != sum {
+		return fmt.Errorf("%w: what arrived has another SHA-256 than what was sent", ErrCut)
+	}
+	return nil
+}

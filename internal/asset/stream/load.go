@@ -1,0 +1,104 @@
+package stream
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/hint"
+)
+
+// Loaded is how a load ended.
+type Loaded struct {
+	Bytes   int64  // given to the command; counted on the far side where it is framed
+	SHA256  string // of them
+	Seconds float64
+}
+
+// Feed runs Load with a dump, which is compared with want before. An error that wraps
+// [ErrPartly] means that the command had begun; with any other one it was not started.
+func (k Kind) Feed(ctx context.Context, dump string, want Facts, log io.Writer) (Loaded, error) {
+	if len(k.Load) == 0 {
+		return Loaded{}, hint.New("the asset has no command that loads its dump", "give load: [program, argument, …] of the asset, or restore into a file and load it by hand")
+	}
+	if err := k.Validate(); err != nil {
+		return Loaded{}, err
+	}
+	if log == nil {
+		log = io.Discard
+	}
+	in, err := os.Open(dump)
+	if err != nil {
+		return Loaded{}, err
+	}
+	defer in.Close()
+	if err := sameDump(ctx, in, want); err != nil {
+		return Loaded{}, err
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return Loaded{}, err
+	}
+	began := time.Now()
+	out := Loaded{Bytes: want.Bytes, SHA256: want.SHA256}
+	argv := k.Load
+	if k.Framed {
+		argv = wrap(argv, loadWrapper)
+	}
+	c := k.cmd(argv)
+	u := &unframer{to: log}
+	c.Stdin, c.Stdout, c.Stderr = in, log, log
+	if k.Framed {
+		c.Stdout = u
+	}
+	if usesFile(argv) {
+		c.Argv, c.Stdin = withFile(argv, dump), nil
+	}
+	p, err := command.Start(ctx, c)
+	if err != nil {
+		return Loaded{}, k.explain("load with", k.Load, err)
+	}
+	_, err = p.Wait()
+	if k.Framed {
+		err = k.arrived(u, want, err)
+	}
+	if err != nil {
+		return Loaded{}, fmt.Errorf("%w: %w", ErrPartly, k.explain("load with", k.Load, err))
+	}
+	out.Seconds = time.Since(began).Seconds()
+	return out, nil
+}
+
+// arrived reads the trailer of a load; err is how the command on this side ended.
+func (k Kind) arrived(u *unframer, want Facts, err error) error {
+	t, ok, _ := u.end() // what the log refuses changes nothing
+	switch {
+	case ok && t.exit != 0:
+		return fmt.Errorf("%w on the far side with exit code %d", ErrFailed, t.exit)
+	case err != nil:
+		return err
+	case !ok:
+		return fmt.Errorf("%w: the far side did not say how it ended", ErrCut)
+	}
+	return t.match(want.Bytes, want.SHA256)
+}
+
+// sameDump says whether a file is the dump of a point.
+func sameDump(ctx context.Context, in io.Reader, want Facts) error {
+	h := sha256.New()
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, contextReader{ctx, in}, make([]byte, 256<<10))
+	if err != nil {
+		return fmt.Errorf("read the dump: %w", err)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); n != want.Bytes || got != want.SHA256 {
+		return fmt.Errorf("%w: it has %d bytes and SHA-256 %s, recorded are %d and %s", ErrUnequal, n, got, want.Bytes, want.SHA256)
+	}
+	return nil
+}
+
+var errNoFacts = errors.New("the facts are not those of a dump")
