@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -10,11 +11,24 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 
 	"lifeboat/internal/asset/sqlite"
 	"lifeboat/internal/command"
 )
+
+// tb is what the checks need of a test, a benchmark or one history of a property.
+type tb interface {
+	Helper()
+	Context() context.Context
+	TempDir() string
+	Cleanup(func())
+	Log(args ...any)
+	Skipf(format string, args ...any)
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
 // point is one captured restore point with what it holds.
 type point struct {
@@ -28,7 +42,7 @@ type point struct {
 
 // chain is a series of points of one database, each on the one before.
 type chain struct {
-	t      *testing.T
+	t      tb
 	source string
 	points []point
 	index  []byte // of the newest point that made one
@@ -141,7 +155,7 @@ func (c *chain) stock(i int) (string, error) {
 	return filepath.Join(out, sqlite.ReplicaName), runScript(c.t, in, out, links, c.points[i].facts)
 }
 
-func runScript(t *testing.T, in, out string, links []link, facts []byte) error {
+func runScript(t tb, in, out string, links []link, facts []byte) error {
 	t.Helper()
 	var names, roles []string
 	for _, l := range links {
@@ -157,7 +171,7 @@ func runScript(t *testing.T, in, out string, links []link, facts []byte) error {
 	return nil
 }
 
-func (p point) decode(t *testing.T) sqlite.Facts {
+func (p point) decode(t tb) sqlite.Facts {
 	t.Helper()
 	var f sqlite.Facts
 	if err := json.Unmarshal(p.facts, &f); err != nil {
@@ -167,14 +181,14 @@ func (p point) decode(t *testing.T) sqlite.Facts {
 }
 
 // database makes a database; the pragmas come first.
-func database(t *testing.T, pragmas ...string) (string, *sql.DB) {
+func database(t tb, pragmas ...string) (string, *sql.DB) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "source #1?.db")
 	return path, openDB(t, path, pragmas...)
 }
 
 // openDB opens a database the way an application does.
-func openDB(t testing.TB, path string, pragmas ...string) *sql.DB {
+func openDB(t tb, path string, pragmas ...string) *sql.DB {
 	t.Helper()
 	uri := "file:" + strings.NewReplacer("?", "%3f", "#", "%23", " ", "%20").Replace(path) + "?_pragma=busy_timeout(20000)"
 	db, err := sql.Open("sqlite", uri)
@@ -189,7 +203,7 @@ func openDB(t testing.TB, path string, pragmas ...string) *sql.DB {
 	return db
 }
 
-func do(t testing.TB, db *sql.DB, statements ...string) {
+func do(t tb, db *sql.DB, statements ...string) {
 	t.Helper()
 	for _, s := range statements {
 		if _, err := db.ExecContext(t.Context(), s); err != nil {
@@ -199,7 +213,7 @@ func do(t testing.TB, db *sql.DB, statements ...string) {
 }
 
 // fill adds rows with a few hundred bytes each.
-func fill(t testing.TB, db *sql.DB, rows int) {
+func fill(t tb, db *sql.DB, rows int) {
 	t.Helper()
 	do(t, db, "CREATE TABLE IF NOT EXISTS booking (id INTEGER PRIMARY KEY, who TEXT NOT NULL, note BLOB)",
 		"CREATE INDEX IF NOT EXISTS booking_who ON booking (who)",
@@ -207,14 +221,14 @@ func fill(t testing.TB, db *sql.DB, rows int) {
 			INSERT INTO booking (who, note) SELECT hex(randomblob(8)), randomblob(200) FROM n`, rows))
 }
 
-func write(t *testing.T, path string, data []byte) {
+func write(t tb, path string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func same(t *testing.T, a, b string) {
+func same(t tb, a, b string) {
 	t.Helper()
 	x, err := os.ReadFile(a)
 	if err != nil {
@@ -230,7 +244,7 @@ func same(t *testing.T, a, b string) {
 }
 
 // needSQLite3 skips where the stock program is absent.
-func needSQLite3(t *testing.T) {
+func needSQLite3(t tb) {
 	t.Helper()
 	for _, name := range (sqlite.Kind{}).Needs() {
 		if _, err := command.Look(name); errors.Is(err, command.ErrNotFound) {
@@ -240,7 +254,7 @@ func needSQLite3(t *testing.T) {
 }
 
 // stockSQL runs commands with the stock program, which may write to the database.
-func stockSQL(t *testing.T, path string, commands ...string) (string, error) {
+func stockSQL(t tb, path string, commands ...string) (string, error) {
 	t.Helper()
 	argv := []string{"sqlite3", "-batch", "-bail", "-init", "/dev/null", path}
 	r, err := command.Run(t.Context(), command.Cmd{Argv: append(argv, commands...), Keep: 64 << 20})

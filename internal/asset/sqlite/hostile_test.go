@@ -350,14 +350,14 @@ func TestScriptRefuses(t *testing.T) {
 	}
 }
 
-func mkdir(t *testing.T, path string) {
+func mkdir(t tb, path string) {
 	t.Helper()
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func read(t *testing.T, path string) []byte {
+func read(t tb, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -70,67 +70,6 @@ func TestCaptureFallsBackToFull(t *testing.T) {
 	}
 }
 
-// TestCaptureRandom drives databases of every page size through random changes and
-// restores every point, with the stock program too where it is there.
-func TestCaptureRandom(t *testing.T) {
-	for _, pageSize := range []int{512, 1024, 4096, 8192, 65536} {
-		for _, mode := range []string{"wal", "delete"} {
-			for _, vacuum := range []int{0, 1, 2} {
-				t.Run(fmt.Sprintf("%d %s auto_vacuum %d", pageSize, mode, vacuum), func(t *testing.T) {
-					t.Parallel()
-					path, db := database(t, fmt.Sprintf("page_size=%d", pageSize),
-						fmt.Sprintf("auto_vacuum=%d", vacuum), "journal_mode="+mode, "synchronous=OFF")
-					fill(t, db, max(400, pageSize/8))
-					c := &chain{t: t, source: path}
-					c.add("full")
-					r := rand.New(rand.NewPCG(uint64(pageSize), uint64(len(mode)+vacuum)))
-					kinds := map[string]int{}
-					for range 8 {
-						for range 1 + r.IntN(2) {
-							do(t, db, randomStatement(r))
-						}
-						kinds[c.add("").kind]++
-					}
-					if kinds["incremental"] == 0 {
-						t.Errorf("no increment was made: %v", kinds)
-					}
-					if pageSize == 4096 || vacuum == 1 {
-						compareStock(t, c)
-					}
-				})
-			}
-		}
-	}
-}
-
-func compareStock(t *testing.T, c *chain) {
-	t.Helper()
-	needSQLite3(t)
-	last := len(c.points) - 1
-	got, err := c.stock(last)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, c.restore(last), got)
-}
-
-func randomStatement(r *rand.Rand) string {
-	id := r.IntN(400)
-	return []func() string{
-		func() string { return fmt.Sprintf("UPDATE booking SET who = hex(randomblob(6)) WHERE id = %d", id) },
-		func() string { return fmt.Sprintf("DELETE FROM booking WHERE id BETWEEN %d AND %d", id, id+r.IntN(20)) },
-		func() string { return "INSERT INTO booking (who, note) VALUES ('new', randomblob(3000))" },
-		func() string { return "INSERT INTO booking (who, note) VALUES ('large', zeroblob(200000))" },
-		func() string { return fmt.Sprintf("CREATE TABLE extra_%d (a, b DEFAULT 'x')", r.Int()) },
-		func() string { return "DELETE FROM booking WHERE length(note) > 1000" },
-		func() string { return "VACUUM" },
-		func() string { return "PRAGMA incremental_vacuum" },
-		func() string { return "PRAGMA wal_checkpoint(TRUNCATE)" },
-		func() string { return "PRAGMA journal_mode=wal" },
-		func() string { return "PRAGMA journal_mode=delete" },
-	}[r.IntN(11)]()
-}
-
 // TestCaptureWhileWriting takes points while another connection writes as fast as it
 // can; transfers keep a sum, so a torn state would show.
 func TestCaptureWhileWriting(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 const ledger = `SELECT (SELECT sum(cents) FROM here) + (SELECT sum(cents) FROM there) = 0
 	AND (SELECT count(*) FROM record) = (SELECT n FROM total)`
 
-func makeLedger(t testing.TB, db *sql.DB) {
+func makeLedger(t tb, db *sql.DB) {
 	t.Helper()
 	do(t, db, "CREATE TABLE here (id INTEGER PRIMARY KEY, cents INTEGER)", "CREATE TABLE there (id INTEGER PRIMARY KEY, cents INTEGER)",
 		"CREATE TABLE record (id INTEGER PRIMARY KEY, what TEXT)", "CREATE TABLE total (n INTEGER)",
@@ -122,7 +122,7 @@ func writer(t *testing.T, path string, env map[string]string) (stop func()) {
 }
 
 // keeps fails the test when a restored database does not keep the ledger.
-func keeps(t *testing.T, what, path string) {
+func keeps(t tb, what, path string) {
 	t.Helper()
 	var ok bool
 	if err := openDB(t, path).QueryRowContext(t.Context(), ledger).Scan(&ok); err != nil || !ok {
