@@ -1,6 +1,6 @@
 // Package git holds the actions on repositories: backup, check and restore; finding,
-// keeping and pushing back what a force push took away; comparing, and looking who is
-// at work.
+// keeping and pushing back what a force push took away; comparing, looking who is at
+// work, and keeping mirrors up.
 //
 // The repositories are somebody else's, and a restored one is hostile. So nothing here
 // fetches or pushes inside them: each action makes a desk, an empty repository of its
@@ -20,6 +20,7 @@ import (
 	"lifeboat/internal/action"
 	repo "lifeboat/internal/asset/git"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/secret"
 	"lifeboat/internal/vault"
 )
 
@@ -33,10 +34,19 @@ type Repo struct {
 	Critical   []string      // files that must be there, relative to the top
 	RPO        time.Duration // wanted, for manifests
 	Clones     []Place       // of other people, to look for lost commits in
+	Mirrors    []Mirror      // where git.mirror copies it to
+	Kind       repo.Kind     // how it is captured; its Exclude is left alone at mirrors too
 }
 
 // Place is another repository on this machine.
 type Place struct{ Name, Dir string }
+
+// Mirror is a further copy of a repository, kept up by git.mirror.
+type Mirror struct {
+	Name  string
+	URL   string        // https, ssh or file, or an absolute path
+	Token secret.String // for https, when the address has no password; empty: none
+}
 
 // Vault is what the actions need of the vault.
 type Vault interface {
@@ -67,7 +77,7 @@ type Deps struct {
 // Actions lists the family.
 func Actions(d Deps) []action.Action {
 	return []action.Action{
-		d.backup(), d.check(), d.restore(), d.findLost(), d.keep(), d.push(), d.compare(), d.activity(),
+		d.backup(), d.check(), d.restore(), d.findLost(), d.keep(), d.push(), d.compare(), d.activity(), d.mirror(),
 	}
 }
 
