@@ -537,7 +537,7 @@ func (w *objectWriter) Close() error {
 	if w.sum != nil {
 		w.object.SHA256 = hex.EncodeToString(w.sum.Sum(nil))
 	}
-	return w.check(w.out.Close())
+	return w.check(w.at.v.settle(w.at.ctx, w.object, w.out.Close()))
 }
 
 // SHA256 is the hash of the plain bytes, in hexadecimal, once Close has returned nil.

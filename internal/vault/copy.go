@@ -239,7 +239,7 @@ func (c *copying) object(ctx context.Context, o Object, vouched bool) error {
 		return fmt.Errorf("object %q: %w: another one is there, of %d bytes", o.Key, ErrDamaged, size)
 	default:
 		if !vouched {
-			if err := c.same(ctx, o); err != nil {
+			if err := c.to.same(ctx, o); err != nil {
 				return err
 			}
 		}
@@ -252,7 +252,7 @@ func (c *copying) object(ctx context.Context, o Object, vouched bool) error {
 		err = c.to.stored(ctx, o.Key, o.Size)
 	} else if _, serr := c.to.store.stat(ctx, o.Key); serr == nil && ctx.Err() == nil {
 		// An answer was lost, or another copy was faster.
-		err = c.same(ctx, o)
+		err = c.to.same(ctx, o)
 	}
 	if err != nil {
 		return err
@@ -260,22 +260,6 @@ func (c *copying) object(ctx context.Context, o Object, vouched bool) error {
 	c.done.Objects++
 	c.done.Bytes += o.Size
 	return nil
-}
-
-// same reads an object of the other vault and compares it with the record.
-func (c *copying) same(ctx context.Context, o Object) error {
-	return twice(func() error {
-		r, err := c.to.store.get(ctx, o.Key)
-		if err != nil {
-			return err
-		}
-		m := &measured{r: r, sum: sha256.New(), limit: o.Size}
-		_, err = io.Copy(io.Discard, m)
-		if err := errors.Join(err, r.Close()); err != nil {
-			return fmt.Errorf("object %q in the other vault: %w", o.Key, err)
-		}
-		return o.match(m)
-	})
 }
 
 // stream sends an object from bucket to bucket. Nothing is stored unless all its bytes

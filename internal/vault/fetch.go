@@ -29,9 +29,16 @@ func (v *Vault) small(ctx context.Context, key string) ([]byte, error) {
 }
 
 // putSmall writes a document and settles the two ways in which that can end unclearly: an
-// error although it is stored, and success although only a part is stored.
+// error although it is stored, and success although only a part is stored. A bucket that
+// is busy with the key is asked again, a few times.
 func (v *Vault) putSmall(ctx context.Context, key string, o putOptions, data []byte) error {
-	err := v.putOnce(ctx, key, o, data)
+	var err error
+	for try := 1; ; try++ {
+		err = v.putOnce(ctx, key, o, data)
+		if !errors.Is(err, errBusy) || try == 4 || v.wait(ctx, try) != nil {
+			break
+		}
+	}
 	if err == nil {
 		return v.stored(ctx, key, int64(len(data)))
 	}

@@ -72,9 +72,14 @@ func stripCredentials(source string) string {
 	if hasQuery {
 		var kept []string
 		for p := range strings.SplitSeq(query, "&") {
-			if name, _, _ := strings.Cut(p, "="); !secretParam.MatchString(name) {
-				kept = append(kept, p)
+			name, value, _ := strings.Cut(p, "=")
+			if secretParam.MatchString(name) {
+				continue
 			}
+			if strings.Contains(value, "://") && strings.Contains(value, "@") { // a URL in a URL: endpoint=
+				p = name + "=" + stripCredentials(value)
+			}
+			kept = append(kept, p)
 		}
 		if len(kept) > 0 {
 			out += "?" + strings.Join(kept, "&")

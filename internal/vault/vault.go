@@ -128,20 +128,26 @@ func (v *Vault) newID(t time.Time) (string, error) {
 // again calls f until it finds what a manifest names, a few times: buckets may show a
 // new object late. Any other outcome is returned at once.
 func (v *Vault) again(ctx context.Context, f func() error) error {
-	pause := v.o.Pause
 	for try := 1; ; try++ {
 		err := f()
 		if !errors.Is(err, errNotExist) || try == 4 {
 			return err
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
-		case <-t.C:
+		if err := v.wait(ctx, try); err != nil {
+			return err
 		}
-		pause *= 2
+	}
+}
+
+// wait lets pass the pause before another try, twice as long each time.
+func (v *Vault) wait(ctx context.Context, try int) error {
+	t := time.NewTimer(v.o.Pause << (try - 1))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
 	}
 }
 
