@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -436,5 +437,71 @@ func TestSecretsStayInside(t *testing.T) {
 				t.Errorf("%q is in %s", secret, where)
 			}
 		}
+	}
+}
+
+// mirrored writes beside its chain another form of what it backs up.
+type mirrored struct{ lines }
+
+func (k mirrored) Capture(ctx context.Context, source string, parent []byte,
+	open func(role string) (io.ReadCloser, error),
+	create func(role, name string) (io.WriteCloser, error),
+	progress func(done, total int64, unit string), log io.Writer,
+) (string, []byte, error) {
+	kind, facts, err := k.lines.Capture(ctx, source, parent, open, create, progress, log)
+	if err != nil {
+		return "", nil, err
+	}
+	w, err := create("mirror", "mirror.tar.gz")
+	if err != nil {
+		return "", nil, err
+	}
+	_, err = io.WriteString(w, "a form for people\n")
+	return kind, facts, errors.Join(err, w.Close())
+}
+
+// A mirror is no part of the chain, is stored as it comes, and does not push out the index
+// that the next increment needs.
+func TestMirrorStandsAside(t *testing.T) {
+	dir, now := t.TempDir(), newClock().now
+	c := schemes(t)[1].c
+	s := newSource(t)
+	for i, want := range []string{Full, Unchanged, Incremental} {
+		if want == Incremental {
+			s.grow(1)
+		}
+		v := cryptVault(t, dir, c, func(o *Options) { o.Now = now })
+		m, err := v.Backup(t.Context(), s.asset(), mirrored{}, BackupOptions{})
+		must(t, err)
+		roles := map[string]int{}
+		for _, o := range m.Aux {
+			roles[o.Role]++
+			if o.Role == "mirror" && (o.Compression != "none" || !strings.HasSuffix(o.Key, "/mirror.tar.gz.age") || o.bareName() != "mirror.tar.gz") {
+				t.Errorf("mirror %+v", o)
+			}
+		}
+		if m.Kind != want || roles["mirror"] != 1 || roles["index"] != 1 || len(m.Chain) != 1+i/2 {
+			t.Errorf("%s with %v beside a chain of %d", m.Kind, roles, len(m.Chain))
+		}
+		if r, err := v.Verify(t.Context(), m, mirrored{}, LevelRestored, VerifyOptions{}); err != nil || !r.Pass {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// Without the stock program Lifeboat restores by itself and says so.
+func TestRestoredWithoutAge(t *testing.T) {
+	for _, tt := range schemes(t)[1:3] {
+		v := cryptVault(t, t.TempDir(), tt.c)
+		m := backup(t, v, newSource(t), BackupOptions{})
+		bin, err := stockPath(filepath.Join(t.TempDir(), "bin"), lines{}.Needs())
+		must(t, err)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("PATH", bin)
+			r, err := v.Verify(t.Context(), m, lines{}, LevelRestored, VerifyOptions{})
+			if err != nil || !r.Pass || !strings.HasPrefix(r.Way, "Lifeboat itself: ") || !strings.Contains(r.Way, tt.name) {
+				t.Errorf("%q, %v", r.Way, err)
+			}
+		})
 	}
 }

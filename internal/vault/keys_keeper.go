@@ -77,16 +77,16 @@ var keeperAdvice = map[string]string{
 	"azurekeyvault": "log in by `az login`, or give AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
 }
 
-// masked removes the URL of the keeper from an error that repeats it.
+// masked removes the URL of the keeper from an error that repeats it. The error keeps its
+// causes only where nothing had to be removed.
 func masked(err error, raw string, u *url.URL) error {
-	text := err.Error()
-	if shown := shownKeeper(raw); shown == raw || !strings.Contains(text, raw) && !strings.Contains(text, u.String()) && (u.Host == "" || !strings.Contains(text, u.Host)) {
+	shown := shownKeeper(raw)
+	if shown == raw {
 		return err
 	}
-	shown := shownKeeper(raw)
-	text = strings.ReplaceAll(strings.ReplaceAll(text, raw, shown), u.String(), shown)
-	if u.Scheme == "base64key" {
-		text = strings.ReplaceAll(text, u.Host, "…")
+	text := strings.NewReplacer(raw, shown, u.String(), shown, u.Host, "…").Replace(err.Error())
+	if text == err.Error() {
+		return err
 	}
 	return errors.New(text)
 }

@@ -2,10 +2,13 @@ package vault
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +16,9 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"gocloud.dev/gcerrors"
+	"gocloud.dev/secrets"
+	"gocloud.dev/secrets/driver"
 
 	"lifeboat/internal/hint"
 	"lifeboat/internal/secret"
@@ -330,4 +336,59 @@ func FuzzKeyDocument(f *testing.F) {
 			t.Errorf("%+v", d)
 		}
 	})
+}
+
+// refusing is the driver of a keeper that may only encrypt.
+type refusing struct {
+	driver.Keeper
+	err  error
+	code gcerrors.ErrorCode
+}
+
+func (r refusing) Decrypt(context.Context, []byte) ([]byte, error) { return nil, r.err }
+func (r refusing) ErrorCode(error) gcerrors.ErrorCode              { return r.code }
+
+type awsError struct{ error }
+
+func (awsError) ErrorCode() string { return "AccessDeniedException" }
+
+func TestDenied(t *testing.T) {
+	fault := errors.New("no")
+	for name, tt := range map[string]struct {
+		r    refusing
+		want bool
+	}{
+		"by its code":                   {refusing{err: fault, code: gcerrors.PermissionDenied}, true},
+		"by Amazon":                     {refusing{err: awsError{fault}, code: gcerrors.Unknown}, true},
+		"the service is not there":      {refusing{err: fault, code: gcerrors.Internal}, false},
+		"it is another key's":           {refusing{err: fault, code: gcerrors.InvalidArgument}, false},
+		"it cannot be told what it was": {refusing{err: fault, code: gcerrors.Unknown}, false},
+	} {
+		k := secrets.NewKeeper(tt.r)
+		if _, err := k.Decrypt(t.Context(), nil); denied(fmt.Errorf("keeper: %w", err)) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestShownKeeper(t *testing.T) {
+	for raw, want := range map[string]string{
+		"awskms://alias/backup?region=eu-west-1":                "awskms://alias/backup?region=eu-west-1",
+		"awskms://user:hunter2@alias/backup?token=hunter2":      "awskms://alias/backup",
+		"gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys": "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys",
+	} {
+		if got := shownKeeper(raw); got != want {
+			t.Errorf("%s is shown as %s", raw, got)
+		}
+	}
+	one, two := shownKeeper(base64Keeper(1)), shownKeeper(base64Keeper(2))
+	if one == two || strings.Contains(one, base64Keeper(1)[12:20]) {
+		t.Errorf("%s and %s", one, two)
+	}
+	raw := base64Keeper(1)
+	u, err := url.Parse(raw)
+	must(t, err)
+	if got := masked(fmt.Errorf("open %s: host %s", u, u.Host), raw, u).Error(); strings.Contains(got, u.Host) {
+		t.Errorf("an error repeats the key: %s", got)
+	}
 }
