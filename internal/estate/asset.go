@@ -314,13 +314,17 @@ func (l *loader) branches(n ast.Node) []string {
 			texts[i] = short
 			b = short
 		}
-		if b == "" || strings.HasPrefix(b, "-") || strings.HasPrefix(b, "/") || strings.HasSuffix(b, "/") ||
-			strings.HasSuffix(b, ".lock") || strings.Contains(b, "..") || strings.Contains(b, "@{") ||
-			strings.ContainsAny(b, " ~^:?*[\\") {
+		if !branchName(b) {
 			l.add(l.pos(nodes[i]), "value", "", "%q is no name for a branch", b)
 		}
 	}
 	return texts
+}
+
+func branchName(b string) bool {
+	return b != "" && !strings.HasPrefix(b, "-") && !strings.HasPrefix(b, "/") && !strings.HasSuffix(b, "/") &&
+		!strings.HasSuffix(b, ".lock") && !strings.Contains(b, "..") && !strings.Contains(b, "@{") &&
+		!strings.ContainsAny(b, " ~^:?*[\\")
 }
 
 // critical reads paths that stay inside the asset.
@@ -341,17 +345,27 @@ func (l *loader) critical(n ast.Node) []string {
 func (l *loader) globs(n ast.Node, what string) []string {
 	texts, nodes := l.list(n, what)
 	for i, p := range texts {
-		clean := strings.TrimSuffix(strings.TrimPrefix(p, "./"), "/")
-		ok := !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "!")
-		for part := range strings.SplitSeq(clean, "/") {
-			_, err := path.Match(part, "")
-			ok = ok && err == nil && part != ".." && (clean == "." || part != "" && part != ".") && (part == "**" || !strings.Contains(part, "**"))
-		}
-		if !ok {
+		if !pathGlob(p) {
 			l.add(l.pos(nodes[i]), "value", `write it relative to the path of the asset, "apps/*/.env*"`, "%s: %q is no pattern of paths inside the asset", what, p)
 		}
 	}
 	return texts
+}
+
+func pathGlob(p string) bool {
+	clean := strings.TrimSuffix(strings.TrimPrefix(p, "./"), "/")
+	if p == "." || p == "./" {
+		return true
+	}
+	if strings.HasPrefix(p, "/") || strings.HasPrefix(p, "!") {
+		return false
+	}
+	for part := range strings.SplitSeq(clean, "/") {
+		if _, err := path.Match(part, ""); err != nil || part == "" || part == "." || part == ".." || strings.Contains(part, "**") && part != "**" {
+			return false
+		}
+	}
+	return true
 }
 
 // refGlobs reads patterns of refs. An empty list is not the same as none: it leaves nothing

@@ -333,11 +333,16 @@ func (l *loader) argument(n ast.Node, what string) (string, bool) {
 
 // holdsSecret reports a private key, wherever it stands, without repeating it.
 func (l *loader) holdsSecret(n ast.Node, t, what string) bool {
-	if u := strings.ToUpper(t); !strings.Contains(u, "AGE-SECRET-KEY-") && !strings.Contains(u, "PRIVATE KEY-----") {
+	if !privateKey(t) {
 		return false
 	}
 	l.add(l.pos(n), "secret", withoutSecrets, "%s contains a private key", what)
 	return true
+}
+
+func privateKey(t string) bool {
+	u := strings.ToUpper(t)
+	return strings.Contains(u, "AGE-SECRET-KEY-") || strings.Contains(u, "PRIVATE KEY-----")
 }
 
 // line is a field with one line of text.
