@@ -328,6 +328,7 @@ func TestBucketFails(t *testing.T) {
 func TestFactsAreChecked(t *testing.T) {
 	oid := strings.Repeat("a", 40)
 	good := Facts{ObjectFormat: "sha1", Head: "refs/heads/main"}
+	good.LFS = &LFSFacts{Pointers: 3, Stored: 2, ObjectsSHA256: strings.Repeat("b", 64), Absent: 1, Missing: []string{strings.Repeat("c", 64)}}
 	good.setRefs([]Ref{{Name: "refs/heads/caf\xe9", OID: oid}, {Name: "refs/heads/main", OID: oid}, {Name: "refs/tags/v1", OID: oid, Peeled: oid}})
 	data, err := json.Marshal(good)
 	if err != nil {
@@ -349,6 +350,11 @@ func TestFactsAreChecked(t *testing.T) {
 		func(f *Facts) { f.Head = "--upload-pack=x" },
 		func(f *Facts) { f.ObjectFormat = "md5" },
 		func(f *Facts) { f.RefsSHA256 = strings.ToUpper(f.RefsSHA256) },
+		func(f *Facts) { f.LFS.ObjectsSHA256 = "$(id)" },
+		func(f *Facts) { f.LFS.Stored = -1 },
+		func(f *Facts) { f.LFS.Absent = 0 },
+		func(f *Facts) { f.LFS.Pointers = 9 },
+		func(f *Facts) { f.LFS.Missing[0] = "\x1b[2J" },
 	} {
 		bad, err := ParseFacts(data)
 		if err != nil {

@@ -83,7 +83,8 @@ func (c *capture) planLFS(ctx context.Context, f, parent *Facts) error {
 	}
 	for _, oid := range slices.Sorted(maps.Keys(needed)) {
 		if known[oid] {
-			continue // the chain holds it; only the mirror must do without
+			fmt.Fprintf(c.log, "Git LFS: object %s is in the chain, and can no longer be had for the mirror\n", oid)
+			continue
 		}
 		if f.LFS.Absent++; f.LFS.Absent <= maxMissing {
 			f.LFS.Missing = append(f.LFS.Missing, oid)
