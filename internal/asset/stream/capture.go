@@ -184,8 +184,9 @@ func program(argv []string) string { return printable.Quote(filepath.Base(argv[0
 
 // framed runs the command inside the wrapper and compares what arrived with the trailer.
 func (k Kind) framed(ctx context.Context, s *sink, log io.Writer) (exit int, err error) {
-	u := &unframer{to: s}
-	err = k.run(ctx, wrap(k.Dump, dumpWrapper), u, s, log)
+	argv, mark := wrap(k.Dump, dumpWrapper)
+	u := &unframer{to: s, mark: mark}
+	err = k.run(ctx, argv, u, s, log)
 	if s.err != nil || ctx.Err() != nil {
 		return 0, err
 	}

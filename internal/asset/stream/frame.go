@@ -2,6 +2,8 @@ package stream
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"regexp"
@@ -13,7 +15,9 @@ import (
 // makes no file, because the root file system of a container is often read-only: tee
 // writes into two pipes of the same shell. Descriptors: 3 is the real output, 4 collects
 // the findings, 5 and 6 lead to the hash and to the counter.
-const dumpWrapper = `command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
+const dumpWrapper = `t=$1
+shift
+command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
 for p in tee wc ${h%% *}; do command -v "$p" >/dev/null 2>&1 || { echo "the program $p is needed here" >&2; exit 127; }; done
 exec 3>&1
 r=$({ { { { "$@" 3>&- 4>&- 5>&- 6>&-; echo "rc $?" >&4; } | tee /dev/fd/5 /dev/fd/6 >&3; } 5>&1 | { s=$($h); echo "sum ${s%% *}" >&4; }; } 6>&1 | { n=$(wc -c); echo "len" $n >&4; }; } 4>&1)
@@ -22,13 +26,15 @@ while [ $# -gt 1 ]; do
 	case $1 in rc) c=$2 ;; sum) s=$2 ;; len) n=$2 ;; esac
 	shift 2
 done
-printf '\nLBEND1 %s %s %s\n' "$n" "$s" "$c"
+printf '\nLBEND1 %s %s %s %s\n' "$n" "$s" "$c" "$t"
 exit "$c"`
 
 // loadWrapper runs its arguments as a command and counts and hashes what it is given. A
 // command that ended well need not have read all: a mongorestore stops at the end of its
 // archive. The rest is read then, so that count and hash say what arrived.
-const loadWrapper = `command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
+const loadWrapper = `t=$1
+shift
+command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
 for p in tee wc cat ${h%% *}; do command -v "$p" >/dev/null 2>&1 || { echo "the program $p is needed here" >&2; exit 127; }; done
 exec 3>&1
 r=$({ { { tee /dev/fd/5 /dev/fd/6 | { "$@" >&3 3>&- 4>&- 5>&- 6>&-; c=$?; [ $c -ne 0 ] || cat >/dev/null; echo "rc $c" >&4; }; } 5>&1 | { s=$($h); echo "sum ${s%% *}" >&4; }; } 6>&1 | { n=$(wc -c); echo "len" $n >&4; }; } 4>&1)
@@ -37,14 +43,18 @@ while [ $# -gt 1 ]; do
 	case $1 in rc) c=$2 ;; sum) s=$2 ;; len) n=$2 ;; esac
 	shift 2
 done
-printf '\nLBEND1 %s %s %s\n' "$n" "$s" "$c"
+printf '\nLBEND1 %s %s %s %s\n' "$n" "$s" "$c" "$t"
 exit "$c"`
 
 // wrap puts a wrapper before the part of argv that runs on the far side. The arguments
-// stay arguments.
-func wrap(argv []string, wrapper string) []string {
+// stay arguments. The first one is a random mark for the trailer: without it a dump that
+// itself holds a framed one, cut at the right place, would look whole.
+func wrap(argv []string, wrapper string) (wrapped []string, mark string) {
+	random := make([]byte, 8)
+	rand.Read(random) // never fails
+	mark = hex.EncodeToString(random)
 	at := slices.Index(argv, "--") + 1
-	return slices.Concat(argv[:at], []string{"sh", "-c", wrapper, "sh"}, argv[at:])
+	return slices.Concat(argv[:at], []string{"sh", "-c", wrapper, "sh", mark}, argv[at:]), mark
 }
 
 // trailer is what the far side says.
@@ -54,16 +64,17 @@ type trailer struct {
 	exit   int
 }
 
-// maxTrailer is more than a trailer can have: 8 + 19 + 1 + 64 + 1 + 3 + 1 bytes.
+// maxTrailer is more than a trailer can have: 8 + 18 + 1 + 64 + 1 + 3 + 1 + 16 + 1 bytes.
 const maxTrailer = 128
 
-var trailerForm = regexp.MustCompile(`^\nLBEND1 ([0-9]{1,18}) ([0-9a-f]{64}) ([0-9]{1,3})\n$`)
+var trailerForm = regexp.MustCompile(`^\nLBEND1 ([0-9]{1,18}) ([0-9a-f]{64}) ([0-9]{1,3}) ([0-9a-f]{16})\n$`)
 
 // unframer passes on what it is given but for the trailer at the end. It holds back
 // enough bytes that a trailer in any number of pieces is never passed on; what looks like
 // one further ahead is part of the dump.
 type unframer struct {
 	to   io.Writer
+	mark string // of the one trailer that counts
 	held []byte
 }
 
@@ -92,7 +103,7 @@ func (u *unframer) end() (t trailer, ok bool, err error) {
 	at := bytes.LastIndex(u.held, []byte("\nLBEND1 "))
 	rest := u.held
 	if at >= 0 {
-		if m := trailerForm.FindSubmatch(u.held[at:]); m != nil {
+		if m := trailerForm.FindSubmatch(u.held[at:]); m != nil && string(m[4]) == u.mark {
 			t.bytes, _ = strconv.ParseInt(string(m[1]), 10, 64) // the form leaves nothing to go wrong
 			t.exit, _ = strconv.Atoi(string(m[3]))
 			t.sha256, ok, rest = string(m[2]), true, u.held[:at]

@@ -46,12 +46,11 @@ func (k Kind) Feed(ctx context.Context, dump string, want Facts, log io.Writer) 
 	}
 	began := time.Now()
 	out := Loaded{Bytes: want.Bytes, SHA256: want.SHA256}
-	argv := k.Load
+	argv, u := k.Load, &unframer{to: log}
 	if k.Framed {
-		argv = wrap(argv, loadWrapper)
+		argv, u.mark = wrap(argv, loadWrapper)
 	}
 	c := k.cmd(argv)
-	u := &unframer{to: log}
 	c.Stdin, c.Stdout, c.Stderr = in, log, log
 	if k.Framed {
 		c.Stdout = u

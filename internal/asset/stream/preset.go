@@ -70,6 +70,9 @@ func Preset(name string, given map[string]string) (Kind, error) {
 		case strings.HasPrefix(v, "-") || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 			return Kind{}, hint.Wrap(fmt.Errorf("preset %q: %s: %q begins with a dash or holds blanks, which no such name does", name, key, v),
 				"write only the name; for other commands give dump: and load:")
+		case strings.Contains(v, "://"):
+			return Kind{}, hint.Wrap(fmt.Errorf("preset %q: %s: it is an address, not a name", name, key),
+				"a password in it could be read by all users of the machine: give host:, port: and user:, or uri_env: for MongoDB")
 		case strings.Contains(v, FileMark):
 			return Kind{}, fmt.Errorf("preset %q: %s: it holds %q", name, key, FileMark)
 		}

@@ -6,9 +6,10 @@
 // runs inside a small POSIX shell wrapper on the far side, which counts and hashes what
 // the command writes, passes it on, and ends with a trailer:
 //
-//	<the dump>\nLBEND1 <bytes> <SHA-256> <exit code>\n
+//	<the dump>\nLBEND1 <bytes> <SHA-256> <exit code> <mark>\n
 //
-// The trailer is taken off here and compared. Whatever does not fit, is cut off, failed
+// The mark is random and chosen here, so that no dump can hold it. The trailer is taken
+// off here and compared. Whatever does not fit, is cut off, failed
 // or wrote nothing is an error and never a backup. Loading a dump is framed the same way:
 // the far side says how many bytes of which hash reached the command.
 //
