@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/storage"
+	"github.com/googleapis/gax-go/v2"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/azureblob"
 	"gocloud.dev/blob/gcsblob"
@@ -123,7 +125,7 @@ func openCloud(ctx context.Context, u *url.URL) (store, error) {
 	}
 	var google *storage.Client
 	if b.As(&google) { // it would try for ever, where S3 and Azure try three times
-		google.SetRetry(storage.WithMaxAttempts(googleTries))
+		google.SetRetry(storage.WithMaxAttempts(googleTries), storage.WithBackoff(gax.Backoff{Initial: 250 * time.Millisecond, Max: 5 * time.Second, Multiplier: 3}))
 	}
 	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
 		b = blob.PrefixedBucket(b, prefix+"/")
@@ -141,7 +143,7 @@ func openCloud(ctx context.Context, u *url.URL) (store, error) {
 	return &cloud{bucket: b, name: u.Host}, nil
 }
 
-const googleTries = 4 // of each request, with pauses of 1, 2 and 4 seconds at most
+const googleTries = 4 // of each request
 
 // advise adds what a bucket of the scheme needs to be opened: what the drivers say names
 // parts of themselves.

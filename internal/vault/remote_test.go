@@ -75,12 +75,6 @@ func (f *front) before(next http.Handler) http.Handler {
 // amazon is a server that speaks S3, with the bucket "backups".
 func amazon(t *testing.T) (*front, *s3mem.Backend) {
 	t.Helper()
-	for k, val := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(k, val)
-	}
 	backend := s3mem.New()
 	must(t, backend.CreateBucket("backups"))
 	f := &front{}
@@ -118,6 +112,7 @@ func (f *front) open(t *testing.T, o Options) *Vault {
 
 // The whole way over HTTP with the real driver of Google, with an object of several chunks.
 func TestGoogle(t *testing.T) {
+	t.Parallel()
 	f := google(t)
 	if _, err := Open(t.Context(), strings.Replace(f.url, "backups", "elsewhere", 1), Options{}); !errors.Is(err, ErrNoVault) {
 		t.Errorf("a bucket that is not there: %v", err)
@@ -164,6 +159,7 @@ func TestGoogle(t *testing.T) {
 
 // A scan of a bucket gives every object below the prefix, and may begin in the middle.
 func TestRemoteScan(t *testing.T) {
+	t.Parallel()
 	for name, f := range remotes(t) {
 		t.Run(name, func(t *testing.T) {
 			v := f.open(t, Options{})
@@ -196,6 +192,7 @@ func remotes(t *testing.T) map[string]*front {
 
 // What is sent to lock an object, byte for byte as the providers document it.
 func TestRemoteLock(t *testing.T) {
+	t.Parallel()
 	now := time.Now().UTC()
 	s3, _ := amazon(t)
 	locks := map[string]int{}
@@ -247,6 +244,7 @@ func deny(w http.ResponseWriter) bool {
 
 // A bucket that may only be read serves restores; a backup says clearly that it cannot write.
 func TestRemoteReadOnly(t *testing.T) {
+	t.Parallel()
 	for name, f := range remotes(t) {
 		t.Run(name, func(t *testing.T) {
 			v := f.open(t, Options{})
@@ -278,6 +276,7 @@ func TestRemoteReadOnly(t *testing.T) {
 
 // A bucket that refuses even to be read is not a damaged one.
 func TestRemoteForbidden(t *testing.T) {
+	t.Parallel()
 	for name, f := range remotes(t) {
 		t.Run(name, func(t *testing.T) {
 			v := f.open(t, Options{})
@@ -305,8 +304,10 @@ func severityOf(findings []Finding, code string) string {
 
 // Nobody answers at a closed port: an error soon, that says what cannot be reached.
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	for name, f := range remotes(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dead := httptest.NewServer(nil)
 			dead.Close()
 			url := f.url[:strings.Index(f.url, "endpoint=")] + "endpoint=" + dead.URL
@@ -322,8 +323,10 @@ func TestUnreachable(t *testing.T) {
 
 // A server that answers with an error is asked a few times, not for ever.
 func TestRetriesAreBounded(t *testing.T) {
+	t.Parallel()
 	for name, f := range remotes(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			v := f.open(t, Options{})
 			f.set(nil, func(w http.ResponseWriter, r *http.Request) bool {
 				http.Error(w, "not now", http.StatusServiceUnavailable)
@@ -342,6 +345,7 @@ func TestRetriesAreBounded(t *testing.T) {
 // The answer to the creation of an object is lost and the driver asks again, which finds
 // its own object: that is no conflict.
 func TestRemoteLostAnswer(t *testing.T) {
+	t.Parallel()
 	for name, f := range remotes(t) {
 		t.Run(name, func(t *testing.T) {
 			v := f.open(t, Options{})
@@ -387,6 +391,7 @@ func TestRemoteLostAnswer(t *testing.T) {
 
 // A bucket that ignores the condition is found out, and backups are whole in it.
 func TestRemoteIgnoresConditions(t *testing.T) {
+	t.Parallel()
 	f, _ := amazon(t)
 	f.set(func(r *http.Request, _ string) { r.Header.Del("If-None-Match") }, nil)
 	v := f.open(t, Options{})

@@ -18,12 +18,7 @@ import (
 
 // The whole way over HTTP with the real S3 driver, with an object that is uploaded in parts.
 func TestS3(t *testing.T) {
-	for k, val := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(k, val)
-	}
+	t.Parallel()
 	backend := s3mem.New()
 	must(t, backend.CreateBucket("backups"))
 	server := httptest.NewServer(gofakes3.New(backend).Server())
