@@ -193,19 +193,19 @@ func (s Schedule) zoneName() string {
 func (k Ticks) period() time.Duration {
 	const enough = 400
 	shortest := time.Duration(0)
-	t := time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC)
-	last, ok := k.cron.wallNext(t)
+	from := time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC)
+	last, ok := k.cron.wallNext(from)
 	for range enough {
-		if !ok {
+		next, more := k.cron.wallNext(last.Add(time.Minute))
+		if !ok || !more {
 			break
 		}
-		var next time.Time
-		if next, ok = k.cron.wallNext(last.Add(time.Minute)); ok {
-			if d := next.Sub(last); shortest == 0 || d < shortest {
-				shortest = d
-			}
+		if d := next.Sub(last); shortest == 0 || d < shortest {
+			shortest = d
 		}
-		last = next
+		if last = next; last.Sub(from) > 10*366*24*time.Hour {
+			break
+		}
 	}
 	return shortest
 }
