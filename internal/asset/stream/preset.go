@@ -96,22 +96,21 @@ func Preset(name string, given map[string]string) (Kind, error) {
 	return k, nil
 }
 
-// target says what a load overwrites.
+// target says what a load overwrites, without blanks: people type it.
 func (o options) target(name string) string {
 	what := o["database"]
 	if what == "" {
-		what = "all databases"
+		what = "all"
 	}
 	switch {
+	case o["workload"] != "" && o["namespace"] != "":
+		what += "@" + o["namespace"] + "/" + o["workload"]
 	case o["workload"] != "":
-		what += " of " + o["workload"]
-		if o["namespace"] != "" {
-			what += " in " + o["namespace"]
-		}
+		what += "@" + o["workload"]
 	case o["host"] != "":
-		what += " on " + o["host"]
+		what += "@" + o["host"]
 	case name == "d1":
-		what += " of D1"
+		what += "@d1"
 	}
 	return what
 }

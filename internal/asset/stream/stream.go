@@ -72,7 +72,7 @@ type Kind struct {
 	Inherit []string          // variables to pass on by name, beside those of Passed: "MY_TOKEN", "ORACLE_*"
 	Dir     string            // where it runs; "" is the current directory
 	Scratch string            // where the private file of FileMark lies; "" is os.TempDir
-	Target  string            // what Load overwrites, in a few words for people: "auth_db of deployment/booking-app"
+	Target  string            // what Load overwrites, as people type it to confirm: "auth_db@deployment/booking-app"
 }
 
 // Passed are the variables that commands get from the caller's environment without being
