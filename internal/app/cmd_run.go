@@ -38,6 +38,7 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 		params   []string
 		dry      bool
 		incident string
+		shard    string
 	)
 	c := &cobra.Command{
 		Use:   "run RUNBOOK",
@@ -54,6 +55,12 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 			pairs, err := parsePairs("param", params)
 			if err != nil {
 				return err
+			}
+			if shard != "" {
+				if _, given := pairs["shard"]; given {
+					return usage(hint.New("both --shard and --param shard", "give one of them"))
+				}
+				pairs["shard"] = shard
 			}
 			wish := wish{book: args[0], params: pairs, dry: dry}
 			if wish.allow, err = parsePairs("allow", a.allow); err != nil {
@@ -84,6 +91,7 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 	a.flags(c)
 	c.Flags().StringArrayVar(&params, "param", nil, "set a parameter: NAME=VALUE")
 	c.Flags().BoolVar(&dry, "dry-run", false, "plan every step and change nothing")
+	c.Flags().StringVar(&shard, "shard", "", "the parameter shard: which part of the assets, 0/4 is the first of four")
 	c.Flags().StringVar(&incident, "incident", "", "when it happened, \"2026-11-24 02:52\" in UTC or \"10m\" ago: the RTO counts from then")
 	return c
 }

@@ -3,9 +3,12 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	gitasset "lifeboat/internal/asset/git"
+	filesasset "lifeboat/internal/asset/files"
 	"lifeboat/internal/asset/sqlite"
+	streamasset "lifeboat/internal/asset/stream"
 	"lifeboat/internal/builtin"
 	"lifeboat/internal/builtin/files"
 	"lifeboat/internal/builtin/git"
@@ -31,7 +34,10 @@ func (w *world) deps() builtin.Deps {
 			a, err := w.asset(name, "")
 			return files.Asset{Name: a.Name, Path: a.Path, Critical: a.Critical}, err
 		}},
-		Vault: vaultactions.Deps{Vault: w.vaults.get, Asset: w.stored, Names: w.assetNames},
+		Vault: vaultactions.Deps{
+			Vault: w.vaults.get, Asset: w.protected, Names: w.assetNames, Archive: w.archive, Retention: w.keep,
+			Copies: w.vaults.copies, Hold: w.vaults.hold, Alert: w.alert,
+		},
 	}
 }
 
@@ -59,7 +65,11 @@ func (w *world) assetNames() []string {
 
 func (w *world) repository(name string) (git.Repo, error) {
 	a, err := w.asset(name, estate.Git)
-	return git.Repo{Name: a.Name, Dir: a.Path, Remote: a.Remote, Branches: a.Branches, Critical: a.Critical, RPO: a.RPO}, err
+	r := git.Repo{Name: a.Name, Dir: a.Path, Remote: a.Remote, Branches: a.Branches, Critical: a.Critical, RPO: a.RPO, Kind: gitKind(a, "")}
+	for _, m := range a.Mirrors {
+		r.Mirrors = append(r.Mirrors, git.Mirror{Name: m.Name, URL: m.URL, Token: w.token(m.Name)})
+	}
+	return r, err
 }
 
 func (w *world) database(name string) (sqliteactions.Asset, error) {
@@ -67,15 +77,52 @@ func (w *world) database(name string) (sqliteactions.Asset, error) {
 	return sqliteactions.Asset{Name: a.Name, Path: a.Path, RPO: a.RPO}, err
 }
 
-// stored is an asset as the vault knows it, with what understands its kind.
-func (w *world) stored(name string) (vault.Asset, vault.Kind, error) {
+// protected is an asset as the vault knows it, with what understands its kind. class is
+// that of the point to be made: what is kept for a week or longer has the protocol's own
+// form beside the bundle.
+func (w *world) protected(name, class string) (vaultactions.Protected, error) {
+	if name == archiveAsset && w.estate != nil {
+		if _, err := w.estate.Find(name); err != nil {
+			return w.archiveProtected(), nil
+		}
+	}
 	a, err := w.asset(name, "")
 	if err != nil {
-		return vault.Asset{}, nil, err
+		return vaultactions.Protected{}, err
 	}
-	var kind vault.Kind = gitasset.Kind{}
-	if a.Kind == estate.SQLite {
-		kind = sqlite.Kind{}
+	p := vaultactions.Protected{Asset: vault.Asset{Name: a.Name, Kind: a.Kind, Source: a.Source(), Secret: a.Secret && !a.Unencrypted}, RPO: a.RPO}
+	switch a.Kind {
+	case estate.Git:
+		p.Understands, p.Restores = gitKind(a, class), gitasset.Kind{}
+	case estate.SQLite:
+		p.Understands, p.Restores = sqlite.Kind{Assertions: a.Assertions}, sqlite.Kind{}
+	case estate.Files:
+		p.Understands = filesasset.Kind{Include: a.Include, Exclude: a.Exclude}
+	case estate.Stream:
+		var k streamasset.Kind
+		if k, err = w.streamKind(a); err == nil {
+			p.Understands, p.Source, p.Reads = k, streamasset.CommandLine(k.Dump), k.Dump[:1]
+		}
+	default:
+		err = fmt.Errorf("asset %q: nothing understands kind %q", a.Name, a.Kind)
 	}
-	return vault.Asset{Name: a.Name, Kind: a.Kind, Source: a.Source()}, kind, nil
+	return p, err
+}
+
+func gitKind(a estate.Asset, class string) gitasset.Kind {
+	return gitasset.Kind{Exclude: a.Exclude, LFS: a.LFS, Critical: a.Critical, Mirror: class != "" && class != "daily"}
+}
+
+// streamKind is how a dump is made and loaded. Commands run in the directory of the
+// estate file.
+func (w *world) streamKind(a estate.Asset) (streamasset.Kind, error) {
+	k := streamasset.Kind{Dump: a.Dump, Load: a.Load, Target: a.Name}
+	if a.Preset != "" {
+		var err error
+		if k, err = streamasset.Preset(a.Preset, a.Options); err != nil {
+			return k, fmt.Errorf("asset %q: %w", a.Name, err)
+		}
+	}
+	k.Dir = w.estate.Dir
+	return k, nil
 }

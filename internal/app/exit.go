@@ -95,11 +95,11 @@ func code(err error) int {
 		return exitComplete
 	case errors.As(err, &e):
 		return e.code
-	case errors.Is(err, runner.ErrBusy), errors.Is(err, engine.ErrConflict), errors.Is(err, journal.ErrBusy):
+	case errors.Is(err, errBusy), errors.Is(err, runner.ErrBusy), errors.Is(err, engine.ErrConflict), errors.Is(err, journal.ErrBusy):
 		return exitBusy
 	case errors.Is(err, engine.ErrPerson), errors.Is(err, engine.ErrLeft):
 		return exitPerson
-	case errors.Is(err, errAudit), errors.Is(err, journal.ErrCorrupt), errors.Is(err, journal.ErrRolledBack):
+	case errors.Is(err, errAudit), errors.Is(err, errUnsound), errors.Is(err, journal.ErrCorrupt), errors.Is(err, journal.ErrRolledBack):
 		return exitCheck
 	case errors.As(err, &u), errors.As(err, &p), errors.Is(err, engine.ErrEnded), errors.Is(err, engine.ErrBookChanged):
 		return exitUsage

@@ -59,6 +59,9 @@ func (l *lines) put(head, text string) {
 func (l *lines) label(label, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(label) >= labelWidth {
+		label += " "
+	}
 	for i, line := range wrap(printable.Line(text), lineWidth-len(indent)-labelWidth) {
 		if i > 0 {
 			label = ""

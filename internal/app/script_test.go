@@ -27,9 +27,14 @@ func TestMain(m *testing.M) {
 
 // TestScripts tells the behaviour of the program, one file per behaviour. Each runs
 // with an empty home directory and a state directory of its own.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { scripts(t, "script") }
+
+// TestStockScripts are those that need a stock program which not every machine has.
+func TestStockScripts(t *testing.T) { scripts(t, "stock") }
+
+func scripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
+		Dir:                 filepath.Join("testdata", dir),
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -30,6 +30,7 @@ type wish struct {
 	allow    map[string]string // step id -> token
 	dry      bool
 	incident time.Time
+	asset    string // what the run is about, where the runbook does not say
 }
 
 // begin makes a run: the runbook is sound, the parameters fit, the asset is known, the
@@ -39,24 +40,37 @@ func (w *world) begin(ctx context.Context, s wish) (run.ID, *engine.Program, err
 	if err != nil {
 		return "", nil, err
 	}
+	id, err := w.start(ctx, p, s)
+	return id, p, err
+}
+
+// start is begin for a program that was found already.
+func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, error) {
 	if err := knows(s.allow, p.Outline()); err != nil {
-		return "", nil, err
+		return "", err
 	}
 	start := engine.Start{Mode: w.mode(s.dry), Params: s.params, Section: p.Book.Anchor, Incident: s.incident}
 	if w.estate != nil {
 		start.Estate = w.estate.File
 	}
 	if err := w.chooseAsset(p, &start); err != nil {
-		return "", nil, err
+		return "", err
+	}
+	if s.asset != "" {
+		a, err := w.estate.Find(s.asset)
+		if err != nil {
+			return "", usage(err)
+		}
+		start.Asset, start.RTO = a.Name, a.RTO
 	}
 	if err := w.preflight(ctx, p, start); err != nil {
-		return "", nil, usage(err)
+		return "", usage(err)
 	}
 	id, err := engine.Begin(ctx, w.config(newPolicy(w.env.user, false, nil), w.files), p, start)
 	if err != nil {
-		return "", nil, usage(err)
+		return "", usage(err)
 	}
-	return id, p, w.shelf.pin(id, p)
+	return id, w.shelf.pin(id, p)
 }
 
 // preflight refuses a backup or a verification whose vault or asset is not there: it
@@ -187,6 +201,12 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	}
 	cfg := w.config(asker, spool)
 	cfg.Progress = host.Progress
+	if w.progress != nil {
+		cfg.Progress = func(step string, done, total int64, unit string) {
+			host.Progress(step, done, total, unit)
+			w.progress(step, done, total, unit)
+		}
+	}
 	cfg.Observe = func(r run.Run, ev run.Event) {
 		host.Observe(r, ev)
 		if observe != nil {
@@ -285,7 +305,7 @@ func (w *world) attach(ctx context.Context, id run.ID) error {
 	defer log.Close()
 	_, err = command.Detach(command.Cmd{
 		Argv: []string{w.env.exe, "host", string(id), "--state", w.state},
-		Dir:  w.dir(), Inherit: append(command.Cloud(), secretPrefix+"*", "LIFEBOAT_USER", "SUDO_USER", "XDG_CONFIG_HOME"),
+		Dir:  w.dir(), Inherit: slices.Concat(command.Cloud(), w.keyVars(), []string{secretPrefix + "*", "LIFEBOAT_USER", "SUDO_USER", "XDG_CONFIG_HOME"}),
 	}, log)
 	if err != nil {
 		return fmt.Errorf("start the process that hosts run %s: %w", id.Short(), err)

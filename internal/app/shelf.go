@@ -118,6 +118,11 @@ func (s *shelf) ready(arg string) (*engine.Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.sound(book, found)
+}
+
+// sound compiles a book that may run.
+func (s *shelf) sound(book *runbook.Book, found []runbook.Problem) (*engine.Program, error) {
 	p, all := s.compile(book, found)
 	if bad := slices.DeleteFunc(all, func(p runbook.Problem) bool { return p.Severity != runbook.Error }); len(bad) > 0 {
 		return nil, problems(bad)

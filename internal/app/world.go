@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,6 +47,8 @@ type world struct {
 	redact  *secret.Redactor
 	secrets map[string]secret.String
 	vaults  *vaults
+
+	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
 }
 
 // lookState is openState for commands that only look: they also show what a newer
@@ -231,12 +235,53 @@ func (v *vaults) get(ctx context.Context) (*vault.Vault, error) {
 	if e.Vault == "" {
 		return nil, hint.New(fmt.Sprintf("open vault: %s names none", e.File), "add \"vault: file:///path\" or the URL of a bucket")
 	}
-	key, err := installationKey(v.world.state)
+	var err error
+	v.open, err = v.at(ctx, e.Vault)
+	return v.open, err
+}
+
+// at opens the vault at a URL of the estate, which has one set of keys.
+func (v *vaults) at(ctx context.Context, url string) (*vault.Vault, error) {
+	w := v.world
+	key, err := installationKey(w.state)
 	if err != nil {
 		return nil, err
 	}
-	v.open, err = vault.Open(ctx, e.Vault, vault.Options{Version: version, Host: v.world.env.host, Sign: key, Now: v.world.env.now})
-	return v.open, err
+	r := w.estate.Retention
+	return vault.Open(ctx, url, vault.Options{
+		Version: version, Host: w.env.host, Sign: key, Now: w.env.now,
+		Crypt: w.crypt(), Cache: filepath.Join(w.state, "cache"), Lock: vault.Lock{For: r.Lock, Mode: r.LockMode},
+	})
+}
+
+// copies opens the other vaults of the estate.
+func (v *vaults) copies(ctx context.Context) ([]*vault.Vault, error) {
+	if v.world.estate == nil {
+		return nil, errNoEstate
+	}
+	var out []*vault.Vault
+	for _, url := range v.world.estate.Copies {
+		c, err := v.at(ctx, url)
+		if err != nil {
+			for _, o := range out {
+				err = errors.Join(err, o.Close())
+			}
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// hold keeps other processes of this host from pruning the vault of the estate.
+func (v *vaults) hold(context.Context) (func() error, error) {
+	sum := sha256.Sum256([]byte(v.world.estate.Vault))
+	lock, err := durable.Lock(filepath.Join(v.world.state, "prune-"+hex.EncodeToString(sum[:6])+".lock"),
+		fmt.Sprintf("%s on %s, process %d", v.world.env.user, v.world.env.host, os.Getpid()))
+	if err != nil {
+		return nil, err
+	}
+	return lock.Unlock, nil
 }
 
 func (v *vaults) close() error {

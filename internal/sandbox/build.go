@@ -31,7 +31,10 @@ func (b builder) build(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { filled <- fillDatabase(ctx, b.path("booking.db"), b.o) }()
-	err := b.repositories(ctx)
+	err := b.host(ctx)
+	if err == nil {
+		err = b.repositories(ctx)
+	}
 	if err != nil {
 		cancel()
 	}
@@ -65,11 +68,28 @@ assets:
       - apps/booking/package.json
       - apps/dashboard/package.json
       - packages/auth/package.json
+    mirrors:
+      gitlab: mirror.git
     tier: critical
   booking:
     kind: sqlite
     path: booking.db
+    assertions: ["SELECT count(*) > 0 FROM customers"]
     tier: critical
+  auth:
+    kind: stream
+    dump: [./auth/auth.sh, dump, auth]
+    load: [./auth/auth.sh, load, auth]
+  env:
+    kind: files
+    path: server
+    include: ["apps/*/.env*", "packages/*/.env*"]
+    secret: true
+    unencrypted: true # a sandbox has nothing to hide
+  infrastructure:
+    kind: files
+    path: server
+    include: [infrastructure/, .github/workflows/]
 `
 
 // repositories makes the origin with its history and the developer's clone of it.

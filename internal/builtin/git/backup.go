@@ -107,7 +107,9 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 			return action.Result{}, err
 		}
 	}
-	m, err := v.Backup(ctx, r.stored(), repo.Kind{}, vault.BackupOptions{
+	k := r.Kind
+	k.Mirror = p.Class != "" && p.Class != "daily" // what is kept for long has the form that people expect, too
+	m, err := v.Backup(ctx, r.stored(), k, vault.BackupOptions{
 		Full: p.Mode == "full", Class: p.Class, RunID: env.RunID, RPO: r.RPO,
 		Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
@@ -126,21 +128,10 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 		return action.Result{}, fmt.Errorf("point %s: %w", m.ID, err)
 	}
 	return action.Result{
-		Evidence: fmt.Sprintf("%s point %s: %s, %s, %s", m.Kind, m.ID, printable.Count(len(refs), "ref"), printable.Count(int(f.PackObjects), "object"), size(f.PackBytes)),
+		Evidence: fmt.Sprintf("%s point %s: %s, %s, %s", m.Kind, m.ID, printable.Count(len(refs), "ref"), printable.Count(int(f.PackObjects), "object"), printable.Size(f.PackBytes)),
 		Outputs: map[string]any{
 			"point": m.ID, "kind": m.Kind, "objects": f.PackObjects, "bytes": f.PackBytes, "refs": int64(len(refs)),
 			"cut": m.Cut.UTC().Format(time.RFC3339),
 		},
 	}, nil
-}
-
-// size shows bytes with a unit.
-func size(n int64) string {
-	switch {
-	case n >= 10<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 10<<10:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d B", n)
 }

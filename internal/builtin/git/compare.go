@@ -116,7 +116,7 @@ func (d Deps) compareAll(ctx context.Context, env *action.Env, r Repo, p compare
 	var other []repo.Ref
 	what := "the clone"
 	if p.With == "vault" {
-		_, m, f, err := d.point(ctx, r, p.Point, "")
+		_, m, f, err := d.point(ctx, r, p.Point, "", time.Time{})
 		if err != nil {
 			return action.Result{}, err
 		}

@@ -129,7 +129,7 @@ func (r Repo) needDir() error {
 }
 
 // point finds a restore point: by id, as of a time, or the newest.
-func (d Deps) point(ctx context.Context, r Repo, id, at string) (Vault, vault.Manifest, repo.Facts, error) {
+func (d Deps) point(ctx context.Context, r Repo, id, at string, now time.Time) (Vault, vault.Manifest, repo.Facts, error) {
 	v, err := d.Vault(ctx)
 	if err != nil {
 		return nil, vault.Manifest{}, repo.Facts{}, err
@@ -139,7 +139,7 @@ func (d Deps) point(ctx context.Context, r Repo, id, at string) (Vault, vault.Ma
 	switch {
 	case at != "":
 		var t time.Time
-		if t, err = time.Parse(time.RFC3339, at); err == nil {
+		if t, err = vault.ParseTime(at, now); err == nil {
 			m, err = v.At(ctx, asset, t)
 		}
 	case id != "" && id != "latest":
@@ -168,8 +168,8 @@ func checkTime(point, at string) error {
 	if point != "" && point != "latest" {
 		return &action.ArgError{Name: "at", Msg: "there is a point: too", Fix: "give one of them"}
 	}
-	if _, err := time.Parse(time.RFC3339, at); err != nil {
-		return &action.ArgError{Name: "at", Msg: fmt.Sprintf("%q is no time", at), Fix: `write it like "2026-11-23T14:30:00Z"`}
+	if _, err := vault.ParseTime(at, time.Time{}); err != nil {
+		return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30"`}
 	}
 	return nil
 }

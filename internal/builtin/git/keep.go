@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/action"
 	repo "lifeboat/internal/asset/git"
@@ -131,7 +132,7 @@ func (d Deps) whereIs(ctx context.Context, k *desk, r Repo, arg, rev, point stri
 // pointWith finds the newest restore point that has a commit as a tip.
 func (d Deps) pointWith(ctx context.Context, r Repo, oid, point string) (string, error) {
 	if point != "" {
-		_, m, _, err := d.point(ctx, r, point, "")
+		_, m, _, err := d.point(ctx, r, point, "", time.Time{})
 		return m.ID, err
 	}
 	v, err := d.Vault(ctx)
@@ -197,7 +198,7 @@ func (d Deps) runKeep(ctx context.Context, env *action.Env, p keepParams, plan a
 
 // bring restores a point into the desk's own directory and lets the desk see it.
 func (d Deps) bring(ctx context.Context, env *action.Env, k *desk, r Repo, id string) error {
-	v, m, _, err := d.point(ctx, r, id, "")
+	v, m, _, err := d.point(ctx, r, id, "", time.Time{})
 	if err != nil {
 		return err
 	}

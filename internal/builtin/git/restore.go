@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"lifeboat/internal/action"
 	repo "lifeboat/internal/asset/git"
@@ -149,7 +150,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	}
 	source := "what is shared, " + showURL(r.Remote)
 	if p.From != "origin" {
-		_, m, f, err := d.point(ctx, r, p.Point, p.At)
+		_, m, f, err := d.point(ctx, r, p.Point, p.At, env.Now())
 		if err != nil {
 			return action.Plan{}, err
 		}
@@ -277,7 +278,7 @@ func (d Deps) build(ctx context.Context, env *action.Env, r Repo, s site, p rest
 			defer os.RemoveAll(tmp)
 			replica = filepath.Join(tmp, "point.git")
 		}
-		v, m, _, err := d.point(ctx, r, point, "")
+		v, m, _, err := d.point(ctx, r, point, "", time.Time{})
 		if err != nil {
 			return "", nil, err
 		}

@@ -100,7 +100,7 @@ func (d Deps) other(ctx context.Context, env *action.Env, a Asset, p comparePara
 	if p.With != "" {
 		return read(ctx, absolute(env, p.With), db.ReadLive, p)
 	}
-	m, f, err := d.point(ctx, a, p.Point, p.At)
+	m, f, err := d.point(ctx, env, a, p.Point, p.At)
 	if err != nil {
 		return state{}, err
 	}

@@ -121,7 +121,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	if err != nil {
 		return action.Plan{}, err
 	}
-	m, want, err := d.point(ctx, a, p.Point, p.At)
+	m, want, err := d.point(ctx, env, a, p.Point, p.At)
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -239,7 +239,7 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if t.path != path || t.how != how || t.hash != plan.Facts["hash"] {
 		return action.Result{}, changed(path)
 	}
-	m, want, err := d.point(ctx, a, plan.Facts["point"], "")
+	m, want, err := d.point(ctx, env, a, plan.Facts["point"], "")
 	if err != nil {
 		return action.Result{}, err
 	}

@@ -65,7 +65,7 @@ func (a Asset) stored() vault.Asset {
 }
 
 // point finds a restore point: by id, as of a time, or the newest.
-func (d Deps) point(ctx context.Context, a Asset, id, at string) (vault.Manifest, db.Facts, error) {
+func (d Deps) point(ctx context.Context, env *action.Env, a Asset, id, at string) (vault.Manifest, db.Facts, error) {
 	v, err := d.Vault(ctx)
 	if err != nil {
 		return vault.Manifest{}, db.Facts{}, err
@@ -75,7 +75,7 @@ func (d Deps) point(ctx context.Context, a Asset, id, at string) (vault.Manifest
 	switch {
 	case at != "":
 		var t time.Time
-		if t, err = time.Parse(time.RFC3339, at); err != nil {
+		if t, err = vault.ParseTime(at, env.Now()); err != nil {
 			return vault.Manifest{}, db.Facts{}, err
 		}
 		m, err = v.At(ctx, asset, t)
@@ -105,8 +105,8 @@ func checkTime(point, at string) error {
 	if point != "" && point != "latest" {
 		return &action.ArgError{Name: "at", Msg: "there is a point: too", Fix: "give one of them"}
 	}
-	if _, err := time.Parse(time.RFC3339, at); err != nil {
-		return &action.ArgError{Name: "at", Msg: fmt.Sprintf("%q is no time", at), Fix: `write it like "2026-11-23T14:30:00Z"`}
+	if _, err := vault.ParseTime(at, time.Time{}); err != nil {
+		return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30"`}
 	}
 	return nil
 }

@@ -1,10 +1,13 @@
-// Package vault holds the actions on the vault: "vault.latest" and "vault.verify".
+// Package vault holds the actions on the vault as a whole, whatever kind its assets are
+// of: making points of all of them, proving, restoring and copying them, and giving up
+// those that need not be kept. What is peculiar to a kind has a family of its own.
 package vault
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -49,10 +52,60 @@ level: applied
 type Deps struct {
 	// Vault gives the vault, which belongs to the giver and is not closed here.
 	Vault func(ctx context.Context) (*vault.Vault, error) // required
-	// Asset finds an asset by its name; the error advises.
-	Asset func(name string) (vault.Asset, vault.Kind, error) // required
+	// Asset finds an asset by its name; the error advises. class is that of the point to
+	// be made: what is kept for months has forms that a daily one does without. It is ""
+	// for everything but a backup.
+	Asset func(name, class string) (Protected, error) // required
 	// Names lists the assets that can be in the vault.
 	Names func() []string // required
+	// Archive gives the documents that a recovery needs beside the data, as an asset.
+	Archive func(ctx context.Context) (Protected, error) // required for vault.archive
+	// Retention says what is kept.
+	Retention func() vault.Keep // required for vault.retention and vault.prune
+	// Copies opens the other vaults, in the order of the estate. The caller closes them.
+	Copies func(ctx context.Context) ([]*vault.Vault, error) // required for vault.copy
+	// Hold keeps other processes of this host from pruning the same vault; it is Busy
+	// while one does.
+	Hold func(ctx context.Context) (release func() error, err error) // required for vault.prune
+	// Alert is the hook for whoever wants to know at once: it is told of what went
+	// wrong, and its own failure is an error of the step only by being logged.
+	Alert func(ctx context.Context, log io.Writer, a Alert) // nil: nobody
+}
+
+// Protected is an asset with what understands its kind.
+type Protected struct {
+	vault.Asset
+	Understands vault.Kind
+	Restores    vault.Kind // without the probes of the asset's owner, which a verification fails on and a recovery must not; nil: Understands
+	RPO         time.Duration
+	Reads       []string // paths and URLs that a backup reaches, for the fence; nil: the source
+}
+
+// Alert is something that somebody has to know.
+type Alert struct {
+	Event  string `json:"event"` // one of [Events]
+	Asset  string `json:"asset,omitempty"`
+	Vault  string `json:"vault,omitempty"`
+	Text   string `json:"text"`
+	Run    string `json:"run,omitempty"`
+	Advice string `json:"advice,omitempty"`
+}
+
+// What alerts are about.
+const (
+	BackupFailed       = "backup-failed"
+	BackupLate         = "backup-late" // or absent
+	VerificationFailed = "verification-failed"
+	CopyFailed         = "copy-failed"
+	PruneFrozen        = "prune-frozen"
+	VaultProblem       = "vault-problem"
+)
+
+func (d Deps) alert(ctx context.Context, env *action.Env, a Alert) {
+	if d.Alert != nil && !env.Dry {
+		a.Run = env.RunID
+		d.Alert(ctx, env.Log, a)
+	}
 }
 
 type latestParams struct {
@@ -86,6 +139,7 @@ func Actions(d Deps) []action.Action {
 			},
 			Plan: d.planVerify, Run: d.verify,
 		}),
+		d.backup(), d.archive(), d.restore(), d.copy(), d.doctor(), d.retention(), d.prune(),
 	}
 }
 
@@ -100,13 +154,13 @@ func (d Deps) planLatest(ctx context.Context, _ *action.Env, p latestParams) (ac
 			Target:  v.String(), Stop: "Yes: it only reads.",
 		}, nil
 	}
-	a, _, err := d.Asset(p.Asset)
+	a, err := d.Asset(p.Asset, "")
 	if err != nil {
 		return action.Plan{}, err
 	}
 	return action.Plan{
 		Summary: fmt.Sprintf("looks for the newest backup of %s in %s", p.Asset, v),
-		Target:  v.String() + " " + vault.AssetID(a), Stop: "Yes: it only reads.",
+		Target:  v.String() + " " + vault.AssetID(a.Asset), Stop: "Yes: it only reads.",
 	}, nil
 }
 
@@ -141,7 +195,7 @@ func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan 
 	if p.Asset == "" {
 		return d.latestAll(ctx, env, p, plan)
 	}
-	a, _, err := d.Asset(p.Asset)
+	a, err := d.Asset(p.Asset, "")
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -149,9 +203,10 @@ func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan 
 	if err != nil {
 		return action.Result{}, err
 	}
-	m, err := v.Latest(ctx, vault.AssetID(a))
+	m, err := v.Latest(ctx, vault.AssetID(a.Asset))
 	if err != nil {
 		if errors.Is(err, vault.ErrNoBackup) || errors.Is(err, vault.ErrDamaged) {
+			d.alert(ctx, env, Alert{Event: BackupLate, Asset: p.Asset, Vault: v.String(), Text: err.Error()})
 			err = fmt.Errorf("%w: %w", action.ErrCheck, err)
 		}
 		return action.Result{}, err
@@ -170,7 +225,11 @@ func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan 
 	}
 	res.Outputs["level"] = level
 	env.Printf("%s, %d objects, %d bytes, proven: %s", res.Evidence, len(m.Chain), m.Size(), level)
-	return judge(res, p, m, age)
+	res, err = judge(res, p, m, age)
+	if err != nil {
+		d.alert(ctx, env, Alert{Event: BackupLate, Asset: p.Asset, Vault: v.String(), Text: err.Error()})
+	}
+	return res, err
 }
 
 // judge compares the age of a backup with what is wanted.
@@ -225,7 +284,7 @@ func round(d time.Duration) string {
 // chosen lists the assets that a verification goes through.
 func (d Deps) chosen(p verifyParams) ([]string, error) {
 	if p.Asset != "" {
-		if _, _, err := d.Asset(p.Asset); err != nil {
+		if _, err := d.Asset(p.Asset, ""); err != nil {
 			return nil, err
 		}
 		return []string{p.Asset}, nil
@@ -290,26 +349,29 @@ func (d Deps) verify(ctx context.Context, env *action.Env, p verifyParams, _ act
 		}
 		r, err := d.verifyOne(ctx, env, v, name, p)
 		t.add(env, name, vault.Level(p.Level), r, err)
+		if err != nil && ctx.Err() == nil {
+			d.alert(ctx, env, Alert{Event: VerificationFailed, Asset: name, Vault: v.String(), Text: err.Error()})
+		}
 	}
 	return t.result(names, p)
 }
 
 func (d Deps) verifyOne(ctx context.Context, env *action.Env, v *vault.Vault, name string, p verifyParams) (vault.Receipt, error) {
-	a, k, err := d.Asset(name)
+	a, err := d.Asset(name, "")
 	if err != nil {
 		return vault.Receipt{}, err
 	}
 	var m vault.Manifest
 	if p.Point != "" {
-		m, err = v.Get(ctx, vault.AssetID(a), p.Point)
+		m, err = v.Get(ctx, vault.AssetID(a.Asset), p.Point)
 	} else {
-		m, err = v.Latest(ctx, vault.AssetID(a))
+		m, err = v.Latest(ctx, vault.AssetID(a.Asset))
 	}
 	if err != nil {
 		return vault.Receipt{}, err
 	}
 	env.Printf("%s: %s of %s", name, m.ID, m.Cut.UTC().Format(time.RFC3339))
-	return v.Verify(ctx, m, k, vault.Level(p.Level), vault.VerifyOptions{
+	return v.Verify(ctx, m, a.Understands, vault.Level(p.Level), vault.VerifyOptions{
 		Reread: p.Reread, RunID: env.RunID, Scratch: env.Scratch, Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
 }
@@ -335,7 +397,7 @@ func (t *tally) add(env *action.Env, name string, level vault.Level, r vault.Rec
 }
 
 func (t *tally) result(names []string, p verifyParams) (action.Result, error) {
-	t.res.Evidence = fmt.Sprintf("%d of %d assets proven at level %s, %d bytes read", t.passed, len(names), p.Level, t.bytes)
+	t.res.Evidence = fmt.Sprintf("%d of %s proven at level %s, %s read", t.passed, printable.Count(len(names), "asset"), p.Level, printable.Size(t.bytes))
 	t.res.Outputs = map[string]any{
 		"level": p.Level, "passed": int64(t.passed), "failed": int64(len(t.bad)), "unclear": int64(len(t.unclear)),
 		"bytes": t.bytes, "took_seconds": t.took,

@@ -100,12 +100,12 @@ func newWorld(t *testing.T) *world {
 	}
 	w.list = actions.Actions(actions.Deps{
 		Vault: func(context.Context) (*vault.Vault, error) { return w.vault, nil },
-		Asset: func(name string) (vault.Asset, vault.Kind, error) {
+		Asset: func(name, _ string) (actions.Protected, error) {
 			a, ok := assets[name]
 			if !ok {
-				return vault.Asset{}, nil, hint.Wrap(fmt.Errorf("there is no asset %q", name), "the assets are: bare, kept")
+				return actions.Protected{}, hint.Wrap(fmt.Errorf("there is no asset %q", name), "the assets are: bare, kept")
 			}
-			return a, whole{}, nil
+			return actions.Protected{Asset: a, Understands: whole{}}, nil
 		},
 		Names: func() []string { return []string{"kept", "bare"} },
 	})
