@@ -15,8 +15,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 )
 
 // Check reads an object of a point to its end and says whether its structure is
@@ -115,7 +117,7 @@ func (Kind) Apply(ctx context.Context, dir, role, object string, log io.Writer) 
 }
 
 func applyBase(ctx context.Context, replica, object string) (err error) {
-	in, err := os.Open(object)
+	in, err := openPlain(object)
 	if err != nil {
 		return fmt.Errorf("apply base: %w", err)
 	}
@@ -146,12 +148,12 @@ func applyBase(ctx context.Context, replica, object string) (err error) {
 }
 
 func applyDelta(ctx context.Context, replica, object string) (err error) {
-	in, err := os.Open(object)
+	in, err := openPlain(object)
 	if err != nil {
 		return fmt.Errorf("apply delta: %w", err)
 	}
 	defer in.Close()
-	out, err := os.OpenFile(replica, os.O_RDWR, 0)
+	out, err := os.OpenFile(replica, os.O_RDWR|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return fmt.Errorf("apply delta %q: no base was applied before it: %w", object, err)
 	}
@@ -270,7 +272,7 @@ func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, lo
 	case 1:
 		evidence += ", 1 assertion holds"
 	default:
-		evidence += fmt.Sprintf(", %d assertions hold", n)
+		evidence += ", " + printable.Count(n, "assertion") + " hold"
 	}
 	return evidence, nil
 }
@@ -311,7 +313,7 @@ func proveFull(ctx context.Context, replica string, want Facts, evidence string)
 }
 
 func hashFile(ctx context.Context, path string) (string, int64, error) {
-	f, err := os.Open(path)
+	f, err := openPlain(path)
 	if err != nil {
 		return "", 0, err
 	}

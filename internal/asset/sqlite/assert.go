@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func assert(ctx context.Context, replica string, assertions []string) (err error
 	if len(assertions) == 0 {
 		return nil
 	}
-	db, err := Open(ctx, replica, ReadReplica)
+	db, err := Open(ctx, replica, askReplica)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func assertOne(ctx context.Context, conn *sql.Conn, statement string) error {
 		return hint.Wrapf(fmt.Errorf("assertion %s: no result within %v", name, assertTime),
 			"ask for less, for instance of the newest rows only, or add an index to the database")
 	case err != nil:
-		return hint.Wrap(fmt.Errorf("assertion %s: %w", name, err),
+		return hint.Wrap(fmt.Errorf("assertion %s: %s", name, printable.Line(err.Error())), // it repeats names of the schema
 			"an assertion is one SELECT that gives one number, as in \"SELECT count(*) > 0 FROM users\"; it may only read")
 	case !holds(value):
 		return hint.Wrap(fmt.Errorf("%w: %s gives %s", ErrAssertion, name, describeValue(value)),
@@ -136,11 +137,11 @@ func describeValue(value any) string {
 // shown is a statement for a message.
 func shown(statement string) string {
 	const most = 200
-	text := printable.Line(strings.Join(strings.Fields(statement), " "))
+	text := strings.Join(strings.Fields(statement), " ")
 	if r := []rune(text); len(r) > most {
 		text = string(r[:most]) + "…"
 	}
-	return "\"" + text + "\""
+	return strconv.Quote(text)
 }
 
 // confine sets the bounds of a connection and lets it only read.

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"lifeboat/internal/printable"
 )
 
 // What Diff tells of a table whose rows were not counted.
@@ -76,11 +78,7 @@ func diffTables(a, b Facts, report func(what, name, before, after string)) {
 func (f Facts) tables() map[string]string {
 	t := make(map[string]string, len(f.Rows)+len(f.Uncounted))
 	for name, n := range f.Rows {
-		word := "rows"
-		if n == 1 {
-			word = "row"
-		}
-		t[name] = fmt.Sprintf("%d %s", n, word)
+		t[name] = printable.Count(int(n), "row")
 	}
 	for _, name := range f.Uncounted {
 		t[name] = uncounted

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 
 	driver "modernc.org/sqlite"
 )
@@ -69,8 +68,7 @@ func (s *snapshot) direct(ctx context.Context, before fs.FileInfo) (_ *direct, e
 		return nil, Explain("read", s.path, err)
 	}
 	d := &direct{}
-	// Not to be held up by what took the place of the file just now.
-	if d.f, err = os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0); err != nil {
+	if d.f, err = openPlain(file); err != nil {
 		return nil, fmt.Errorf("%w: %w", errIndirect, err)
 	}
 	defer func() {
@@ -82,7 +80,7 @@ func (s *snapshot) direct(ctx context.Context, before fs.FileInfo) (_ *direct, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errIndirect, err)
 	}
-	if !now.Mode().IsRegular() || !os.SameFile(before, now) {
+	if !os.SameFile(before, now) {
 		return nil, fmt.Errorf("%w: another file took its place", errIndirect)
 	}
 	if mode == wal {
@@ -121,7 +119,7 @@ func (d *direct) compareFirst(ctx context.Context, s *snapshot) error {
 // list notes the pages of all frames of the log, as far as they have the log's salts;
 // their checksums do not matter.
 func (d *direct) list(path string, pageSize int, pages uint32) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := openPlain(path)
 	if err != nil {
 		return fmt.Errorf("%w: the log: %w", errIndirect, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -49,6 +50,9 @@ const (
 	ReadReplica
 	// WriteLive changes a database that others may be using.
 	WriteLive
+	// askReplica is ReadReplica for statements of other people: nothing can be written,
+	// and what looks like a column and is none is an error, not a text.
+	askReplica
 )
 
 // Open opens a database with one connection and the settings for a file that may be
@@ -90,9 +94,14 @@ func dsn(path string, mode Mode) string {
 	switch mode {
 	case ReadLive:
 		q.Set("mode", "ro")
-	case ReadReplica:
+	case ReadReplica, askReplica:
 		q.Set("mode", "ro")
 		q.Set("immutable", "1")
+		if mode == askReplica {
+			q.Set("_defensive", "1")
+			q.Set("_dqs", "0")
+			q.Add("_pragma", "query_only(1)")
+		}
 	case WriteLive:
 		q.Set("mode", "rw")
 		q.Add("_pragma", "synchronous(2)")
@@ -125,7 +134,35 @@ func preflight(path string) error {
 		return hint.Wrap(fmt.Errorf("open database %q: %w: the file has 0 bytes", path, ErrDamaged),
 			"it was emptied or never filled; restore it with sqlite.restore")
 	}
+	// SQLite looks for them beside the file itself, and waits for ever where one is a
+	// named pipe.
+	file, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("open database %q: %w", path, err)
+	}
+	for _, suffix := range sidecars {
+		if info, err := os.Lstat(file + suffix); err == nil && !info.Mode().IsRegular() {
+			return hint.Wrap(fmt.Errorf("open database %q: %q is no regular file (%s)", path, file+suffix, info.Mode().Type()),
+				"find out who put it there; move it away while no program has the database open")
+		}
+	}
 	return nil
+}
+
+// openPlain opens a regular file for reading, and nothing that could wait or act.
+func openPlain(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%q is no regular file (%s)", path, info.Mode().Type())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // advice for what SQLite reports, by result code; the extended code is looked up
