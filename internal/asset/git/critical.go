@@ -11,6 +11,7 @@ import (
 
 	"lifeboat/internal/command"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 )
 
 // proveCritical says whether HEAD of the replica has every critical path. Paths are taken
@@ -53,5 +54,5 @@ func proveCritical(ctx context.Context, dir string, paths []string) (string, err
 		return "", hint.Wrap(fmt.Errorf("%w: %q", ErrCritical, missing),
 			"Look when they were removed (git log -- PATH), and restore an older point; or correct critical_files of the asset.")
 	}
-	return fmt.Sprintf(", all %d critical paths there", len(paths)), nil
+	return ", " + printable.Count(len(paths), "critical path") + " there", nil
 }

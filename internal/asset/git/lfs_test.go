@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"lifeboat/internal/command"
+	"lifeboat/internal/printable"
 )
 
 func pointerTo(content string) (oid, text string) {
@@ -131,7 +132,7 @@ func TestLFSChain(t *testing.T) {
 		}
 		chain, parent = append(chain, p.chain...), p.facts
 		evidence, err := Kind{}.Prove(t.Context(), replica, p.facts, true, io.Discard)
-		if err != nil || !strings.Contains(evidence, fmt.Sprintf("%d objects of Git LFS", step.stored)) {
+		if err != nil || !strings.Contains(evidence, printable.Count(step.stored, "object")+" of Git LFS") {
 			t.Fatalf("%s: %q, %v", step.name, evidence, err)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"lifeboat/internal/printable"
 )
 
 // lfsName is the only form of a name in an archive of LFS content.
@@ -228,7 +230,7 @@ func proveLFS(ctx context.Context, dir string, f Facts, full bool) (string, erro
 		return "", fmt.Errorf("%w: %d objects of Git LFS (list %.12s), recorded are %d (%.12s)",
 			ErrUnequal, len(oids), got, f.LFS.Stored, f.LFS.ObjectsSHA256)
 	}
-	words := fmt.Sprintf(", %d objects of Git LFS", len(oids))
+	words := ", " + printable.Count(len(oids), "object") + " of Git LFS"
 	if f.LFS.Absent > 0 {
 		words += fmt.Sprintf(" (%d were missing already)", f.LFS.Absent)
 	}
