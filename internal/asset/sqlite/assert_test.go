@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,7 +99,7 @@ func TestAssertionsFail(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), "assert") {
 				t.Errorf("%q does not say %q", err, tt.text)
 			}
-			if head := strings.TrimSpace(tt.sql); len(head) > 8 && !strings.Contains(err.Error(), head[:8]) {
+			if head := strings.TrimSpace(tt.sql); len(head) > 8 && !strings.Contains(err.Error(), strings.Trim(strconv.Quote(head[:8]), "\"")) {
 				t.Errorf("%q does not name the assertion", err)
 			}
 			if strings.ContainsRune(err.Error(), 0x1b) || len(err.Error()) > 2000 {

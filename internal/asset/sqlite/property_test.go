@@ -17,7 +17,7 @@ import (
 
 // propertyTime bounds the whole property test: histories that come later are not run.
 // Failures are repeated with -rapid.failfile whatever they take.
-const propertyTime = 6 * time.Second
+const propertyTime = 5 * time.Second
 
 // TestCaptureProperty makes databases with whatever SQLite offers, changes them at
 // random and takes points. Every point restores to the database of its hash, and one of
