@@ -38,8 +38,8 @@ func (p *proposal) add(format string, args ...any) {
 
 func (p *proposal) head() {
 	slug := slug(p.seen.Name, "estate")
-	p.add("# What is protected, where its backups live, and who is called. Check it with: lifeboat lint")
-	p.add("# Relative paths start from the directory of this file.")
+	p.add("# What is protected, where its backups live, and who is called. Every command of Lifeboat")
+	p.add("# checks this file first. Relative paths start from its directory.")
 	if p.seen.Truncated {
 		p.add("# This directory is large: not all of it was looked at. Add what is missing.")
 	}
@@ -156,7 +156,7 @@ func (p *proposal) repository() {
 	for _, s := range o.Submodules {
 		p.add("    # submodule %s: a repository of its own; give it an asset of its own", remark(s))
 	}
-	p.add("    # mirrors: {gitlab: \"https://gitlab.com/company/repository.git\"}   # pushed to after each backup")
+	p.add("    # mirrors: {gitlab: \"https://gitlab.com/company/repository.git\"}   # pushed to by the runbook mirror-repository")
 	p.add("    # build: [[pnpm, install, --frozen-lockfile], [pnpm, run, build]]   # proves a restore")
 	p.add("    tier: critical")
 }
@@ -213,7 +213,9 @@ schedule:
   weekly: {cron: "15 2 * * 0", runbook: weekly-backup, jitter: 10m}
   monthly: {cron: "15 3 1 * *", runbook: monthly-archive, jitter: 10m}
   quarterly: {cron: "0 9 1 1,4,7,10 *", runbook: quarterly-simulation}   # begins by itself, then waits for its people
-  # zone: Africa/Johannesburg, jitter: 5m, shards: 4 and params: {name: value} go into the braces; the zone is UTC without
+  # zone: Africa/Johannesburg, shards: 4 and params: {name: value} go into the braces too; the zone is UTC without
+  # Whoever may lose only a quarter of an hour has to back up every quarter of an hour:
+  # often: {cron: "*/15 * * * *", runbook: daily-backup}
 
 # A program that gets the event as JSON on standard input.
 # alerts:

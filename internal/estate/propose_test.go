@@ -217,7 +217,7 @@ func TestCommentsAreTrue(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("%v\n%s", problems, text)
 	}
-	if len(e.Contacts) != 1 || len(e.Alerts) != 1 || len(e.Documents) != 1 || len(e.Copies) != 1 || e.Encryption.Method != "age" || len(e.Assets) != 9 || len(e.Assets[0].Mirrors) != 1 || len(e.Assets[0].Build) != 2 {
+	if len(e.Contacts) != 1 || len(e.Alerts) != 1 || len(e.Documents) != 1 || len(e.Schedules) != 5 || len(e.Copies) != 1 || e.Encryption.Method != "age" || len(e.Assets) != 9 || len(e.Assets[0].Mirrors) != 1 || len(e.Assets[0].Build) != 2 {
 		t.Errorf("not everything was a comment: %+v", e)
 	}
 }
@@ -227,7 +227,7 @@ func yamlLine(s string) bool {
 	s = strings.TrimLeft(s, " ")
 	for _, start := range []string{"copies:", "encryption:", "method:", "recipients:", "break_glass:", "identity:", "rotate_every:", "assertions:",
 		"mirrors:", "build:", "env:", "kind:", "path:", "include:", "secret:", "tier:", "booking-db:", "dash:", "auth:", "dump:", "{kind", "alerts:",
-		"- command", "on:", "contacts:", "- {", "responders:", "trainees:", "documents:"} {
+		"- command", "on:", "contacts:", "- {", "responders:", "trainees:", "documents:", "often:"} {
 		if strings.HasPrefix(s, start) {
 			return true
 		}
