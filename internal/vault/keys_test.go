@@ -52,7 +52,7 @@ func TestKeysSayWhichBackupsNeedThem(t *testing.T) {
 	third := make(Crypt{Scheme: "age", Recipients: []string{rb}, BreakGlass: rg})
 	gpg := make(Crypt{Scheme: "gpg", Passphrase: phrase("one")})
 	next := identity(t).Recipient().String()
-	v := open(Crypt{Scheme: "age", Recipients: []string{rb, next}, BreakGlass: rg, Identities: opens(glass)})
+	v := open(Crypt{Scheme: "age", Recipients: []string{rb, next}, BreakGlass: rg})
 	keys, err := v.Keys(t.Context())
 	must(t, err)
 	if len(keys) != 5 {
@@ -88,11 +88,26 @@ func TestKeysSayWhichBackupsNeedThem(t *testing.T) {
 		t.Errorf("the passphrase in use: %+v, %v", k, err)
 	}
 
+	// What cannot be read hides nothing else.
+	must(t, os.WriteFile(filepath.Join(dir, "v1", "keys", keyID(ra)+".json"), []byte("{"), 0o600))
+	keys, err = v.Keys(t.Context())
+	if k := find(keys, keyID(ra)); !errors.Is(err, ErrDamaged) || k.Points != 2 || !k.Created.IsZero() || len(keys) != 5 {
+		t.Errorf("damaged document: %+v, %v", k, err)
+	}
+}
+
+// The break-glass identity is tried on the newest object that was encrypted for it.
+func TestKeyIsTested(t *testing.T) {
+	dir := t.TempDir()
+	data, glass := identity(t), identity(t)
+	rg := glass.Recipient().String()
+	v := cryptVault(t, dir, Crypt{Scheme: "age", Recipients: []string{data.Recipient().String()}, BreakGlass: rg})
+	m := backup(t, v, newSource(t), BackupOptions{})
 	tested, err := v.TestKey(t.Context(), secret.New(glass.String()))
 	if err != nil || tested.ID != keyID(rg) || tested.Tested.IsZero() || tested.Points != 1 {
 		t.Errorf("test: %+v, %v", tested, err)
 	}
-	keys, err = v.Keys(t.Context())
+	keys, err := v.Keys(t.Context())
 	if k := find(keys, keyID(rg)); err != nil || !k.Tested.Equal(tested.Tested) {
 		t.Errorf("after the test: %+v, %v", k, err)
 	}
@@ -100,22 +115,16 @@ func TestKeysSayWhichBackupsNeedThem(t *testing.T) {
 		identity string
 		want     error
 	}{
-		"stranger": {identity(t).String(), ErrWrongKey}, "no identity": {"hunter2", nil}, "two": {a.String() + "\n" + b.String(), nil},
+		"stranger": {identity(t).String(), ErrWrongKey}, "no identity": {"hunter2", nil}, "two": {data.String() + "\n" + glass.String(), nil},
 	} {
 		_, err := v.TestKey(t.Context(), secret.New(tt.identity))
 		if err == nil || !errors.Is(err, tt.want) && tt.want != nil || len(hint.All(err)) == 0 || strings.Contains(err.Error(), tt.identity) {
 			t.Errorf("test of %s: %v", name, err)
 		}
 	}
-	flip(t, filepath.Join(dir, filepath.FromSlash(third.Chain[0].Key)))
+	flip(t, filepath.Join(dir, filepath.FromSlash(m.Chain[0].Key)))
 	if _, err := v.TestKey(t.Context(), secret.New(glass.String())); !errors.Is(err, ErrDamaged) || errors.Is(err, ErrWrongKey) {
 		t.Errorf("test on a damaged object: %v", err)
-	}
-	// What cannot be read hides nothing else.
-	must(t, os.WriteFile(filepath.Join(dir, "v1", "keys", keyID(ra)+".json"), []byte("{"), 0o600))
-	keys, err = v.Keys(t.Context())
-	if k := find(keys, keyID(ra)); !errors.Is(err, ErrDamaged) || k.Points != 2 || !k.Created.IsZero() || len(keys) != 5 {
-		t.Errorf("damaged document: %+v, %v", k, err)
 	}
 }
 
