@@ -56,6 +56,7 @@ type RelayRef struct {
 
 	plan  RelayStatus // what was to become of it
 	taken bool        // the mirror said so
+	seen  bool        // the mirror was seen to have New
 }
 
 // Loses says that something goes from the mirror that the source does not have. Every
@@ -141,6 +142,7 @@ func Relay(ctx context.Context, source, mirror string, o RelayOptions) (RelayRep
 		return RelayReport{}, err
 	}
 	if err := r.run(ctx); err != nil {
+		r.unclaim()
 		return r.report, fmt.Errorf("mirror %q to %q: %w", r.report.Source, r.report.Mirror, err)
 	}
 	return r.report, nil
@@ -229,7 +231,7 @@ func (r *relay) run(ctx context.Context) error {
 	}
 	if len(todo) > 0 {
 		err = r.deliver(ctx, todo, from)
-		r.report.Said = r.said.text()
+		r.report.Said, r.report.Equal = r.said.text(), false
 		if again := r.compare(ctx); again != nil {
 			return errors.Join(err, r.doubt(), again)
 		}
@@ -238,6 +240,20 @@ func (r *relay) run(ctx context.Context) error {
 		return errors.Join(err, r.doubt())
 	}
 	return r.verdict()
+}
+
+// unclaim makes the report say nothing that is not known: what was neither seen at the
+// mirror nor acknowledged by it has not happened, or is in doubt.
+func (r *relay) unclaim() {
+	for i := range r.report.Refs {
+		switch ref := &r.report.Refs[i]; {
+		case ref.taken || ref.seen || ref.Status == Kept || ref.Status == Rejected || ref.Status == Doubtful:
+		case r.lost:
+			ref.Status, ref.Reason = Doubtful, "the answer of the mirror was lost"
+		default:
+			ref.Status, ref.Reason = Rejected, "it was not pushed"
+		}
+	}
 }
 
 // doubt is the error for a push whose end is not known.
@@ -306,7 +322,7 @@ func (r *relay) settle(found map[string]string) {
 			}
 			continue
 		case now == ref.New:
-			ref.Status, ref.Reason = ref.plan, ""
+			ref.Status, ref.Reason, ref.seen = ref.plan, "", true
 			continue
 		case now != ref.Old:
 			ref.Status, ref.Reason = Rejected, strings.TrimSuffix("somebody else moved it at the mirror, to "+orNone(now)+": "+ref.Reason, ": ")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -153,3 +154,57 @@ func importFrom(t testing.TB, dir string, in io.Reader) {
 }
 
 func newScan(data []byte) *stream { return &stream{scan: pktline.NewScanner(bytes.NewReader(data))} }
+
+// A large pack streams through: what this process holds does not grow with it.
+func TestRelayMemoryIsFlat(t *testing.T) {
+	f := newForge(t)
+	source, sourceDir := f.repo("source.git")
+	mirror, mirrorDir := f.repo("mirror.git")
+	git(t, sourceDir, "config", "core.compression", "0")
+	const size = 12 << 20
+	noise := make([]byte, size)
+	rng := rand.NewChaCha8([32]byte{7})
+	rng.Read(noise)
+	in := io.MultiReader(strings.NewReader(fmt.Sprintf("commit refs/heads/main\ncommitter C <c@example.org> 1700000000 +0000\ndata 0\nM 100644 inline noise\ndata %d\n", size)),
+		bytes.NewReader(noise), strings.NewReader("\n"))
+	importFrom(t, sourceDir, in)
+	noise = nil
+	highest := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before, peak, told := highest(), uint64(0), int64(0)
+	rep, err := Relay(t.Context(), source, mirror, RelayOptions{HTTP: f.server.Client(), Progress: func(done, _ int64, _ string) {
+		told = done
+		peak = max(peak, highest())
+	}})
+	if err != nil || rep.Bytes < size || told != rep.Bytes || mirrored(t, mirrorDir) != mirrored(t, sourceDir) {
+		t.Fatalf("%v %+v", err, rep)
+	}
+	if peak > before+size/3 {
+		t.Errorf("the heap grew from %d to %d bytes while %d were relayed", before, peak, rep.Bytes)
+	}
+}
+
+func FuzzReadVerdicts(f *testing.F) {
+	f.Add([]byte("000eunpack ok\n0019ok refs/heads/main\n0000"))
+	f.Add([]byte("000eunpack ok\n0023ng refs/heads/main \x1b[31mno way\n0000"))
+	f.Add([]byte("0021unpack index-pack abnormal exit0000"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := newScan(data)
+		v, err := readVerdicts(s.packet, 3)
+		if err == nil && !bytes.Contains(data, []byte("0000")) && !bytes.Contains(data, []byte("0004")) {
+			t.Error("a report without an end is taken")
+		}
+		for _, why := range v.refs {
+			if strings.ContainsAny(why, "\x1b\r\n") {
+				t.Errorf("%q could reach a terminal", why)
+			}
+		}
+		if len(v.refs) > 3 {
+			t.Error("more refs than were pushed")
+		}
+	})
+}

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -227,6 +226,40 @@ func TestRelayAnswerLost(t *testing.T) {
 	}
 }
 
+// A mirror that cannot be read again after the push leaves what it said, and nothing when
+// it said nothing.
+func TestRelayMirrorGone(t *testing.T) {
+	t.Parallel()
+	f := newForge(t)
+	w := filled(t, newRepo(t))
+	for _, answers := range []bool{true, false} {
+		mirror, _ := f.repo(fmt.Sprint(answers, ".git"))
+		pushed := false
+		f.on(func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case pushed:
+				http.Error(w, "down", http.StatusBadGateway)
+				return false
+			case isPush(r) && !answers:
+				pushed = true
+				io.Copy(io.Discard, r.Body)
+				http.Error(w, "timed out", http.StatusGatewayTimeout)
+				return false
+			case isPush(r):
+				pushed = true
+			}
+			return true
+		})
+		rep, err := Relay(t.Context(), w.dir, mirror, RelayOptions{HTTP: f.server.Client(), Settle: 20 * time.Millisecond})
+		if err == nil || !strings.Contains(err.Error(), "502") || rep.Equal || rep.InDoubt == answers || errors.Is(err, ErrInDoubt) == answers {
+			t.Errorf("answers %v: %v %+v", answers, err, rep)
+		}
+		if want := map[bool]RelayStatus{true: Created, false: Doubtful}[answers]; rep.Count(want) != 4 {
+			t.Errorf("answers %v: %+v", answers, rep)
+		}
+	}
+}
+
 // The report of a mirror that is cut at any place is never taken for a good one, and
 // what the mirror has then decides.
 func TestRelayReportCut(t *testing.T) {
@@ -378,13 +411,13 @@ func TestRelayRefuses(t *testing.T) {
 	}
 	stop := errors.New("no")
 	mirror := bare(t)
-	if _, err := Relay(t.Context(), w.dir, mirror, RelayOptions{Approve: func(r RelayReport) error {
+	if rep, err := Relay(t.Context(), w.dir, mirror, RelayOptions{Approve: func(r RelayReport) error {
 		if r.Count(Created) != 4 {
 			t.Errorf("to approve: %+v", r)
 		}
 		return stop
-	}}); !errors.Is(err, stop) || mirrored(t, mirror) != "" {
-		t.Errorf("not approved: %v", err)
+	}}); !errors.Is(err, stop) || mirrored(t, mirror) != "" || rep.Count(Created) != 0 || rep.Count(Rejected) != 4 {
+		t.Errorf("not approved: %v %+v", err, rep)
 	}
 	if rep, err := Relay(t.Context(), w.dir, mirror, RelayOptions{Exclude: []string{"refs/tags/*"}}); err != nil || strings.Contains(mirrored(t, mirror), "refs/tags") {
 		t.Errorf("excluded: %v %+v", err, rep)
@@ -443,58 +476,4 @@ func TestRelaySeesOwnCommits(t *testing.T) {
 			t.Errorf("own: %+v", r)
 		}
 	}
-}
-
-// A large pack streams through: what this process holds does not grow with it.
-func TestRelayMemoryIsFlat(t *testing.T) {
-	f := newForge(t)
-	source, sourceDir := f.repo("source.git")
-	mirror, mirrorDir := f.repo("mirror.git")
-	git(t, sourceDir, "config", "core.compression", "0")
-	const size = 12 << 20
-	noise := make([]byte, size)
-	rng := rand.NewChaCha8([32]byte{7})
-	rng.Read(noise)
-	in := io.MultiReader(strings.NewReader(fmt.Sprintf("commit refs/heads/main\ncommitter C <c@example.org> 1700000000 +0000\ndata 0\nM 100644 inline noise\ndata %d\n", size)),
-		bytes.NewReader(noise), strings.NewReader("\n"))
-	importFrom(t, sourceDir, in)
-	noise = nil
-	highest := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	before, peak, told := highest(), uint64(0), int64(0)
-	rep, err := Relay(t.Context(), source, mirror, RelayOptions{HTTP: f.server.Client(), Progress: func(done, _ int64, _ string) {
-		told = done
-		peak = max(peak, highest())
-	}})
-	if err != nil || rep.Bytes < size || told != rep.Bytes || mirrored(t, mirrorDir) != mirrored(t, sourceDir) {
-		t.Fatalf("%v %+v", err, rep)
-	}
-	if peak > before+size/3 {
-		t.Errorf("the heap grew from %d to %d bytes while %d were relayed", before, peak, rep.Bytes)
-	}
-}
-
-func FuzzReadVerdicts(f *testing.F) {
-	f.Add([]byte("000eunpack ok\n0019ok refs/heads/main\n0000"))
-	f.Add([]byte("000eunpack ok\n0023ng refs/heads/main \x1b[31mno way\n0000"))
-	f.Add([]byte("0021unpack index-pack abnormal exit0000"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		s := newScan(data)
-		v, err := readVerdicts(s.packet, 3)
-		if err == nil && !bytes.Contains(data, []byte("0000")) && !bytes.Contains(data, []byte("0004")) {
-			t.Error("a report without an end is taken")
-		}
-		for _, why := range v.refs {
-			if strings.ContainsAny(why, "\x1b\r\n") {
-				t.Errorf("%q could reach a terminal", why)
-			}
-		}
-		if len(v.refs) > 3 {
-			t.Error("more refs than were pushed")
-		}
-	})
 }

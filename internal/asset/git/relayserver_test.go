@@ -36,7 +36,8 @@ type forge struct {
 	step func(w http.ResponseWriter, r *http.Request) bool
 }
 
-func newForge(t testing.TB) *forge {
+// newForge starts a forge that speaks HTTP/1.1, or HTTP/2 as the public ones do.
+func newForge(t testing.TB, two ...string) *forge {
 	t.Helper()
 	backend := filepath.Join(git(t, "", "--exec-path"), "git-http-backend")
 	if _, err := os.Stat(backend); err != nil {
@@ -49,8 +50,9 @@ func newForge(t testing.TB) *forge {
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, k), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, v))
 	}
 	f.backend = &cgi.Handler{Path: backend, Dir: f.dir, Env: env, Stderr: io.Discard}
-	f.server = httptest.NewTLSServer(f)
-	f.server.Config.ErrorLog = nil
+	f.server = httptest.NewUnstartedServer(f)
+	f.server.EnableHTTP2 = len(two) > 0
+	f.server.StartTLS()
 	t.Cleanup(f.server.Close)
 	return f
 }

@@ -42,8 +42,11 @@ func bare(t testing.TB, options ...string) string {
 // Every pair of ways to reach the two sides makes an equal mirror, and keeps it up.
 func TestRelayTransports(t *testing.T) {
 	t.Parallel()
-	f, h := newForge(t), newSSHHost(t)
+	f, h := newForge(t, "HTTP/2"), newSSHHost(t)
 	f.on(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.ProtoMajor != 2 {
+			t.Errorf("%s over %s", r.URL.Path, r.Proto)
+		}
 		_, password, _ := r.BasicAuth()
 		if password != "s3cret-token" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
@@ -273,16 +276,17 @@ func ending(after int64, change func(rest []byte) []byte) func(io.Reader) io.Rea
 // moves and no object is left behind.
 func TestRelaySourceDies(t *testing.T) {
 	t.Parallel()
-	f, h := newForge(t), newSSHHost(t)
+	f, two, h := newForge(t), newForge(t, "HTTP/2"), newSSHHost(t)
 	w := filled(t, newRepo(t))
 	git(t, w.dir, "branch", "base", "main~3")
 	mirrors := map[string]func(string) (string, string){
 		"file": func(string) (string, string) { dir := bare(t); return dir, dir }, "https": f.repo, "ssh": h.repo,
+		"https of two": two.repo,
 	}
 	for kind, made := range mirrors {
 		t.Run(kind, func(t *testing.T) {
-			mirror, dir := made("dies-" + kind + ".git")
-			o := RelayOptions{HTTP: f.server.Client(), KnownHosts: h.known, Identity: h.identity}
+			mirror, dir := made("dies.git")
+			o := RelayOptions{HTTP: two.server.Client(), KnownHosts: h.known, Identity: h.identity}
 			only := o
 			only.Exclude = []string{"refs/heads/main", "refs/heads/gr*", "refs/tags/*"}
 			if _, err := Relay(t.Context(), w.dir, mirror, only); err != nil {
