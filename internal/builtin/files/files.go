@@ -1,4 +1,9 @@
-// Package files holds the actions on plain files: "files.check".
+// Package files holds the actions on plain files: check, backup and restore.
+//
+// Files are restored into a new directory, or one by one in their place. In the second
+// case everything that is replaced is kept beside them first, under a name that backups
+// leave out, with a record of what was there: that is the undo, also of a restore that
+// ended in the middle.
 package files
 
 import (
@@ -39,6 +44,10 @@ type Asset struct {
 type Deps struct {
 	// Asset finds an asset by its name; the error advises.
 	Asset func(name string) (Asset, error) // required
+	// Source finds an asset of kind files; the error advises.
+	Source func(name string) (Source, error) // required
+	// Vault gives the open vault; it is not closed here.
+	Vault func(ctx context.Context) (Vault, error) // required
 }
 
 type checkParams struct {
@@ -51,7 +60,11 @@ type checkParams struct {
 
 // Actions lists the family.
 func Actions(d Deps) []action.Action {
-	return []action.Action{action.New(action.Def[checkParams]{
+	return []action.Action{d.backup(), d.check(), d.restore()}
+}
+
+func (d Deps) check() action.Action {
+	return action.New(action.Def[checkParams]{
 		Name: "files.check", Summary: "Look whether critical files are there", Doc: checkDoc,
 		Effect: action.Read, Repeat: action.Safe,
 		Check: func(p checkParams) error {
@@ -85,7 +98,7 @@ func Actions(d Deps) []action.Action {
 			}
 			return check(ctx, env, p, dir, files)
 		},
-	})}
+	})
 }
 
 // place finds out where to look and for what.

@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 		"unknown asset":      {map[string]any{"asset": "nope"}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := actions[0].Bind(tt.args)
+			c, err := actions[1].Bind(tt.args)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,13 +117,13 @@ func TestBadArguments(t *testing.T) {
 		"files": {"asset": "repo", "files": []any{"../x"}},
 		"dir":   {"files": []any{"x"}},
 	} {
-		_, err := actions[0].Bind(args)
+		_, err := actions[1].Bind(args)
 		bad, ok := errors.AsType[*action.ArgError](err)
 		if !ok || bad.Name != name || bad.Fix == "" {
 			t.Errorf("%v: Bind = %v, want an error for %q with a fix", args, err, name)
 		}
 	}
-	if _, err := actions[0].Bind(nil); err == nil {
+	if _, err := actions[1].Bind(nil); err == nil {
 		t.Error("nothing to look for was accepted")
 	}
 }
