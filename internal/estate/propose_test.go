@@ -14,6 +14,7 @@ import (
 
 	"lifeboat/internal/command"
 	"lifeboat/internal/estate"
+	"lifeboat/runbooks"
 )
 
 // tree makes files. A content of "db" is the head of a SQLite database.
@@ -183,6 +184,11 @@ func TestProposeBooking(t *testing.T) {
 	}
 	if e.Name != "Booking App" || e.Vault != "file://"+filepath.Dir(dir)+"/booking-app-vault?create=1" || len(e.Schedules) != 4 || e.Retention.Daily != 14 {
 		t.Errorf("estate: %q %q %v %v", e.Name, e.Vault, e.Schedules, e.Retention)
+	}
+	for _, s := range e.Schedules {
+		if _, err := runbooks.FS.ReadFile(s.Runbook + ".md"); err != nil {
+			t.Errorf("schedule %q: %v", s.Name, err)
+		}
 	}
 	if diff := cmp.Diff(estate.DefaultLevels(), e.Levels); diff != "" {
 		t.Errorf("levels (-default +proposed):\n%s", diff)
