@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	vaultactions "lifeboat/internal/builtin/vault"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/vault"
@@ -67,6 +70,14 @@ func oneOrAll(args []string, all bool) (string, error) {
 	return args[0], nil
 }
 
+// oneOf refuses a value that a flag does not know; "" is none.
+func oneOf(flag, value string, list ...string) error {
+	if value == "" || slices.Contains(list, value) {
+		return nil
+	}
+	return usage(hint.New(fmt.Sprintf("--%s %q is not known", flag, value), "write one of "+strings.Join(list, ", ")))
+}
+
 func cmdBackup(env environment, s *settings, plainMode *bool) *cobra.Command {
 	var (
 		o            showing
@@ -83,6 +94,12 @@ func cmdBackup(env environment, s *settings, plainMode *bool) *cobra.Command {
 			name, err := oneOrAll(args, all)
 			if err != nil {
 				return err
+			}
+			if err := oneOf("class", class, "daily", "weekly", "monthly", "quarterly"); err != nil {
+				return err
+			}
+			if _, _, err := vaultactions.ParseShard(shard); err != nil {
+				return usage(hint.Wrap(fmt.Errorf("--shard: %w", err), "write 0/4, 1/4, 2/4 or 3/4 for one of four parts"))
 			}
 			return o.task(env, *s, *plainMode, false, nil, func(w *world) (task, error) {
 				title := "Back up every asset"
@@ -129,6 +146,9 @@ func cmdVerify(env environment, s *settings, plainMode *bool) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			name, err := oneOrAll(args, all)
 			if err != nil {
+				return err
+			}
+			if err := oneOf("level", level, "stored", "checked", "applied", "restored"); err != nil {
 				return err
 			}
 			if point != "" && name == "" {

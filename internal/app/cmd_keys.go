@@ -70,7 +70,7 @@ func (w *world) showPoint(m vault.Manifest, receipts []vault.Receipt) error {
 	label("asset", "%s (%s), %s", m.Name, m.Asset, m.Type)
 	label("source", "%s", m.Source)
 	label("kind", "%s%s", m.Kind, prefix(", kept as ", m.Class))
-	label("holds", "everything up to %s, %s ago", when(m.Cut), age(w.env.now().Sub(m.Cut)))
+	label("holds", "everything up to %s (age: %s)", when(m.Cut), age(w.env.now().Sub(m.Cut)))
 	label("made", "%s to %s by %s %s on %s%s", when(m.Started), m.Finished.UTC().Format("15:04:05"), m.Tool.Name, m.Tool.Version, m.Host, prefix(", run ", m.RunID))
 	if m.Parent != nil {
 		label("builds on", "%s", m.Parent.ID)

@@ -449,6 +449,11 @@ func cmdVaultPrune(env environment, s *settings, plainMode *bool) *cobra.Command
 		RunE: func(_ *cobra.Command, args []string) error {
 			return o.task(env, *s, *plainMode, apply, nil, func(w *world) (task, error) {
 				name := strings.Join(args, "")
+				if name != "" {
+					if _, err := w.protected(name, ""); err != nil {
+						return task{}, usage(err)
+					}
+				}
 				step := taskStep{title: "Work out what is kept", action: "vault.retention", args: [][2]string{{"asset", name}}}
 				if apply {
 					step = taskStep{title: "Give up what is not kept", action: "vault.prune", attrs: " timeout=6h", args: [][2]string{{"asset", name}}}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	gitasset "lifeboat/internal/asset/git"
 	filesasset "lifeboat/internal/asset/files"
+	gitasset "lifeboat/internal/asset/git"
 	"lifeboat/internal/asset/sqlite"
 	streamasset "lifeboat/internal/asset/stream"
 	"lifeboat/internal/builtin"

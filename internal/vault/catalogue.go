@@ -235,7 +235,7 @@ func (v *Vault) newest(ctx context.Context, asset string, until time.Time, want 
 	}
 	if found.ID == "" {
 		return Manifest{}, hint.Wrapf(fmt.Errorf("%w of %q in %s", ErrNoBackup, asset, v.url),
-			"make one: lifeboat run repository-backup, or database-backup")
+			"lifeboat backup makes one")
 	}
 	return found, nil
 }
