@@ -88,8 +88,8 @@ func (l *loader) encryption(n ast.Node) {
 			}
 		}),
 		l.line("keeper", func(n ast.Node, t string) { e.Keeper = l.keeper(n, t) }),
-		l.line("identity", func(n ast.Node, t string) { e.Identity = l.source(n, t) }),
-		l.line("passphrase", func(n ast.Node, t string) { e.Passphrase = l.source(n, t) }),
+		l.line("identity", func(n ast.Node, t string) { e.Identity = l.source(n, "identity", t) }),
+		l.line("passphrase", func(n ast.Node, t string) { e.Passphrase = l.source(n, "passphrase", t) }),
 		{"rotate_every", func(n ast.Node) { e.RotateEvery = l.duration(n, "rotate_every") }},
 	})
 	here := l.pos(body)
@@ -122,10 +122,15 @@ func (l *loader) encryption(n ast.Node) {
 	}
 }
 
-// source reads where a secret is found, and never the secret.
-func (l *loader) source(n ast.Node, t string) string {
+// source reads where a secret is found, and never the secret. A word without a slash may be
+// the passphrase itself, which as a path would stand in the first error about it.
+func (l *loader) source(n ast.Node, what, t string) string {
 	if name, ok := FromEnv(t); ok {
 		return l.variable(n, name)
+	}
+	if !strings.Contains(t, "/") {
+		l.add(l.pos(n), "value", `write "./NAME" for a file beside this one, or "env:NAME" for a variable`, "%s is not the path of a file", what)
+		return ""
 	}
 	return l.path(n, t)
 }
