@@ -30,6 +30,13 @@ const (
 	errOnRead   fault = "reading fails in the middle"
 	late        fault = "not there yet"
 	listFails   fault = "listing fails"
+	lateList    fault = "listing shows the older half only"
+	conflict    fault = "409: somebody else is writing"
+	refused     fault = "412: exists, and is not there"
+	lostAnswer  fault = "412 after an answer was lost"
+	notRemoved  fault = "error, not removed"
+	yetRemoved  fault = "error although removed"
+	mayNot      fault = "403: may not be removed"
 )
 
 // faulty decorates a store: the call number at of the kind of request that the fault
@@ -64,15 +71,21 @@ func (f *faulty) is(kinds ...fault) bool {
 }
 
 type faultyWriter struct {
-	ctx   context.Context
-	inner io.WriteCloser
-	kind  fault
-	buf   bytes.Buffer
+	cancel context.CancelFunc
+	inner  io.WriteCloser
+	kind   fault
+	buf    bytes.Buffer
 }
 
 func (w *faultyWriter) Write(p []byte) (int, error) { return w.buf.Write(p) }
 
 func (w *faultyWriter) Close() error {
+	switch w.kind {
+	case conflict, refused:
+		w.cancel()
+		w.inner.Close()
+		return map[fault]error{conflict: errBusy, refused: errExists}[w.kind]
+	}
 	data := w.buf.Bytes()
 	if w.kind == shortWrite || w.kind == shortFail {
 		data = data[:len(data)/2]
@@ -81,22 +94,72 @@ func (w *faultyWriter) Close() error {
 		return err
 	}
 	err := w.inner.Close()
-	if err == nil && w.kind != shortWrite {
+	switch {
+	case err == nil && w.kind == lostAnswer:
+		err = errExists
+	case err == nil && w.kind != shortWrite:
 		err = errFault
 	}
 	return err
 }
 
 func (f *faulty) put(ctx context.Context, key string, o putOptions) (io.WriteCloser, error) {
-	hit := f.is(notStored, thoughSaved, shortWrite, shortFail)
+	hit := f.is(notStored, thoughSaved, shortWrite, shortFail, conflict, refused, lostAnswer)
 	if hit && f.kind == notStored {
 		return nil, errFault
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	w, err := f.store.put(ctx, key, o)
 	if hit && err == nil {
-		return &faultyWriter{ctx: ctx, inner: w, kind: f.kind}, nil
+		return &faultyWriter{cancel: cancel, inner: w, kind: f.kind}, nil
 	}
-	return w, err
+	return &endingWriter{w, cancel}, err
+}
+
+type endingWriter struct {
+	io.WriteCloser
+	cancel context.CancelFunc
+}
+
+func (w *endingWriter) Close() error {
+	defer w.cancel()
+	return w.WriteCloser.Close()
+}
+
+func (f *faulty) remove(ctx context.Context, key string) error {
+	hit := f.is(notRemoved, yetRemoved, mayNot)
+	switch {
+	case hit && f.kind == notRemoved:
+		return errFault
+	case hit && f.kind == mayNot:
+		return errLocked
+	}
+	err := f.store.remove(ctx, key)
+	if hit && err == nil {
+		err = errFault
+	}
+	return err
+}
+
+func (f *faulty) scan(ctx context.Context, prefix, from string, visit func(stored) error) error {
+	hit := f.is(listFails, lateList)
+	if hit && f.kind == listFails {
+		return errFault
+	}
+	var all []stored
+	err := f.store.scan(ctx, prefix, from, func(o stored) error {
+		all = append(all, o)
+		return nil
+	})
+	if hit {
+		all = all[:len(all)/2]
+	}
+	for _, o := range all {
+		if err == nil {
+			err = visit(o)
+		}
+	}
+	return err
 }
 
 type faultyReader struct {
@@ -144,10 +207,15 @@ func (f *faulty) stat(ctx context.Context, key string) (int64, error) {
 }
 
 func (f *faulty) list(ctx context.Context, prefix string) ([]string, error) {
-	if f.is(listFails) {
+	hit := f.is(listFails, lateList)
+	if hit && f.kind == listFails {
 		return nil, errFault
 	}
-	return f.store.list(ctx, prefix)
+	names, err := f.store.list(ctx, prefix)
+	if hit {
+		names = names[:len(names)/2]
+	}
+	return names, err
 }
 
 func memStore() store { return &cloud{bucket: memblob.OpenBucket(nil)} }
@@ -179,7 +247,7 @@ func sweep(t *testing.T, kind fault, forever bool, pass func(t *testing.T, f *fa
 // Whatever happens to one request while points are made: what is listed restores byte for
 // byte or is known to be damaged, and what Backup returned is listed.
 func TestFaultsDuringBackup(t *testing.T) {
-	for _, kind := range []fault{notStored, thoughSaved, shortWrite, shortFail, flipOnRead, cutOnRead, errOnRead, late, listFails} {
+	for _, kind := range []fault{notStored, thoughSaved, shortWrite, shortFail, flipOnRead, cutOnRead, errOnRead, late, listFails, lateList, conflict, refused, lostAnswer} {
 		for _, forever := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, forever %t", kind, forever), func(t *testing.T) {
 				t.Parallel()

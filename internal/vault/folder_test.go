@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ func TestStore(t *testing.T) {
 			return f
 		},
 		"cloud": func(t *testing.T) store { return memStore() },
+		"map":   func(t *testing.T) store { return &mapStore{objects: map[string][]byte{}} },
 	}
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -70,6 +72,33 @@ func TestStore(t *testing.T) {
 					t.Errorf("list %q: %q, %v", prefix, names, err)
 				}
 			}
+			for from, want := range map[string]string{"": "v1/a/x/one v1/a/x/sub/two", "v1/a/x/p": "v1/a/x/sub/two"} {
+				var keys []string
+				err := s.scan(ctx, "v1/a/x/", from, func(o stored) error {
+					if o.key >= from {
+						keys = append(keys, o.key)
+					}
+					return nil
+				})
+				slices.Sort(keys)
+				if text := strings.Join(keys, " "); err != nil || text != want {
+					t.Errorf("scan from %q: %s, %v", from, text, err)
+				}
+			}
+			if err := s.scan(ctx, "v1/none/", "", func(stored) error { return errFault }); err != nil {
+				t.Errorf("scan of nothing: %v", err)
+			}
+			if err := s.scan(ctx, "v1/a/x/", "", func(stored) error { return errFault }); !errors.Is(err, errFault) {
+				t.Errorf("scan that was stopped: %v", err)
+			}
+			must(t, s.remove(ctx, "v1/a/x/sub/two"))
+			if err := s.remove(ctx, "v1/a/x/sub/two"); !errors.Is(err, errNotExist) {
+				t.Errorf("removed twice: %v", err)
+			}
+			if names, err := s.list(ctx, "v1/a/x/"); err != nil || strings.Join(names, " ") != "one" {
+				t.Errorf("after the removal: %q, %v", names, err)
+			}
+			must(t, put(ctx, "v1/a/x/sub/two", "again")) // its directory had gone
 			stopped, cancel := context.WithCancel(ctx)
 			w, err := s.put(stopped, "v1/a/x/three", putOptions{contentType: "text/plain"})
 			must(t, err)

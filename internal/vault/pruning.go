@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -71,6 +70,10 @@ func (r *pruning) run(ctx context.Context) error {
 	}
 	for _, id := range r.plan.Remove {
 		delete(known, id)
+		r.s.tombs[id] = true
+	}
+	if err := r.s.complete(ctx); err != nil {
+		return err
 	}
 	if err := r.s.read(ctx, r.s.ids, known); err != nil {
 		return err
@@ -104,7 +107,12 @@ func (r *pruning) point(ctx context.Context, id string) error {
 		return fmt.Errorf("write the tombstone of point %s: %w", id, err)
 	}
 	err = r.v.putSmall(ctx, tombstoneKey(m.Asset, id), putOptions{contentType: "application/json"}, raw)
-	if err != nil && !errors.Is(err, errExists) { // an earlier prune may have come so far
+	if errors.Is(err, errExists) { // an earlier prune has come so far, with another time
+		if _, serr := r.v.store.stat(ctx, tombstoneKey(m.Asset, id)); serr == nil {
+			err = nil
+		}
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(r.o.Log, "remove point %s\n", id)
@@ -141,18 +149,6 @@ func (r *pruning) remove(ctx context.Context, key string) (gone bool, err error)
 
 // object removes one object that no manifest names.
 func (r *pruning) object(ctx context.Context, key string, size int64) error {
-	// A listing may leave out a manifest that is there. The data of its own attempt are
-	// worth one more question.
-	if rest, ok := strings.CutPrefix(key, dataPrefix(r.plan.Asset)); ok {
-		id, _, _ := strings.Cut(rest, "/")
-		_, listed := r.s.listed[id]
-		if _, err := r.v.store.stat(ctx, manifestKey(r.plan.Asset, id)); !listed && !errors.Is(err, errNotExist) {
-			if err == nil {
-				err = fmt.Errorf("%w: the manifest of point %s is there and was not listed", ErrPlanChanged, id)
-			}
-			return err
-		}
-	}
 	gone, err := r.remove(ctx, key)
 	if err != nil || !gone {
 		return err

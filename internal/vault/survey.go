@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +69,9 @@ func (v *Vault) survey(ctx context.Context, asset string, grace time.Duration, n
 			s.tombs[id] = true
 		}
 	}
+	if err := s.complete(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.litter(ctx); err != nil {
 		return nil, err
 	}
@@ -116,6 +120,24 @@ func (s *survey) list(ctx context.Context) error {
 	slices.Sort(s.ids)
 	s.ids = slices.Compact(s.ids)
 	return err
+}
+
+// complete refuses a listing that has left out the manifest of a point whose data or
+// receipts it shows: what that point needs would look as if nobody did.
+func (s *survey) complete(ctx context.Context) error {
+	ids := slices.Concat(slices.Collect(maps.Keys(s.data)), slices.Collect(maps.Keys(s.receipts)), slices.Collect(maps.Keys(s.scripts)))
+	slices.Sort(ids)
+	ids = slices.DeleteFunc(slices.Compact(ids), func(id string) bool {
+		_, listed := s.listed[id]
+		return listed || s.tombs[id]
+	})
+	return each(ctx, len(ids), func(ctx context.Context, i int) error {
+		_, err := s.v.store.stat(ctx, manifestKey(s.asset, ids[i]))
+		if err == nil {
+			return fmt.Errorf("the listing is not complete: it leaves out the manifest of point %s", ids[i])
+		}
+		return unlessAbsent(err)
+	})
 }
 
 // litter lists what tests of the vault and writers that died have left.
