@@ -19,7 +19,7 @@ import (
 )
 
 // chunk is how much is read at once.
-const chunk = 256 << 10
+const chunk = 64 << 10
 
 // Capture makes one restore point of the files below the directory source. A point with
 // the same types, permissions, owners and content as the parent is unchanged, whatever

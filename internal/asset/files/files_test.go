@@ -583,3 +583,18 @@ func TestDiff(t *testing.T) {
 		t.Errorf("no list: %v", err)
 	}
 }
+
+// proofOnly runs the part of a script that proves, on a replica that is there.
+func proofOnly(t *testing.T, text, dir string) (string, error) {
+	t.Helper()
+	from := strings.Index(text, "if command -v sha256sum")
+	if from < 0 {
+		t.Fatal("the script has no proof")
+	}
+	var log bytes.Buffer
+	_, err := command.Run(t.Context(), command.Cmd{
+		Argv: []string{"sh", "-c", "set -eu\nLC_ALL=C\nexport LC_ALL\n" + text[from:]},
+		Env:  map[string]string{"IN": t.TempDir(), "OUT": dir}, Stdout: &log, Stderr: &log,
+	})
+	return log.String(), err
+}
