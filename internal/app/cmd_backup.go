@@ -181,9 +181,10 @@ func cmdVerify(env environment, s *settings, plainMode *bool) *cobra.Command {
 
 func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 	var (
-		o                    showing
-		at, point, to, token string
-		replace              bool
+		o             showing
+		at, point, to string
+		tokens        []string
+		replace       bool
 	)
 	c := &cobra.Command{
 		Use: "restore ASSET --to DIR | --replace", Short: "Rebuild an asset from a restore point",
@@ -199,7 +200,7 @@ func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 				return usage(hint.New("where to?", "give --to DIRECTORY, or --replace to put it in the place of what is there"))
 			case at != "" && point != "":
 				return usage(hint.New("both --at and --point", "give one of them"))
-			case token != "" && !replace:
+			case len(tokens) > 0 && !replace:
 				return usage(hint.New("--allow is for --replace", "leave it out"))
 			}
 			if to != "" && !filepath.IsAbs(to) {
@@ -212,9 +213,9 @@ func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 				}
 				at = t.Format(time.RFC3339Nano)
 			}
-			var allow map[string]string
-			if token != "" {
-				allow = map[string]string{restoreStep: token}
+			allow, err := parsePairs("allow", tokens)
+			if err != nil {
+				return err
 			}
 			return o.task(env, *s, *plainMode, false, allow, func(w *world) (task, error) {
 				a, err := w.asset(args[0], "")
@@ -242,9 +243,6 @@ func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 	c.Flags().StringVar(&point, "point", "", "the point to restore (default: the newest)")
 	c.Flags().StringVar(&to, "to", "", "a directory that does not exist yet")
 	c.Flags().BoolVar(&replace, "replace", false, "put it in the place of what is there")
-	c.Flags().StringVar(&token, "allow", "", "with --replace and nobody to ask: the token of the live target")
+	c.Flags().StringArrayVar(&tokens, "allow", nil, "with --replace and nobody to ask: restore-it=TOKEN, the token read from the live target")
 	return c
 }
-
-// restoreStep is the id of the only step of a restore.
-const restoreStep = "restore-it"

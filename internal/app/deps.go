@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/builtin/files"
 	"lifeboat/internal/builtin/git"
 	sqliteactions "lifeboat/internal/builtin/sqlite"
+	streamactions "lifeboat/internal/builtin/stream"
 	vaultactions "lifeboat/internal/builtin/vault"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
@@ -30,10 +31,15 @@ func (w *world) deps() builtin.Deps {
 		SQLite: sqliteactions.Deps{Asset: w.database, Vault: func(ctx context.Context) (sqliteactions.Vault, error) {
 			return w.vaults.get(ctx)
 		}},
-		Files: files.Deps{Asset: func(name string) (files.Asset, error) {
-			a, err := w.asset(name, "")
-			return files.Asset{Name: a.Name, Path: a.Path, Critical: a.Critical}, err
-		}},
+		Files: files.Deps{
+			Asset: func(name string) (files.Asset, error) {
+				a, err := w.asset(name, "")
+				return files.Asset{Name: a.Name, Path: a.Path, Critical: a.Critical}, err
+			},
+			Source: w.chosenFiles,
+			Vault:  func(ctx context.Context) (files.Vault, error) { return w.vaults.get(ctx) },
+		},
+		Stream: streamactions.Deps{Asset: w.dump, Vault: func(ctx context.Context) (streamactions.Vault, error) { return w.vaults.get(ctx) }},
 		Vault: vaultactions.Deps{
 			Vault: w.vaults.get, Asset: w.protected, Names: w.assetNames, Archive: w.archive, Retention: w.keep,
 			Copies: w.vaults.copies, Hold: w.vaults.hold, Alert: w.alert,
@@ -77,6 +83,24 @@ func (w *world) database(name string) (sqliteactions.Asset, error) {
 	return sqliteactions.Asset{Name: a.Name, Path: a.Path, RPO: a.RPO}, err
 }
 
+func (w *world) chosenFiles(name string) (files.Source, error) {
+	a, err := w.asset(name, estate.Files)
+	return files.Source{Name: a.Name, Path: a.Path, Kind: filesKind(a), Secret: a.Secret && !a.Unencrypted, RPO: a.RPO}, err
+}
+
+func (w *world) dump(name string) (streamactions.Asset, error) {
+	a, err := w.asset(name, estate.Stream)
+	if err != nil {
+		return streamactions.Asset{}, err
+	}
+	k, err := w.streamKind(a)
+	return streamactions.Asset{Name: a.Name, Source: streamasset.CommandLine(k.Dump), Kind: k, Secret: a.Secret && !a.Unencrypted, RPO: a.RPO}, err
+}
+
+func filesKind(a estate.Asset) filesasset.Kind {
+	return filesasset.Kind{Include: a.Include, Exclude: a.Exclude}
+}
+
 // protected is an asset as the vault knows it, with what understands its kind. class is
 // that of the point to be made: what is kept for a week or longer has the protocol's own
 // form beside the bundle.
@@ -97,7 +121,7 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 	case estate.SQLite:
 		p.Understands, p.Restores = sqlite.Kind{Assertions: a.Assertions}, sqlite.Kind{}
 	case estate.Files:
-		p.Understands = filesasset.Kind{Include: a.Include, Exclude: a.Exclude}
+		p.Understands = filesKind(a)
 	case estate.Stream:
 		var k streamasset.Kind
 		if k, err = w.streamKind(a); err == nil {

@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/builtin/git"
 	"lifeboat/internal/builtin/shell"
 	"lifeboat/internal/builtin/sqlite"
+	"lifeboat/internal/builtin/stream"
 	"lifeboat/internal/builtin/vault"
 )
 
@@ -23,6 +24,7 @@ type Deps struct {
 	Git    git.Deps
 	SQLite sqlite.Deps
 	Files  files.Deps
+	Stream stream.Deps
 	Vault  vault.Deps
 }
 
@@ -33,6 +35,7 @@ func All(d Deps) []action.Action {
 		git.Actions(d.Git),
 		sqlite.Actions(d.SQLite),
 		files.Actions(d.Files),
+		stream.Actions(d.Stream),
 		vault.Actions(d.Vault),
 	)
 }

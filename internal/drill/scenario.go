@@ -75,7 +75,7 @@ func All() []Scenario {
 		Title:   "Would we get it back",
 		Runbook: "verify-backups",
 		Summary: "Nothing is broken: the newest backup of every asset is found, read, applied and restored from nothing.",
-		Prepare: []string{"repository-backup", "database-backup"},
+		Prepare: []string{"daily-backup"},
 		RTO:     time.Hour,
 	}}
 }

@@ -55,6 +55,7 @@ func (b builder) build(ctx context.Context) error {
 const estateFile = `# The estate of a sandbox: everything in it may be broken.
 name: Appointment booking (sandbox)
 vault: file:./vault
+retention: {within: 2d, daily: 14, weekly: 8, monthly: 12, yearly: 7}
 assets:
   monorepo:
     kind: git
