@@ -59,7 +59,14 @@ func TestNothingRunsByItself(t *testing.T) {
 		{"run wipe --yes", exitPerson},
 		{"run wipe --dry-run --yes --allow work=" + token, exitComplete},
 		{"drill accidental-force-push --auto --quiet", exitComplete},
-		{"", exitUsage}, // the console, without a terminal
+		{"backup --all", exitUsage}, // here is no vault
+		{"verify --all", exitUsage},
+		{"restore nothing --to elsewhere", exitUsage},
+		{"vault ls", exitUsage},
+		{"vault prune --apply", exitUsage},
+		{"schedule run", exitUsage},
+		{"init", exitUsage}, // there is one
+		{"", exitUsage},     // the console, without a terminal
 	} {
 		args := strings.Fields(tt.args)
 		tried[strings.Join(args[:min(1, len(args))], "")] = true
