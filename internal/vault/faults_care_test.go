@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -49,6 +50,7 @@ func TestFaultsDuringPrune(t *testing.T) {
 				continue // it ends where the single fault does, at a plan that is refused
 			}
 			t.Run(fmt.Sprintf("%s, forever %t", kind, forever), func(t *testing.T) {
+				t.Parallel()
 				sweep(t, kind, forever, func(t *testing.T, f *faulty) {
 					f.store = copyStore(t, whole)
 					v := serving(f)
@@ -94,6 +96,7 @@ func TestFaultsDuringCopy(t *testing.T) {
 			}
 			for _, forever := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %s, forever %t", side, kind, forever), func(t *testing.T) {
+					t.Parallel()
 					sweep(t, kind, forever, func(t *testing.T, f *faulty) { h.copyUnderFault(t, m, side, f) })
 				})
 			}
@@ -144,10 +147,15 @@ func (h *history) copyUnderFault(t *testing.T, m Manifest, side string, f *fault
 type dyingStore struct {
 	store
 	cancel context.CancelFunc
-	n, at  int
+	at     int
+
+	mu sync.Mutex // protects below
+	n  int
 }
 
 func (d *dyingStore) step() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.n++; d.n >= d.at {
 		d.cancel()
 		return context.Canceled

@@ -23,12 +23,14 @@ type history struct {
 	s      *source
 	points []Manifest
 	want   map[string][]byte
+
+	scratch string
 }
 
 // newHistory makes n points, one every step, in a new vault in memory. Each is proven.
 func newHistory(t *testing.T, n int, step time.Duration, o Options) *history {
 	t.Helper()
-	h := &history{t: t, below: &mapStore{objects: map[string][]byte{}}, now: time.Date(2026, 1, 5, 0, 15, 0, 0, time.UTC), want: map[string][]byte{}, s: newSource(t)}
+	h := &history{t: t, below: &mapStore{objects: map[string][]byte{}}, now: time.Date(2026, 1, 5, 0, 15, 0, 0, time.UTC), want: map[string][]byte{}, s: newSource(t), scratch: t.TempDir()}
 	h.v = h.open(h.below, o)
 	for range n {
 		h.take(step)
@@ -37,7 +39,7 @@ func newHistory(t *testing.T, n int, step time.Duration, o Options) *history {
 }
 
 func (h *history) open(s store, o Options) *Vault {
-	o.Now, o.Host, o.Pause, o.Scratch = func() time.Time { return h.now }, "test", time.Microsecond, h.t.TempDir()
+	o.Now, o.Host, o.Pause, o.Scratch = func() time.Time { return h.now }, "test", time.Microsecond, h.scratch
 	return newVault("test", s, o)
 }
 
