@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,9 +160,29 @@ func TestHandMade(t *testing.T) {
 }
 
 func TestHostileArchives(t *testing.T) {
-	set := func(f func(*tar.Header)) part { return file("files/x", "x").with(f) }
+	all := hostileNames(t)
+	maps.Copy(all, hostileEntries(t))
+	for name, data := range all {
+		t.Run(name, func(t *testing.T) {
+			if err := (files.Kind{}).Check(t.Context(), "tar", bytes.NewReader(data)); !errors.Is(err, files.ErrDamaged) {
+				t.Errorf("check: %v", err)
+			} else if strings.ContainsAny(err.Error(), "\x1b\n\xff\x7f") {
+				t.Errorf("the error is not harmless: %q", err)
+			}
+			if _, err := extracted(t, data); !errors.Is(err, files.ErrDamaged) {
+				t.Errorf("apply: %v", err)
+			}
+		})
+	}
+}
+
+// other is an ordinary file with another header.
+func other(f func(*tar.Header)) part { return file("files/x", "x").with(f) }
+
+// hostileNames are archives with names, records and links that lead elsewhere.
+func hostileNames(t *testing.T) map[string][]byte {
 	long := strings.Repeat("n", 300)
-	for name, data := range map[string][]byte{
+	return map[string][]byte{
 		// Names (56, 62, 63).
 		"up":              archive(t, file("files/../x", "x")),
 		"up and up":       archive(t, file("files/../../../x", "x")),
@@ -180,8 +201,8 @@ func TestHostileArchives(t *testing.T) {
 		"long part":       archive(t, file("files/"+long, "x")),
 		"long name":       archive(t, file("files/"+strings.Repeat("n/", 2500)+"x", "x")),
 		"list is no file": pack(t, head, top, link("files.list", "/etc/passwd")),
-		"pax path":        archive(t, set(func(h *tar.Header) { h.PAXRecords = map[string]string{"LIBARCHIVE.x": "1"} })),
-		"pax attributes":  archive(t, set(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.a": "1"} })),
+		"pax path":        archive(t, other(func(h *tar.Header) { h.PAXRecords = map[string]string{"LIBARCHIVE.x": "1"} })),
+		"pax attributes":  archive(t, other(func(h *tar.Header) { h.PAXRecords = map[string]string{"SCHILY.xattr.user.a": "1"} })),
 		"global path":     pack(t, head, part{tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": "files/../../x"}}, ""}, top, listOf(nil)),
 		"global in head":  pack(t, part{tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "lifeboat-files/1 " + salt, "path": "x"}}, ""}, top, listOf(nil)),
 		"global later":    pack(t, head, top, part{tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "x"}}, ""}, listOf(nil)),
@@ -199,17 +220,24 @@ func TestHostileArchives(t *testing.T) {
 		"link target ESC":   archive(t, link("files/l", "a\x1b")),
 		"hard link":         archive(t, file("files/a", "x"), part{tar.Header{Typeflag: tar.TypeLink, Name: "files/b", Linkname: "files/a", Mode: 0o644, ModTime: time.Unix(1e9, 0)}, ""}),
 		"hard link outside": splice(t, raw("files/b", tar.TypeLink, "/etc/passwd", 0, "")),
+	}
+}
+
+// hostileEntries are archives with types, modes, doubles and sizes that are never
+// written, and what is no archive.
+func hostileEntries(t *testing.T) map[string][]byte {
+	return map[string][]byte{
 		// Types, modes, times (58).
 		"device":            splice(t, raw("files/d", tar.TypeChar, "", 0, "")),
 		"block device":      splice(t, raw("files/d", tar.TypeBlock, "", 0, "")),
 		"fifo":              splice(t, raw("files/d", tar.TypeFifo, "", 0, "")),
 		"contiguous":        splice(t, raw("files/d", tar.TypeCont, "", 0, "")),
 		"unknown type":      splice(t, raw("files/d", 'Z', "", 0, "")),
-		"setuid":            archive(t, set(func(h *tar.Header) { h.Mode = 0o4755 })),
+		"setuid":            archive(t, other(func(h *tar.Header) { h.Mode = 0o4755 })),
 		"sticky dir":        archive(t, dir("files/d/").with(func(h *tar.Header) { h.Mode = 0o1777 })),
-		"negative owner":    archive(t, set(func(h *tar.Header) { h.Uid = -1 })),
-		"year 1":            archive(t, set(func(h *tar.Header) { h.ModTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC) })),
-		"year 9999":         archive(t, set(func(h *tar.Header) { h.ModTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) })),
+		"negative owner":    archive(t, other(func(h *tar.Header) { h.Uid = -1 })),
+		"year 1":            archive(t, other(func(h *tar.Header) { h.ModTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC) })),
+		"year 9999":         archive(t, other(func(h *tar.Header) { h.ModTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) })),
 		"directory as file": archive(t, dir("files/d/"), file("files/d/", "").with(func(h *tar.Header) { h.Name = "files/d" })),
 		// Doubles (59).
 		"twice":              archive(t, file("files/a", "1"), file("files/a", "2")),
@@ -233,23 +261,12 @@ func TestHostileArchives(t *testing.T) {
 		// Bombs (60). What is declared and not there ends as a cut archive.
 		"4 GB declared": append(splice(t, nil)[:2560:2560], raw("files/x", tar.TypeReg, "", 1<<32, "x")...),
 		"sparse":        splice(t, raw("files/x", tar.TypeGNUSparse, "", 0, "")),
-		"pax sparse": archive(t, set(func(h *tar.Header) { h.PAXRecords = nil }),
+		"pax sparse": archive(t, other(func(h *tar.Header) { h.PAXRecords = nil }),
 			part{tar.Header{Typeflag: tar.TypeReg, Name: "files/y", Mode: 0o644, ModTime: time.Unix(1e9, 0), PAXRecords: map[string]string{"VENDOR.sparse.size": "99999999999"}}, ""}),
 		"deep":     deep(t, 70),
 		"gnu form": pack(t, head, top, file("files/"+strings.Repeat("n/", 100)+"x", "").with(func(h *tar.Header) { h.Format = tar.FormatGNU }), listOf(nil)),
 		// Not an archive at all.
 		"empty": {}, "zeros": make([]byte, 1024), "text": []byte(strings.Repeat("hello ", 500)), "gzip": []byte("\x1f\x8b\x08\x00" + strings.Repeat("\x00", 600)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := (files.Kind{}).Check(t.Context(), "tar", bytes.NewReader(data)); !errors.Is(err, files.ErrDamaged) {
-				t.Errorf("check: %v", err)
-			} else if strings.ContainsAny(err.Error(), "\x1b\n\xff\x7f") {
-				t.Errorf("the error is not harmless: %q", err)
-			}
-			if _, err := extracted(t, data); !errors.Is(err, files.ErrDamaged) {
-				t.Errorf("apply: %v", err)
-			}
-		})
 	}
 }
 

@@ -208,7 +208,11 @@ func before(a, b string) bool {
 
 // alike is the same for names that some filesystem takes for one.
 func alike(name string) (key [16]byte) {
-	sum := sha256.Sum256([]byte(norm.NFC.String(cases.Fold().String(norm.NFC.String(name)))))
+	folded := strings.ToLower(name) // enough for ASCII
+	if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		folded = norm.NFC.String(cases.Fold().String(norm.NFC.String(name)))
+	}
+	sum := sha256.Sum256([]byte(folded))
 	copy(key[:], sum[:])
 	return key
 }
