@@ -134,7 +134,7 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 }
 
 func gitKind(a estate.Asset, class string) gitasset.Kind {
-	return gitasset.Kind{Exclude: a.Exclude, LFS: a.LFS, Critical: a.Critical, Mirror: class != "" && class != "daily"}
+	return gitasset.Kind{Exclude: a.Exclude, LFS: a.LFS, Critical: a.Critical, Build: a.Build, Mirror: class != "" && class != "daily"}
 }
 
 // streamKind is how a dump is made and loaded. Commands run in the directory of the

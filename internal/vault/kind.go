@@ -66,3 +66,11 @@ type Differ interface {
 		openOlder, openNewer func(role string) (io.ReadCloser, error),
 		report func(what, name, before, after string)) error
 }
+
+// Prober is a Kind whose owner has said what must work in a restored asset beyond its
+// being equal: critical files, a build, assertions. Level "restored" asks it, of a replica
+// in dir that was proven equal. An error says that what was backed up is not as its owner
+// wants it; that is no damage of the backup, which stays what a recovery is made from.
+type Prober interface {
+	Probe(ctx context.Context, dir string, log io.Writer) (evidence string, err error)
+}

@@ -73,7 +73,26 @@ func (p *verification) restored(ctx context.Context) (err error) {
 	}
 	p.allRead()
 	p.say("%s in %.1f s: %s", way, p.r.Took, last)
-	return nil
+	return p.probe(ctx, filepath.Join(dir, "out"))
+}
+
+// probe asks for what the owner wants to work. A replica that fails was proven equal all
+// the same: the receipt then says so, at level applied.
+func (p *verification) probe(ctx context.Context, dir string) error {
+	k, ok := p.k.(Prober)
+	if !ok {
+		return nil
+	}
+	evidence, err := k.Probe(ctx, dir, p.o.Log)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, command.ErrNotFound) {
+		p.r.Level = LevelApplied
+		p.say("as its owner wants it: no, %v", err)
+		return fmt.Errorf("%w: %w", ErrProbe, err)
+	}
+	if evidence != "" {
+		p.say("%s", evidence)
+	}
+	return err
 }
 
 // choose decides which text may run on this machine. The bucket is not trusted with

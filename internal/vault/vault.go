@@ -46,6 +46,9 @@ var (
 	ErrMissing = errors.New("missing from the bucket")
 	// ErrNewer marks a manifest that a newer Lifeboat wrote.
 	ErrNewer = errors.New("written by a newer Lifeboat")
+	// ErrProbe marks a point that is equal to what was backed up and in which something
+	// does not work that its owner wants to.
+	ErrProbe = errors.New("a probe of the restored asset failed")
 	// ErrUntrusted marks a manifest without a signature of a trusted installation.
 	ErrUntrusted = errors.New("not signed by a trusted installation")
 	// ErrNoKey is returned when something encrypted is to be read and no key was given. It

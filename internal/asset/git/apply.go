@@ -161,7 +161,7 @@ func hasAll(ctx context.Context, dir string, oids []string) error {
 // point. Content of LFS must be that of the facts. With full every object and every link is
 // checked: those of packs that Apply has checked and that have not changed since by their
 // hash, all others by `git fsck --full`; content of LFS is hashed and held against the
-// pointers, and each of [Kind.Critical] must be in HEAD.
+// pointers.
 func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, log io.Writer) (string, error) {
 	f, err := ParseFacts(facts)
 	if err != nil {
@@ -197,15 +197,11 @@ func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, lo
 	if !full {
 		return evidence, nil
 	}
-	found, err := proveCritical(ctx, dir, k.Critical)
-	if err != nil {
-		return "", fmt.Errorf("prove replica: %w", err)
-	}
 	checked, err := everything(ctx, dir, f.ObjectFormat, log)
 	if err != nil {
 		return "", fmt.Errorf("prove replica: %w", err)
 	}
-	return evidence + found + ", " + checked, nil
+	return evidence + ", " + checked, nil
 }
 
 // replicaRefs lists the refs of a bare repository, with what its tags point to.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -13,6 +15,39 @@ import (
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 )
+
+// Probe says whether a restored repository is what its owner needs: every critical path is
+// in HEAD, and the commands of Build succeed in a clone of it. They are the owner's, and
+// run what the repository holds: whoever configures them trusts it.
+func (k Kind) Probe(ctx context.Context, dir string, log io.Writer) (evidence string, err error) {
+	evidence, err = proveCritical(ctx, dir, k.Critical)
+	if err != nil || len(k.Build) == 0 {
+		return evidence, err
+	}
+	scratch, err := os.MkdirTemp(k.Scratch, "lifeboat-build-")
+	if err != nil {
+		return "", fmt.Errorf("build: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	tree, home := filepath.Join(scratch, "tree"), filepath.Join(scratch, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return "", fmt.Errorf("build: %w", err)
+	}
+	if _, err := command.Output(ctx, command.Git("", "clone", "--quiet", "--no-local", "--", dir, tree)); err != nil {
+		return "", fmt.Errorf("build: %w", err)
+	}
+	for _, argv := range k.Build {
+		fmt.Fprintf(log, "build: %s\n", strings.Join(argv, " "))
+		c := command.Cmd{Argv: argv, Dir: tree, Env: map[string]string{"HOME": home, "CI": "true"}, Stdout: log, Stderr: log}
+		if _, err := command.Run(ctx, c); err != nil {
+			return "", hint.Wrap(fmt.Errorf("%w: %w", ErrBuild, err), "what it printed is in the log; build: of the asset names the commands")
+		}
+	}
+	if evidence != "" {
+		evidence += ", "
+	}
+	return evidence + "it builds: " + printable.Count(len(k.Build), "command") + " succeeded", nil
+}
 
 // proveCritical says whether HEAD of the replica has every critical path. Paths are taken
 // to the letter, as files or directories; nothing of the repository is checked out.
@@ -54,5 +89,5 @@ func proveCritical(ctx context.Context, dir string, paths []string) (string, err
 		return "", hint.Wrap(fmt.Errorf("%w: %q", ErrCritical, missing),
 			"Look when they were removed (git log -- PATH), and restore an older point; or correct critical_files of the asset.")
 	}
-	return ", " + printable.Count(len(paths), "critical path") + " there", nil
+	return printable.Count(len(paths), "critical path") + " there", nil
 }

@@ -64,6 +64,8 @@ var (
 	ErrUnequal = errors.New("the replica is not equal to its source")
 	// ErrCritical is a repository without something that must be in it.
 	ErrCritical = errors.New("a critical path is missing from HEAD")
+	// ErrBuild is a restored repository that does not build.
+	ErrBuild = errors.New("it does not build")
 	// ErrNoRoom is a scratch directory that would grow beyond its limit.
 	ErrNoRoom = errors.New("the scratch copy outgrows its limit")
 	// ErrNotRepository is a directory that git does not recognise as a repository.
@@ -90,8 +92,11 @@ type Kind struct {
 	// LFS also keeps the content that pointers of Git LFS stand for. What neither the
 	// source nor its server has is recorded as missing and does not fail the capture.
 	LFS bool
-	// Critical lists paths, relative to the top, that a full proof must find in HEAD.
+	// Critical lists paths, relative to the top, that [Kind.Probe] must find in HEAD.
 	Critical []string
+	// Build lists commands that must succeed in a clone of what was restored, each an
+	// argument list.
+	Build [][]string
 	// Scratch is where a copy of the repository is made when Mirror needs one, or LFS of a
 	// source that is not local; empty means os.TempDir. The copy is private and removed.
 	Scratch string

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lifeboat/internal/command"
 )
 
 // A roll-up builds on the full point of a chain that has gone on for long. Where the source
@@ -119,8 +121,8 @@ func TestSourceDisappears(t *testing.T) {
 	}
 }
 
-// A full proof finds every critical path in HEAD, whatever its name, and names those that
-// are not there.
+// A probe finds every critical path in HEAD, whatever its name, and names those that are
+// not there.
 func TestCriticalPaths(t *testing.T) {
 	dir := newRepo(t)
 	blob := gitIn(t, dir, "x", "hash-object", "-w", "--stdin")
@@ -138,7 +140,7 @@ func TestCriticalPaths(t *testing.T) {
 		says  string
 		is    error
 	}{
-		{nil, "HEAD refs/heads/main", nil},
+		{nil, "", nil},
 		{[]string{"package.json", "prisma/", "prisma/schema.prisma", "./-x", "vendored", "prisma/*"}, "6 critical paths there", nil},
 		{[]string{"package.json", "pnpm-lock.yaml", "prisma/gone"}, `["pnpm-lock.yaml" "prisma/gone"]`, ErrCritical},
 		{[]string{"*.json"}, `"*.json"`, ErrCritical},
@@ -147,21 +149,55 @@ func TestCriticalPaths(t *testing.T) {
 		{[]string{"../package.json"}, "no path inside", nil},
 		{[]string{"/etc/passwd"}, "no path inside", nil},
 	} {
-		evidence, err := Kind{Critical: tt.paths}.Prove(t.Context(), replica, p.facts, true, io.Discard)
+		evidence, err := Kind{Critical: tt.paths}.Probe(t.Context(), replica, io.Discard)
 		if err != nil {
 			evidence = err.Error()
 		}
 		if !strings.Contains(evidence, tt.says) || tt.is != nil && !errors.Is(err, tt.is) {
 			t.Errorf("%q: %s", tt.paths, evidence)
 		}
-		if _, err := (Kind{Critical: tt.paths}).Prove(t.Context(), replica, p.facts, false, io.Discard); err != nil {
-			t.Errorf("%q: not asked for in full, and yet %v", tt.paths, err)
+		if _, err := (Kind{Critical: tt.paths}).Prove(t.Context(), replica, p.facts, true, io.Discard); err != nil {
+			t.Errorf("%q: the replica is equal, and yet %v", tt.paths, err)
 		}
 	}
 	git(t, dir, "symbolic-ref", "HEAD", "refs/heads/unborn")
 	p = newShelf(t).must(Kind{}, dir, p.facts)
-	if _, err := (Kind{Critical: []string{"x"}}).Prove(t.Context(), replica, p.facts, true, io.Discard); !errors.Is(err, ErrCritical) {
+	if _, err := (Kind{}).Prove(t.Context(), replica, p.facts, true, io.Discard); err != nil { // sets HEAD
+		t.Fatal(err)
+	}
+	if _, err := (Kind{Critical: []string{"x"}}).Probe(t.Context(), replica, io.Discard); !errors.Is(err, ErrCritical) {
 		t.Errorf("unborn HEAD: %v", err)
+	}
+}
+
+// A build runs in a clone of what was restored, one command after the other, and leaves
+// nothing behind.
+func TestBuild(t *testing.T) {
+	dir := newRepo(t)
+	blob := gitIn(t, dir, "content\n", "hash-object", "-w", "--stdin")
+	tree := gitIn(t, dir, "100644 blob "+blob+"\tREADME.md\n", "mktree")
+	git(t, dir, "update-ref", "refs/heads/main", git(t, dir, "commit-tree", "-m", "x", tree))
+	for _, tt := range []struct {
+		build [][]string
+		says  string
+		is    error
+	}{
+		{[][]string{{"grep", "-q", "content", "README.md"}, {"sh", "-c", "echo built; touch made; test -d \"$HOME\""}, {"test", "-e", "made"}}, "1 critical path there, it builds: 3 commands succeeded", nil},
+		{[][]string{{"sh", "-c", "echo no lock file; exit 7"}, {"true"}}, "exit status 7", ErrBuild},
+		{[][]string{{"no-such-program"}}, "no-such-program", command.ErrNotFound},
+	} {
+		var log strings.Builder
+		k := Kind{Build: tt.build, Critical: []string{"README.md"}, Scratch: t.TempDir()}
+		evidence, err := k.Probe(t.Context(), dir, &log)
+		if err != nil {
+			evidence = err.Error()
+		}
+		if !strings.Contains(evidence, tt.says) || !errors.Is(err, tt.is) {
+			t.Errorf("%q: %s\n%s", tt.build, evidence, &log)
+		}
+		if left, err := os.ReadDir(k.Scratch); err != nil || len(left) > 0 {
+			t.Errorf("%q: left %v, %v", tt.build, left, err)
+		}
 	}
 }
 
