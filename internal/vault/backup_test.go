@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -344,16 +345,24 @@ func TestLatestNeedsFewRequests(t *testing.T) {
 
 type countingStore struct {
 	store
-	n int
+
+	mu sync.Mutex // protects below
+	n  int
+}
+
+func (c *countingStore) count() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
 }
 
 func (c *countingStore) get(ctx context.Context, key string) (io.ReadCloser, error) {
-	c.n++
+	c.count()
 	return c.store.get(ctx, key)
 }
 
 func (c *countingStore) list(ctx context.Context, prefix string) ([]string, error) {
-	c.n++
+	c.count()
 	return c.store.list(ctx, prefix)
 }
 
