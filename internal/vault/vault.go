@@ -10,6 +10,8 @@
 //	    p/2026/11/23/<point>.restore.sh         restores exactly this point
 //	    d/<point>/…                             what one attempt wrote
 //	    v/<point>/<ts>-<level>-<pass|fail>.json receipts
+//	    t/<point>.json                          tombstone: the point was pruned
+//	  doctor/<ulid>                             what Doctor wrote to see whether it can
 //
 // A point's id is the name of the attempt that made it, <ts>-<ulid>, so that the order
 // of names is the order of time. A crash anywhere before the manifest leaves data under
