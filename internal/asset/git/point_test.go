@@ -183,7 +183,7 @@ func TestBuild(t *testing.T) {
 		is    error
 	}{
 		{[][]string{{"grep", "-q", "content", "README.md"}, {"sh", "-c", "echo built; touch made; test -d \"$HOME\""}, {"test", "-e", "made"}}, "1 critical path there, it builds: 3 commands succeeded", nil},
-		{[][]string{{"sh", "-c", "echo no lock file; exit 7"}, {"true"}}, "exit status 7", ErrBuild},
+		{[][]string{{"sh", "-c", "echo no lock file; exit 7"}, {"true"}}, "exit 7", ErrBuild},
 		{[][]string{{"no-such-program"}}, "no-such-program", command.ErrNotFound},
 	} {
 		var log strings.Builder
