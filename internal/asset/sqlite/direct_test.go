@@ -27,7 +27,9 @@ func TestDirectEqualsSQLite(t *testing.T) {
 			stop := writer(t, path, tt.env)
 			seen := map[string]bool{}
 			direct, rounds := 0, 0
-			for end := time.Now().Add(900 * time.Millisecond); time.Now().Before(end); rounds++ {
+			// A slow machine gets more time for as much.
+			enough := func() bool { return direct >= 5 && len(seen) >= 3 }
+			for began := time.Now(); time.Since(began) < 900*time.Millisecond || !enough() && time.Since(began) < time.Minute; rounds++ {
 				file, through, ok, err := sqlite.BothWays(t.Context(), path)
 				if err != nil {
 					t.Fatal(err)
@@ -42,10 +44,9 @@ func TestDirectEqualsSQLite(t *testing.T) {
 				seen[file.DBSHA256] = true
 			}
 			stop()
-			if direct < 5 || len(seen) < 3 {
+			if !enough() {
 				t.Errorf("of %d rounds %d were direct with %d states: the test shows little", rounds, direct, len(seen))
 			}
-			t.Logf("%d rounds, %d direct, %d states", rounds, direct, len(seen))
 		})
 	}
 }

@@ -22,7 +22,7 @@ const (
 // Bounds of counting rows: it is evidence, not worth holding a backup up.
 const (
 	maxTables    = 500
-	maxNamed     = 2000
+	maxNamed     = 1000
 	maxTableName = 200 // bytes
 	countTime    = 3 * time.Second
 )

@@ -27,7 +27,7 @@ func makeLedger(t tb, db *sql.DB) {
 	for _, table := range []string{"here", "there"} {
 		do(t, db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO "+table+" SELECT i, 0 FROM n")
 	}
-	do(t, db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) INSERT INTO pad SELECT i, randomblob(900) FROM n")
+	do(t, db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700) INSERT INTO pad SELECT i, randomblob(900) FROM n")
 }
 
 // transfer is one transaction that keeps the ledger, now and then with much growth, or
@@ -39,14 +39,14 @@ func transfer(r *rand.Rand, n int) string {
 	case 29:
 		return "PRAGMA busy_timeout=10; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=20000"
 	case 33:
-		return fmt.Sprintf("DELETE FROM pad WHERE id > 1400; INSERT INTO pad SELECT id + 2000, randomblob(%d) FROM pad WHERE id < %d", r.IntN(3000), r.IntN(100))
+		return fmt.Sprintf("DELETE FROM pad WHERE id > 650; INSERT INTO pad SELECT id + 2000, randomblob(%d) FROM pad WHERE id < %d", r.IntN(3000), r.IntN(100))
 	case 41:
 		return "PRAGMA incremental_vacuum(7)"
 	}
 	return fmt.Sprintf(`BEGIN IMMEDIATE;
 		UPDATE here SET cents = cents - %[1]d WHERE id = %[2]d; INSERT INTO record (what) VALUES ('%[1]d cents');
 		UPDATE there SET cents = cents + %[1]d WHERE id = %[3]d; UPDATE total SET n = n + 1;
-		UPDATE pad SET data = randomblob(900) WHERE id = %[4]d; COMMIT`, r.IntN(100), 1+r.IntN(300), 1+r.IntN(300), 1+r.IntN(1500))
+		UPDATE pad SET data = randomblob(900) WHERE id = %[4]d; COMMIT`, r.IntN(100), 1+r.IntN(300), 1+r.IntN(300), 1+r.IntN(700))
 }
 
 // writeOn is the other process: it writes until its standard input ends.
