@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
-	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
@@ -69,25 +68,35 @@ func (d Deps) archive() action.Action {
 		Check: func(p archiveParams) error { return checkShard(p.Shard, "") },
 		Plan: func(ctx context.Context, env *action.Env, p archiveParams) (action.Plan, error) {
 			plan, err := d.planBackup(ctx, env, full(p))
-			plan.Lines = append(plan.Lines, action.Line{Label: "documents", Text: "runbooks, estate file, documents, how to restore"})
-			return plan, err
+			if err != nil || !firstShard(p.Shard) {
+				return plan, err
+			}
+			plan.Lines = append(plan.Lines, action.Line{Label: archiveName, Text: "runbooks, estate file, documents, how to restore"})
+			if plan.Nothing {
+				plan.Summary, plan.Nothing, plan.Effect = "makes a point of the documents only: no asset belongs to part "+p.Shard, false, action.Write
+			}
+			return plan, nil
 		},
-		Run: func(ctx context.Context, env *action.Env, p archiveParams, plan action.Plan) (action.Result, error) {
-			a, err := d.Archive(ctx)
-			if err != nil {
-				return action.Result{}, fmt.Errorf("collect the documents: %w", err)
+		Run: func(ctx context.Context, env *action.Env, p archiveParams, _ action.Plan) (action.Result, error) {
+			if !firstShard(p.Shard) {
+				return d.backUp(ctx, env, full(p), nil)
 			}
-			var extra []Protected
-			if i, _, _ := parseShard(p.Shard); i == 0 {
-				extra = append(extra, a)
-			}
-			return d.backUp(ctx, env, full(p), extra)
+			return d.backUp(ctx, env, full(p), d.Archive)
 		},
 	})
 }
 
-// parseShard reads "i/n", where "" is "0/1".
-func parseShard(text string) (i, n int, err error) {
+// archiveName is the asset that holds the documents, where they cannot be collected and so
+// do not name themselves.
+const archiveName = "archive"
+
+func firstShard(text string) bool {
+	i, _, err := ParseShard(text)
+	return err == nil && i == 0
+}
+
+// ParseShard reads "i/n", where "" is "0/1": the first of one.
+func ParseShard(text string) (i, n int, err error) {
 	if text == "" {
 		return 0, 1, nil
 	}
@@ -103,7 +112,7 @@ func parseShard(text string) (i, n int, err error) {
 }
 
 func checkShard(shard, asset string) error {
-	if _, _, err := parseShard(shard); err != nil {
+	if _, _, err := ParseShard(shard); err != nil {
 		return &action.ArgError{Name: "shard", Msg: err.Error(), Fix: "write 0/4, 1/4, 2/4 or 3/4 for one of four parts"}
 	}
 	if shard != "" && asset != "" {
@@ -120,28 +129,33 @@ func Shard(name string, n int) int {
 	return int(h.Sum32() % uint32(n))
 }
 
+// candidate is an asset to be backed up, or why it cannot even be tried: the mistake of
+// one asset in the estate does not keep the others from being made.
+type candidate struct {
+	Protected
+	err error
+}
+
 // wanted lists the assets of a backup, in the order of their names.
-func (d Deps) wanted(p backupParams) ([]Protected, error) {
-	names := []string{p.Asset}
-	if p.Asset == "" {
-		if names = slices.Sorted(slices.Values(d.Names())); len(names) == 0 {
-			return nil, hint.Wrap(fmt.Errorf("%w: there are no assets to back up", action.ErrRefused), "add assets to lifeboat.yaml")
-		}
-	}
-	i, n, err := parseShard(p.Shard)
+func (d Deps) wanted(p backupParams) ([]candidate, error) {
+	names, err := d.chosen(p.Asset)
 	if err != nil {
 		return nil, err
 	}
-	var out []Protected
+	i, n, err := ParseShard(p.Shard)
+	if err != nil {
+		return nil, err
+	}
+	var out []candidate
 	for _, name := range names {
 		if Shard(name, n) != i {
 			continue
 		}
 		a, err := d.Asset(name, p.Class)
 		if err != nil {
-			return nil, err
+			a.Name = name
 		}
-		out = append(out, a)
+		out = append(out, candidate{a, err})
 	}
 	return out, nil
 }
@@ -151,11 +165,11 @@ func (d Deps) planBackup(ctx context.Context, env *action.Env, p backupParams) (
 	if err != nil {
 		return action.Plan{}, err
 	}
-	v, err := d.Vault(ctx)
+	v, err := d.writable(ctx, env)
 	if err != nil {
 		return action.Plan{}, err
 	}
-	if err := allowed(env, v, list); err != nil {
+	if err := allowed(env, list); err != nil {
 		return action.Plan{}, err
 	}
 	plan := action.Plan{
@@ -163,39 +177,41 @@ func (d Deps) planBackup(ctx context.Context, env *action.Env, p backupParams) (
 		Lines: []action.Line{{Label: "writes to", Text: v.String()}},
 	}
 	var names []string
-	for _, a := range list {
-		names = append(names, a.Name)
-		last, err := v.Latest(ctx, vault.AssetID(a.Asset))
-		text := ""
-		switch {
-		case errors.Is(err, vault.ErrNoBackup):
-			text = "its first point"
-		case vault.Unusable(err):
-			text = "a new full point: " + err.Error()
-		case err != nil:
-			return action.Plan{}, err
-		default:
-			text = fmt.Sprintf("the newest point is %s old", round(env.Now().Sub(last.Cut)))
-		}
-		plan.Lines = append(plan.Lines, action.Line{Label: a.Name, Text: text})
+	for _, c := range list {
+		names = append(names, c.Name)
+		plan.Lines = append(plan.Lines, action.Line{Label: c.Name, Text: outlook(ctx, env, v, c)})
 	}
 	plan.Summary = fmt.Sprintf("makes a point of %s", printable.Line(strings.Join(names, ", ")))
 	if len(list) == 0 {
-		plan.Summary, plan.Nothing = "makes nothing: no asset belongs to part "+p.Shard, true
+		plan.Summary, plan.Nothing, plan.Effect = "makes nothing: no asset belongs to part "+p.Shard, true, action.Read
 	}
-	return plan, nil
+	return plan, ctx.Err()
 }
 
-// allowed asks the fence for the vault, which is written, and for the sources, which are
-// sent our credentials.
-func allowed(env *action.Env, v *vault.Vault, list []Protected) error {
-	if err := env.Allowed(v.String()); err != nil {
-		return err
+// outlook says what is known of an asset before its backup. What cannot be known is not in
+// the way of trying: it is the run that fails then, and alerts.
+func outlook(ctx context.Context, env *action.Env, v *vault.Vault, c candidate) string {
+	if c.err != nil {
+		return "cannot be backed up: " + c.err.Error()
 	}
-	for _, a := range list {
-		reads := a.Reads
-		if reads == nil {
-			reads = []string{a.Source}
+	last, err := v.Latest(ctx, vault.AssetID(c.Asset))
+	switch {
+	case errors.Is(err, vault.ErrNoBackup):
+		return "its first point"
+	case vault.Unusable(err):
+		return "a new full point: " + err.Error()
+	case err != nil:
+		return "its newest point is not known: " + err.Error()
+	}
+	return fmt.Sprintf("the newest point is %s old", round(env.Now().Sub(last.Cut)))
+}
+
+// allowed asks the fence for the sources, which are sent our credentials.
+func allowed(env *action.Env, list []candidate) error {
+	for _, c := range list {
+		reads := c.Reads
+		if reads == nil && c.err == nil {
+			reads = []string{c.Source}
 		}
 		for _, target := range reads {
 			if err := env.Allowed(target); err != nil {
@@ -210,60 +226,68 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 	return d.backUp(ctx, env, p, nil)
 }
 
-func (d Deps) backUp(ctx context.Context, env *action.Env, p backupParams, extra []Protected) (action.Result, error) {
+// backUp makes the points of the chosen assets, then that of documents, which nil leaves
+// out. The step is as good as its worst point.
+func (d Deps) backUp(ctx context.Context, env *action.Env, p backupParams, documents func(context.Context) (Protected, error)) (action.Result, error) {
 	list, err := d.wanted(p)
 	if err != nil {
 		return action.Result{}, err
 	}
-	v, err := d.Vault(ctx)
+	v, err := d.writable(ctx, env)
 	if err != nil {
 		return action.Result{}, err
 	}
-	if err := allowed(env, v, list); err != nil {
+	if err := allowed(env, list); err != nil {
 		return action.Result{}, err
 	}
-	var (
-		res   action.Result
-		errs  []error
-		bytes int64
-		last  vault.Manifest
-	)
-	list = append(list, extra...)
-	for _, a := range list {
-		if err := ctx.Err(); err != nil {
-			return res, err
+	if documents != nil {
+		a, err := documents(ctx)
+		if err != nil {
+			a.Name, err = archiveName, fmt.Errorf("collect the documents: %w", err)
 		}
+		list = append(list, candidate{a, err})
+	}
+	var (
+		res  action.Result
+		errs []error
+		size int64
+		last vault.Manifest
+	)
+	for _, c := range list {
 		began := env.Now()
-		m, err := v.Backup(ctx, a.Asset, a.Understands, vault.BackupOptions{
-			Full: p.Mode == "full", Class: p.Class, RunID: env.RunID, RPO: a.RPO,
-			Now: env.Now, Progress: env.Progress, Log: env.Log,
-		})
-		c := action.Check{Text: a.Name + " has a new point", OK: err == nil}
+		m, err := d.makePoint(ctx, env, v, c, p)
+		check := action.Check{Text: c.Name + " has a new point", OK: err == nil}
 		if err != nil {
 			errs = append(errs, err)
-			c.Evidence = err.Error()
-			if ctx.Err() == nil {
-				d.alert(ctx, env, Alert{Event: BackupFailed, Asset: a.Name, Vault: v.String(), Text: err.Error(), Advice: strings.Join(hint.All(err), "; ")})
-			}
+			check.Evidence = err.Error()
+			d.alert(ctx, env, BackupFailed, c.Name, v, err)
 		} else {
 			n := written(m)
-			bytes += n
-			last = m
-			c.Evidence = fmt.Sprintf("%s, %s, %s written in %s", m.ID, m.Kind, printable.Size(n), round(env.Now().Sub(began)))
+			size, last = size+n, m
+			check.Evidence = fmt.Sprintf("%s, %s, %s written in %s", m.ID, m.Kind, printable.Size(n), round(env.Now().Sub(began)))
 		}
-		env.Printf("%s: %s", a.Name, c.Evidence)
-		res.Checks = append(res.Checks, c)
+		env.Printf("%s: %s", c.Name, check.Evidence)
+		res.Checks = append(res.Checks, check)
 	}
-	res.Outputs = map[string]any{
-		"assets": int64(len(list)), "failed": int64(len(errs)), "bytes": bytes,
-	}
-	res.Evidence = fmt.Sprintf("%d of %s backed up, %s written", len(list)-len(errs), printable.Count(len(list), "asset"), printable.Size(bytes))
+	res.Outputs = map[string]any{"assets": int64(len(list)), "failed": int64(len(errs)), "bytes": size}
+	res.Evidence = fmt.Sprintf("%d of %s backed up, %s written", len(list)-len(errs), printable.Count(len(list), "asset"), printable.Size(size))
 	if len(list) == 1 && len(errs) == 0 {
 		res.Outputs["point"], res.Outputs["kind"] = last.ID, last.Kind
 		res.Outputs["cut"] = last.Cut.UTC().Format(time.RFC3339)
-		res.Evidence = fmt.Sprintf("%s point %s, %s written", last.Kind, last.ID, printable.Size(bytes))
+		res.Evidence = fmt.Sprintf("%s point %s, %s written", last.Kind, last.ID, printable.Size(size))
 	}
 	return res, errors.Join(errs...)
+}
+
+// makePoint backs up one asset. Its error names the asset.
+func (d Deps) makePoint(ctx context.Context, env *action.Env, v *vault.Vault, c candidate, p backupParams) (vault.Manifest, error) {
+	if c.err != nil {
+		return vault.Manifest{}, fmt.Errorf("back up %q: %w", c.Name, c.err)
+	}
+	return v.Backup(ctx, c.Asset, c.Understands, vault.BackupOptions{
+		Full: p.Mode == "full", Class: p.Class, RunID: env.RunID, RPO: c.RPO,
+		Now: env.Now, Progress: env.Progress, Log: env.Log,
+	})
 }
 
 // written counts the stored bytes that are the point's own.

@@ -48,7 +48,7 @@ func (d Deps) copy() action.Action {
 			if p.Since == "" {
 				return nil
 			}
-			if _, err := vault.ParseTime(p.Since, time.Now()); err != nil {
+			if _, err := vault.ParseTime(p.Since, time.Time{}); err != nil {
 				return &action.ArgError{Name: "since", Msg: err.Error(), Fix: `write it like "7d" or "2026-11-01"`}
 			}
 			return nil
@@ -65,8 +65,21 @@ func closeAll(list []*vault.Vault) error {
 	return errors.Join(errs...)
 }
 
+// others opens the other vaults, if the fence allows all of them. One that cannot be
+// opened does not keep the others from their copies: broken says which, and list has the
+// rest. The caller closes them, unless there is err.
+func (d Deps) others(ctx context.Context, env *action.Env) (list []*vault.Vault, broken, err error) {
+	list, broken = d.Copies(ctx)
+	for _, c := range list {
+		if err := env.Allowed(c.String()); err != nil {
+			return nil, nil, errors.Join(err, closeAll(list))
+		}
+	}
+	return list, broken, nil
+}
+
 func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan action.Plan, err error) {
-	names, err := d.chosen(verifyParams{Asset: p.Asset})
+	names, err := d.chosen(p.Asset)
 	if err != nil {
 		return plan, err
 	}
@@ -74,7 +87,7 @@ func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan
 	if err != nil {
 		return plan, err
 	}
-	copies, err := d.Copies(ctx)
+	copies, broken, err := d.others(ctx, env)
 	if err != nil {
 		return plan, err
 	}
@@ -84,20 +97,20 @@ func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan
 		Lines: []action.Line{{Label: "reads", Text: v.String()}},
 	}
 	for _, c := range copies {
-		if err := env.Allowed(c.String()); err != nil {
-			return action.Plan{}, err
-		}
 		plan.Lines = append(plan.Lines, action.Line{Label: "writes to", Text: c.String()})
 	}
+	if broken != nil {
+		plan.Lines = append(plan.Lines, action.Line{Label: "not reached", Text: broken.Error()})
+	}
 	plan.Summary = fmt.Sprintf("copies what is new of %s into %s", printable.Line(strings.Join(names, ", ")), printable.Count(len(copies), "other vault"))
-	if len(copies) == 0 {
+	if len(copies) == 0 && broken == nil {
 		plan.Summary, plan.Nothing, plan.Effect = "copies nothing: the estate names no other vault", true, action.Read
 	}
 	return plan, nil
 }
 
 func (d Deps) runCopy(ctx context.Context, env *action.Env, p copyParams, _ action.Plan) (res action.Result, err error) {
-	names, err := d.chosen(verifyParams{Asset: p.Asset})
+	names, err := d.chosen(p.Asset)
 	if err != nil {
 		return res, err
 	}
@@ -105,23 +118,25 @@ func (d Deps) runCopy(ctx context.Context, env *action.Env, p copyParams, _ acti
 	if err != nil {
 		return res, err
 	}
-	copies, err := d.Copies(ctx)
-	if err != nil {
-		return res, err
-	}
-	defer func() { err = errors.Join(err, closeAll(copies)) }()
 	since := time.Time{}
 	if p.Since != "" {
 		if since, err = vault.ParseTime(p.Since, env.Now()); err != nil {
 			return res, err
 		}
 	}
+	copies, broken, err := d.others(ctx, env)
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, closeAll(copies)) }()
 	var errs []error
+	if broken != nil {
+		errs = append(errs, broken)
+		res.Checks = append(res.Checks, action.Check{Text: "every other vault is reached", Evidence: broken.Error()})
+		d.alert(ctx, env, CopyFailed, "", v, broken)
+	}
 	var sum vault.Copied
 	for _, to := range copies {
-		if err := env.Allowed(to.String()); err != nil {
-			return res, err
-		}
 		for _, name := range names {
 			done, err := d.copyAsset(ctx, env, v, to, name, since)
 			sum.Objects += done.Objects
@@ -131,9 +146,7 @@ func (d Deps) runCopy(ctx context.Context, env *action.Env, p copyParams, _ acti
 			if err != nil {
 				c.Evidence = err.Error()
 				errs = append(errs, fmt.Errorf("%s: copy to %s: %w", name, to, err))
-				if ctx.Err() == nil {
-					d.alert(ctx, env, Alert{Event: CopyFailed, Asset: name, Vault: to.String(), Text: err.Error()})
-				}
+				d.alert(ctx, env, CopyFailed, name, to, err)
 			}
 			env.Printf("%s: %s", c.Text, c.Evidence)
 			res.Checks = append(res.Checks, c)
@@ -176,11 +189,8 @@ func (d Deps) doctor() action.Action {
 		Name: "vault.doctor", Summary: "Find out what the bucket really enforces", Doc: doctorDoc,
 		Effect: action.Read, Repeat: action.Safe,
 		Plan: func(ctx context.Context, env *action.Env, _ noParams) (action.Plan, error) {
-			v, err := d.Vault(ctx)
+			v, err := d.writable(ctx, env)
 			if err != nil {
-				return action.Plan{}, err
-			}
-			if err := env.Allowed(v.String()); err != nil {
 				return action.Plan{}, err
 			}
 			return action.Plan{
@@ -194,11 +204,8 @@ func (d Deps) doctor() action.Action {
 }
 
 func (d Deps) runDoctor(ctx context.Context, env *action.Env, _ noParams, _ action.Plan) (action.Result, error) {
-	v, err := d.Vault(ctx)
+	v, err := d.writable(ctx, env)
 	if err != nil {
-		return action.Result{}, err
-	}
-	if err := env.Allowed(v.String()); err != nil {
 		return action.Result{}, err
 	}
 	list, err := v.Doctor(ctx)
@@ -206,27 +213,31 @@ func (d Deps) runDoctor(ctx context.Context, env *action.Env, _ noParams, _ acti
 		return action.Result{}, err
 	}
 	var res action.Result
-	var bad []error
+	var problems []error
 	warnings := 0
 	for _, f := range list {
-		env.Printf("%s: %s%s", f.Severity, f.Text, advice(f.Advice))
-		res.Checks = append(res.Checks, action.Check{Text: f.Code, OK: f.Severity != "problem", Evidence: f.Text})
+		text := f.Text
+		if f.Advice != "" {
+			text += " (" + f.Advice + ")"
+		}
+		env.Printf("%s: %s", f.Severity, text)
+		res.Checks = append(res.Checks, action.Check{Text: f.Code, OK: f.Severity != vault.FindingProblem, Evidence: f.Text})
 		switch f.Severity {
-		case "problem":
-			bad = append(bad, hint.Wrap(fmt.Errorf("%w: %s", action.ErrCheck, f.Text), f.Advice))
-			d.alert(ctx, env, Alert{Event: VaultProblem, Vault: v.String(), Text: f.Text, Advice: f.Advice})
-		case "warning":
+		case vault.FindingProblem:
+			problem := errors.New(f.Text)
+			if f.Advice != "" {
+				problem = hint.Wrap(problem, f.Advice)
+			}
+			problems = append(problems, problem)
+			d.alert(ctx, env, VaultProblem, "", v, problem)
+		case vault.FindingWarning:
 			warnings++
 		}
 	}
-	res.Evidence = fmt.Sprintf("%s, %s", printable.Count(len(bad), "problem"), printable.Count(warnings, "warning"))
-	res.Outputs = map[string]any{"problems": int64(len(bad)), "warnings": int64(warnings)}
-	return res, errors.Join(bad...)
-}
-
-func advice(text string) string {
-	if text == "" {
-		return ""
+	res.Evidence = fmt.Sprintf("%s, %s", printable.Count(len(problems), "problem"), printable.Count(warnings, "warning"))
+	res.Outputs = map[string]any{"problems": int64(len(problems)), "warnings": int64(warnings)}
+	if len(problems) > 0 {
+		return res, fmt.Errorf("%w: %w", action.ErrCheck, errors.Join(problems...))
 	}
-	return " (" + text + ")"
+	return res, nil
 }

@@ -107,11 +107,11 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		return action.Plan{}, err
 	}
 	if err := vacant(dir); err != nil {
-		return action.Plan{}, err
+		return action.Plan{}, hint.Wrap(fmt.Errorf("%w: %w", action.ErrRefused, err), "name a directory that does not exist yet; nothing is ever overwritten")
 	}
 	level, err := d.level(ctx, v, m)
 	if err != nil {
-		return action.Plan{}, err
+		level = "not known: " + err.Error() // a broken receipt is not in the way of a recovery
 	}
 	return action.Plan{
 		Summary: fmt.Sprintf("rebuilds %s as it was at %s in %s", a.Name, m.Cut.UTC().Format("2006-01-02 15:04:05 UTC"), printable.Line(dir)),
@@ -135,17 +135,23 @@ func absolute(env *action.Env, path string) string {
 	return filepath.Join(env.Dir, path)
 }
 
+// vacant refuses a target that is anything but absent or an empty directory. A link is
+// not followed: the restore would take the place of the link, not of what it leads to.
 func vacant(dir string) error {
-	entries, err := os.ReadDir(dir)
+	info, err := os.Lstat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return hint.Wrap(fmt.Errorf("%w: %w", action.ErrRefused, err), "name a directory that does not exist yet")
-	case len(entries) > 0:
-		return hint.Wrap(fmt.Errorf("%w: %q is not empty", action.ErrRefused, dir), "name a directory that does not exist yet; nothing is ever overwritten")
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%q is a file or a link", dir)
 	}
-	return nil
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%q is not empty", dir)
+	}
+	return err
 }
 
 func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, plan action.Plan) (action.Result, error) {
@@ -167,6 +173,9 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	}
 	if m.Sum() != plan.Facts["manifest"] {
 		return action.Result{}, fmt.Errorf("%w: the manifest of point %s is another one", action.ErrChanged, m.ID)
+	}
+	if err := vacant(dir); err != nil {
+		return action.Result{}, fmt.Errorf("%w: %w", action.ErrChanged, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return action.Result{}, err

@@ -18,36 +18,6 @@ import (
 	"lifeboat/internal/vault"
 )
 
-const latestDoc = `Reads which backup of an asset is the newest, and how old it is. The age counts from the
-moment to which the backup holds everything, not from the end of its upload. With max_age
-the step fails when the backup is older, so that a recovery does not begin on a stale one.
-Without asset it looks at all of them and names each that has none, or none fresh enough.
-
-` + "```vault.latest save=newest" + `
-asset: monorepo
-max_age: 24h
-` + "```" + `
-
-Later steps use ` + "`${newest.point}`, `${newest.cut}`, `${newest.age_seconds}` and `${newest.kind}`" + `.
-`
-
-const verifyDoc = `Proves that backups can be restored, and writes a receipt of the outcome into the vault,
-passed or failed. Without asset it goes through all of them and does not stop at the first
-that fails. Each level includes those before it:
-
-- stored: every object is there with its size
-- checked: the bytes are the recorded ones, and their structure is sound
-- applied: a replica made of them equals what was backed up
-- restored: so does one made by restore.sh with stock tools; its time is the measured RTO
-
-What earlier receipts have proven is not read again at level checked, unless reread is true.
-
-` + "```vault.verify save=proof" + `
-asset: monorepo
-level: applied
-` + "```" + `
-`
-
 // Deps are what the actions need of the rest.
 type Deps struct {
 	// Vault gives the vault, which belongs to the giver and is not closed here.
@@ -62,13 +32,16 @@ type Deps struct {
 	Archive func(ctx context.Context) (Protected, error) // required for vault.archive
 	// Retention says what is kept.
 	Retention func() vault.Keep // required for vault.retention and vault.prune
-	// Copies opens the other vaults, in the order of the estate. The caller closes them.
+	// Copies opens the other vaults, in the order of the estate. The caller closes them,
+	// also beside an error: it names those that cannot be opened, and the others come with
+	// it.
 	Copies func(ctx context.Context) ([]*vault.Vault, error) // required for vault.copy
 	// Hold keeps other processes of this host from pruning the same vault; it is Busy
 	// while one does.
 	Hold func(ctx context.Context) (release func() error, err error) // required for vault.prune
-	// Alert is the hook for whoever wants to know at once: it is told of what went
-	// wrong, and its own failure is an error of the step only by being logged.
+	// Alert is the hook for whoever wants to know at once what went wrong. A failure of
+	// its own goes to the log and does not change the outcome of the step. ctx is alive
+	// also when the time of the step is up.
 	Alert func(ctx context.Context, log io.Writer, a Alert) // nil: nobody
 }
 
@@ -83,7 +56,7 @@ type Protected struct {
 
 // Alert is something that somebody has to know.
 type Alert struct {
-	Event  string `json:"event"` // one of [Events]
+	Event  string `json:"event"` // one of those below
 	Asset  string `json:"asset,omitempty"`
 	Vault  string `json:"vault,omitempty"`
 	Text   string `json:"text"`
@@ -101,155 +74,58 @@ const (
 	VaultProblem       = "vault-problem"
 )
 
-func (d Deps) alert(ctx context.Context, env *action.Env, a Alert) {
-	if d.Alert != nil && !env.Dry {
-		a.Run = env.RunID
-		d.Alert(ctx, env.Log, a)
+// alert tells of err, which befell an asset ("" is none in particular) in v, a vault. A
+// dry run tells nobody, and neither does a step that was stopped: whoever stopped it
+// knows. One whose time was up does.
+func (d Deps) alert(ctx context.Context, env *action.Env, event, asset string, v *vault.Vault, err error) {
+	if d.Alert == nil || env.Dry || errors.Is(ctx.Err(), context.Canceled) {
+		return
 	}
-}
-
-type latestParams struct {
-	Asset  string        `param:"asset" help:"the asset whose newest backup is wanted; all assets when left out"`
-	MaxAge time.Duration `param:"max_age" help:"fail when the newest backup is older: 24h" unit:"duration"`
-}
-
-type verifyParams struct {
-	Asset  string `param:"asset" help:"the asset to verify; all assets when left out"`
-	Point  string `param:"point" help:"the id of the backup to verify; the newest when left out"`
-	Level  string `param:"level" help:"how much to prove: stored, checked, applied or restored" default:"checked" enum:"stored,checked,applied,restored"`
-	Reread bool   `param:"reread" help:"read also what earlier receipts have proven"`
+	log := env.Log
+	if log == nil {
+		log = io.Discard
+	}
+	d.Alert(context.WithoutCancel(ctx), log, Alert{
+		Event: event, Asset: asset, Vault: v.String(), Text: err.Error(), Run: env.RunID, Advice: strings.Join(hint.All(err), "; "),
+	})
 }
 
 // Actions lists the family.
 func Actions(d Deps) []action.Action {
 	return []action.Action{
-		action.New(action.Def[latestParams]{
-			Name: "vault.latest", Summary: "Find the newest backup of an asset", Doc: latestDoc,
-			Effect: action.Read, Repeat: action.Safe,
-			Plan: d.planLatest, Run: d.latest,
-		}),
-		action.New(action.Def[verifyParams]{
-			Name: "vault.verify", Summary: "Prove that backups can be restored", Doc: verifyDoc,
-			Effect: action.Read, Repeat: action.Safe,
-			Check: func(p verifyParams) error {
-				if p.Point != "" && p.Asset == "" {
-					return &action.ArgError{Name: "point", Msg: "is the point of no asset", Fix: "add asset: to the block"}
-				}
-				return nil
-			},
-			Plan: d.planVerify, Run: d.verify,
-		}),
-		d.backup(), d.archive(), d.restore(), d.copy(), d.doctor(), d.retention(), d.prune(),
+		d.newest(), d.verification(), d.backup(), d.archive(), d.restore(), d.copy(), d.doctor(), d.retention(), d.prune(),
 	}
 }
 
-func (d Deps) planLatest(ctx context.Context, _ *action.Env, p latestParams) (action.Plan, error) {
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return action.Plan{}, err
+// chosen lists the assets that a step goes through, in the order of their names: the one
+// that it names, or all.
+func (d Deps) chosen(asset string) ([]string, error) {
+	if asset != "" {
+		if _, err := d.Asset(asset, ""); err != nil {
+			return nil, err
+		}
+		return []string{asset}, nil
 	}
-	if p.Asset == "" {
-		return action.Plan{
-			Summary: fmt.Sprintf("looks for the newest backup of every asset in %s", v),
-			Target:  v.String(), Stop: "Yes: it only reads.",
-		}, nil
-	}
-	a, err := d.Asset(p.Asset, "")
-	if err != nil {
-		return action.Plan{}, err
-	}
-	return action.Plan{
-		Summary: fmt.Sprintf("looks for the newest backup of %s in %s", p.Asset, v),
-		Target:  v.String() + " " + vault.AssetID(a.Asset), Stop: "Yes: it only reads.",
-	}, nil
-}
-
-// latestAll looks at every asset, also after one that has no backup: the person wants
-// to know them all.
-func (d Deps) latestAll(ctx context.Context, env *action.Env, p latestParams, plan action.Plan) (action.Result, error) {
-	var (
-		all  action.Result
-		errs []error
-		aged int64
-	)
-	names := d.Names()
+	names := slices.Sorted(slices.Values(d.Names()))
 	if len(names) == 0 {
-		return all, hint.Wrap(fmt.Errorf("%w: the estate has no assets", action.ErrCheck), "add what should be protected to lifeboat.yaml")
+		return nil, hint.Wrap(fmt.Errorf("%w: there are no assets", action.ErrRefused), "add what should be protected to lifeboat.yaml")
 	}
-	for _, name := range names {
-		p.Asset = name
-		res, err := d.latest(ctx, env, p, plan)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-			continue
-		}
-		all.Checks = append(all.Checks, action.Check{Text: name + " has a backup", OK: true, Evidence: res.Evidence})
-		aged = max(aged, res.Outputs["age_seconds"].(int64))
-	}
-	all.Outputs = map[string]any{"assets": int64(len(names)), "oldest_seconds": aged}
-	all.Evidence = fmt.Sprintf("%d of %d assets have a backup, the oldest of them is %s old", len(names)-len(errs), len(names), round(time.Duration(aged)*time.Second))
-	return all, errors.Join(errs...)
+	return names, nil
 }
 
-func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan action.Plan) (action.Result, error) {
-	if p.Asset == "" {
-		return d.latestAll(ctx, env, p, plan)
-	}
-	a, err := d.Asset(p.Asset, "")
-	if err != nil {
-		return action.Result{}, err
-	}
+// writable gives the vault to an action that writes into it, if the fence allows.
+func (d Deps) writable(ctx context.Context, env *action.Env) (*vault.Vault, error) {
 	v, err := d.Vault(ctx)
 	if err != nil {
-		return action.Result{}, err
+		return nil, err
 	}
-	m, err := v.Latest(ctx, vault.AssetID(a.Asset))
-	if err != nil {
-		if errors.Is(err, vault.ErrNoBackup) || errors.Is(err, vault.ErrDamaged) {
-			d.alert(ctx, env, Alert{Event: BackupLate, Asset: p.Asset, Vault: v.String(), Text: err.Error()})
-			err = fmt.Errorf("%w: %w", action.ErrCheck, err)
-		}
-		return action.Result{}, err
-	}
-	age := env.Now().Sub(m.Cut)
-	res := action.Result{
-		Evidence: fmt.Sprintf("the newest backup of %s is %s old: %s, %s", p.Asset, round(age), m.Kind, m.ID),
-		Outputs: map[string]any{
-			"point": m.ID, "cut": m.Cut.UTC().Format(time.RFC3339), "age_seconds": int64(age / time.Second),
-			"kind": m.Kind, "objects": int64(len(m.Chain)), "bytes": m.Size(),
-		},
-	}
-	level, err := d.level(ctx, v, m)
-	if err != nil {
-		return res, err
-	}
-	res.Outputs["level"] = level
-	env.Printf("%s, %d objects, %d bytes, proven: %s", res.Evidence, len(m.Chain), m.Size(), level)
-	res, err = judge(res, p, m, age)
-	if err != nil {
-		d.alert(ctx, env, Alert{Event: BackupLate, Asset: p.Asset, Vault: v.String(), Text: err.Error()})
-	}
-	return res, err
+	return v, env.Allowed(v.String())
 }
 
-// judge compares the age of a backup with what is wanted.
-func judge(res action.Result, p latestParams, m vault.Manifest, age time.Duration) (action.Result, error) {
-	const skew = 5 * time.Minute // of two clocks that are called right
-	if age < -skew {
-		res.Checks = []action.Check{{Text: "dated in the past", Evidence: m.ID}}
-		return res, hint.Wrap(fmt.Errorf("%w: the newest backup of %q is dated %s in the future", action.ErrCheck, p.Asset, round(-age)),
-			"compare the clock of this machine with that of "+m.Host)
-	}
-	if p.MaxAge == 0 {
-		return res, nil
-	}
-	ok := age <= p.MaxAge
-	res.Checks = []action.Check{{Text: "not older than " + printable.Span(p.MaxAge), OK: ok, Evidence: round(age) + " old"}}
-	if !ok {
-		return res, hint.Wrap(fmt.Errorf("%w: the newest backup of %q is %s old, wanted is at most %s", action.ErrCheck, p.Asset, round(age), printable.Span(p.MaxAge)),
-			"make a new backup first, or decide that this one will do")
-	}
-	return res, nil
+// unfit says whether an error is about the backup itself. Any other error (no connection,
+// no key, a program that is absent) proves nothing about it.
+func unfit(err error) bool {
+	return errors.Is(err, vault.ErrNoBackup) || errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrMissing) || errors.Is(err, vault.ErrUntrusted)
 }
 
 // level is the strongest level at which the point was proven; "failed" while a failed
@@ -269,147 +145,13 @@ func (d Deps) level(ctx context.Context, v *vault.Vault, m vault.Manifest) (stri
 	return string(proven), nil
 }
 
+// round writes an age as short as it is still of use.
 func round(d time.Duration) string {
 	switch {
-	case d < 0:
-		return "0s"
 	case d < time.Minute:
-		return d.Truncate(time.Second).String()
+		return printable.Span(max(d, 0).Truncate(time.Second))
 	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
+		return printable.Span(d.Truncate(time.Minute))
 	}
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
-}
-
-// chosen lists the assets that a verification goes through.
-func (d Deps) chosen(p verifyParams) ([]string, error) {
-	if p.Asset != "" {
-		if _, err := d.Asset(p.Asset, ""); err != nil {
-			return nil, err
-		}
-		return []string{p.Asset}, nil
-	}
-	names := d.Names()
-	if len(names) == 0 {
-		return nil, hint.Wrap(fmt.Errorf("%w: there are no assets to verify", action.ErrRefused), "add assets to lifeboat.yaml")
-	}
-	return slices.Sorted(slices.Values(names)), nil
-}
-
-func (d Deps) planVerify(ctx context.Context, env *action.Env, p verifyParams) (action.Plan, error) {
-	names, err := d.chosen(p)
-	if err != nil {
-		return action.Plan{}, err
-	}
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return action.Plan{}, err
-	}
-	if err := env.Allowed(v.String()); err != nil { // receipts are written there
-		return action.Plan{}, err
-	}
-	return action.Plan{
-		Summary: fmt.Sprintf("verifies %s in %s at level %s", strings.Join(names, ", "), v, p.Level),
-		Target:  v.String(),
-		Lines: []action.Line{
-			{Label: "reads", Text: "the backups, nothing of the assets themselves"},
-			{Label: "writes", Text: "a receipt for each, into the vault"},
-		},
-		Stop: "Yes: what was not finished has no receipt.",
-	}, nil
-}
-
-// tally is what a verification of several assets adds up to.
-type tally struct {
-	res       action.Result
-	passed    int
-	bytes     int64
-	took      float64
-	bad       []error // failed verifications
-	unclear   []error // could not be verified
-	lastPoint string
-}
-
-func (d Deps) verify(ctx context.Context, env *action.Env, p verifyParams, _ action.Plan) (action.Result, error) {
-	names, err := d.chosen(p)
-	if err != nil {
-		return action.Result{}, err
-	}
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return action.Result{}, err
-	}
-	if err := env.Allowed(v.String()); err != nil {
-		return action.Result{}, err
-	}
-	var t tally
-	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return action.Result{}, err
-		}
-		r, err := d.verifyOne(ctx, env, v, name, p)
-		t.add(env, name, vault.Level(p.Level), r, err)
-		if err != nil && ctx.Err() == nil {
-			d.alert(ctx, env, Alert{Event: VerificationFailed, Asset: name, Vault: v.String(), Text: err.Error()})
-		}
-	}
-	return t.result(names, p)
-}
-
-func (d Deps) verifyOne(ctx context.Context, env *action.Env, v *vault.Vault, name string, p verifyParams) (vault.Receipt, error) {
-	a, err := d.Asset(name, "")
-	if err != nil {
-		return vault.Receipt{}, err
-	}
-	var m vault.Manifest
-	if p.Point != "" {
-		m, err = v.Get(ctx, vault.AssetID(a.Asset), p.Point)
-	} else {
-		m, err = v.Latest(ctx, vault.AssetID(a.Asset))
-	}
-	if err != nil {
-		return vault.Receipt{}, err
-	}
-	env.Printf("%s: %s of %s", name, m.ID, m.Cut.UTC().Format(time.RFC3339))
-	return v.Verify(ctx, m, a.Understands, vault.Level(p.Level), vault.VerifyOptions{
-		Reread: p.Reread, RunID: env.RunID, Scratch: env.Scratch, Now: env.Now, Progress: env.Progress, Log: env.Log,
-	})
-}
-
-func (t *tally) add(env *action.Env, name string, level vault.Level, r vault.Receipt, err error) {
-	c := action.Check{Text: fmt.Sprintf("%s is %s", name, level), OK: err == nil}
-	switch {
-	case err == nil:
-		t.passed++
-		c.Evidence = r.Point + ": " + strings.Join(r.Evidence, "; ")
-	case errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrMissing), errors.Is(err, vault.ErrNoBackup), errors.Is(err, vault.ErrUntrusted):
-		t.bad = append(t.bad, fmt.Errorf("%s: %w", name, err))
-		c.Evidence = err.Error()
-	default:
-		t.unclear = append(t.unclear, fmt.Errorf("%s: %w", name, err))
-		c.Evidence = "not known: " + err.Error()
-	}
-	t.bytes += r.Bytes
-	t.took += r.Took
-	t.lastPoint = r.Point
-	t.res.Checks = append(t.res.Checks, c)
-	env.Printf("%s: %s", name, c.Evidence)
-}
-
-func (t *tally) result(names []string, p verifyParams) (action.Result, error) {
-	t.res.Evidence = fmt.Sprintf("%d of %s proven at level %s, %s read", t.passed, printable.Count(len(names), "asset"), p.Level, printable.Size(t.bytes))
-	t.res.Outputs = map[string]any{
-		"level": p.Level, "passed": int64(t.passed), "failed": int64(len(t.bad)), "unclear": int64(len(t.unclear)),
-		"bytes": t.bytes, "took_seconds": t.took,
-	}
-	if len(names) == 1 {
-		t.res.Outputs["point"] = t.lastPoint
-	}
-	err := errors.Join(t.unclear...)
-	if len(t.bad) > 0 {
-		failed := hint.Wrap(fmt.Errorf("%w: %w", action.ErrCheck, errors.Join(t.bad...)),
-			"make a full backup now, and verify older points before you rely on them")
-		err = errors.Join(failed, err)
-	}
-	return t.res, err
 }
