@@ -61,7 +61,7 @@ func printJSON[T any](env environment, list ...T) error {
 // catalogue opens the local copy of the vault's listing.
 func (w *world) catalogue(v *vault.Vault) (*vault.Catalogue, error) {
 	sum := sha256.Sum256([]byte(v.String()))
-	return vault.OpenCatalogue(filepath.Join(w.state, "catalogue-"+hex.EncodeToString(sum[:6])+".json"))
+	return vault.OpenCatalogue(filepath.Join(w.state, "catalogue-"+hex.EncodeToString(sum[:6])))
 }
 
 // assetID gives the id of what a person names: an asset of the estate, or the id of one that

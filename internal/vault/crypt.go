@@ -112,7 +112,7 @@ func checkRecipient(r string) error {
 	case strings.HasPrefix(lower, "age-secret-key-"):
 		return hint.Wrap(errors.New("is an identity, which is the secret key, and is not repeated here"),
 			"name its recipient, which `age-keygen -y IDENTITY_FILE` prints; whoever has read this configuration has the key: make a new one")
-	case strings.HasPrefix(lower, "age1pq"):
+	case strings.HasPrefix(lower, "age1pq1"): // the last 1 ends the prefix: a native recipient may begin with age1pq
 		return hint.Wrap(errors.New("is of the post-quantum form, which the age of most machines cannot read yet"), advice)
 	case strings.HasPrefix(lower, "ssh-"):
 		return hint.Wrap(errors.New("is an SSH key"), "use a key of age's own: `age-keygen -o identity.txt`")
