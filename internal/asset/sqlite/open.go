@@ -61,7 +61,7 @@ const (
 //
 // A file that SQLite has open must never be opened and closed by other means in the
 // same process: that drops SQLite's locks on it. Everything here therefore reads a
-// live database through SQLite.
+// live database through SQLite, unless [Locks] has made them outlive that.
 func Open(ctx context.Context, path string, mode Mode) (*sql.DB, error) {
 	if err := preflight(path); err != nil {
 		return nil, err

@@ -1,8 +1,8 @@
 // Package sqlite holds the actions on SQLite databases: backup, check, restore and
 // compare.
 //
-// A live database is read through SQLite only, in one read transaction. It is replaced
-// through SQLite too while it is sound, so that programs which have it open see the old
+// A live database is read in one read transaction of SQLite. It is replaced through
+// SQLite too while it is sound, so that programs which have it open see the old
 // or the new state; a file that SQLite cannot read is swapped by rename. In both cases
 // the new database was proven before and the old one is kept beside it: that is the undo.
 package sqlite
