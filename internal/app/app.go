@@ -16,6 +16,7 @@ import (
 	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/asset/sqlite"
 	"lifeboat/internal/hint"
 )
 
@@ -27,6 +28,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	defer outlive()()
+	_ = sqlite.Locks() // before the first database is opened; without it live ones are read slowly, and as right
 
 	out, errs := &tame{w: stdout}, &tame{w: stderr}
 	env, err := newEnvironment(ctx, stdin, stdout, stderr)

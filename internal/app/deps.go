@@ -117,9 +117,9 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 	p := vaultactions.Protected{Asset: vault.Asset{Name: a.Name, Kind: a.Kind, Source: a.Source(), Secret: a.Secret && !a.Unencrypted}, RPO: a.RPO}
 	switch a.Kind {
 	case estate.Git:
-		p.Understands, p.Restores = gitKind(a, class), gitasset.Kind{}
+		p.Understands = gitKind(a, class)
 	case estate.SQLite:
-		p.Understands, p.Restores = sqlite.Kind{Assertions: a.Assertions}, sqlite.Kind{}
+		p.Understands = sqlite.Kind{Assertions: a.Assertions}
 	case estate.Files:
 		p.Understands = filesKind(a)
 	case estate.Stream:

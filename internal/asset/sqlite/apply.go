@@ -236,9 +236,9 @@ func (g growth) plan(r io.Reader) error {
 }
 
 // Prove compares the replica in dir with the facts of its point by the hash of the
-// whole file. With full it runs integrity_check and foreign_key_check, compares schema
-// and row counts, and runs the assertions: [ErrAssertion] when one does not hold.
-func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, log io.Writer) (evidence string, err error) {
+// whole file. With full it runs integrity_check and foreign_key_check, and compares schema
+// and row counts.
+func (Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, log io.Writer) (evidence string, err error) {
 	var want Facts
 	if err := json.Unmarshal(facts, &want); err != nil {
 		return "", fmt.Errorf("read the facts of the point: %w", err)
@@ -261,20 +261,23 @@ func (k Kind) Prove(ctx context.Context, dir string, facts []byte, full bool, lo
 	if !full {
 		return evidence, nil
 	}
-	if evidence, err = proveFull(ctx, replica, want, evidence); err != nil {
-		return "", err
-	}
+	return proveFull(ctx, replica, want, evidence)
+}
+
+// Probe runs the assertions on a restored database: [ErrAssertion] when one does not hold.
+func (k Kind) Probe(ctx context.Context, dir string, log io.Writer) (string, error) {
+	replica := filepath.Join(dir, ReplicaName)
 	if err := assert(ctx, replica, k.Assertions); err != nil {
-		return "", fmt.Errorf("prove %q: %w", replica, err)
+		return "", fmt.Errorf("probe %q: %w", replica, err)
 	}
 	switch n := len(k.Assertions); n {
 	case 0:
+		return "", nil
 	case 1:
-		evidence += ", 1 assertion holds"
+		return "1 assertion holds", nil
 	default:
-		evidence += ", " + printable.Count(n, "assertion") + " hold"
+		return printable.Count(n, "assertion") + " hold", nil
 	}
-	return evidence, nil
 }
 
 func proveFull(ctx context.Context, replica string, want Facts, evidence string) (string, error) {

@@ -40,27 +40,27 @@ func TestAssertionsHold(t *testing.T) {
 		"SELECT user_version >= 7 FROM pragma_user_version", "SELECT count(*) = 3 FROM pragma_table_info('booking')",
 		"SELECT EXISTS (SELECT 1 FROM booking WHERE id = 3)",
 	}}
-	evidence, err := k.Prove(t.Context(), dir, facts, true, io.Discard)
+	evidence, err := k.Probe(t.Context(), dir, io.Discard)
 	if err != nil || !strings.Contains(evidence, fmt.Sprintf("%d assertions hold", len(k.Assertions))) {
-		t.Errorf("Prove = %q, %v", evidence, err)
+		t.Errorf("Probe = %q, %v", evidence, err)
 	}
-	if evidence, err = (sqlite.Kind{}).Prove(t.Context(), dir, facts, true, io.Discard); err != nil || strings.Contains(evidence, "assertion") {
-		t.Errorf("without any: Prove = %q, %v", evidence, err)
+	if evidence, err = (sqlite.Kind{}).Probe(t.Context(), dir, io.Discard); err != nil || strings.Contains(evidence, "assertion") {
+		t.Errorf("without any: Probe = %q, %v", evidence, err)
 	}
 	k.Assertions = []string{"SELECT 0"}
-	if _, err := k.Prove(t.Context(), dir, facts, false, io.Discard); err != nil {
-		t.Errorf("a proof that is not full ran an assertion: %v", err)
+	if _, err := k.Prove(t.Context(), dir, facts, true, io.Discard); err != nil {
+		t.Errorf("the replica is equal, and yet %v", err)
 	}
 	k.Assertions = []string{"SELECT 1"}
-	if evidence, err = k.Prove(t.Context(), dir, facts, true, io.Discard); err != nil || !strings.Contains(evidence, ", 1 assertion holds") {
-		t.Errorf("Prove = %q, %v", evidence, err)
+	if evidence, err = k.Probe(t.Context(), dir, io.Discard); err != nil || !strings.Contains(evidence, "1 assertion holds") {
+		t.Errorf("Probe = %q, %v", evidence, err)
 	}
 }
 
 // TestAssertionsFail has assertions that do not hold, say nothing, or try to do more
 // than to ask. Each error names its assertion, and none shows content of the database.
 func TestAssertionsFail(t *testing.T) {
-	dir, facts := asserted(t)
+	dir, _ := asserted(t)
 	replica := filepath.Join(dir, sqlite.ReplicaName)
 	before := read(t, replica)
 	other := filepath.Join(t.TempDir(), "other.db")
@@ -92,9 +92,9 @@ func TestAssertionsFail(t *testing.T) {
 		"large":              {"SELECT 1 " + strings.Repeat("+ 1 ", 40_000), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := sqlite.Kind{Assertions: []string{"SELECT 1", tt.sql}}.Prove(t.Context(), dir, facts, true, io.Discard)
+			_, err := sqlite.Kind{Assertions: []string{"SELECT 1", tt.sql}}.Probe(t.Context(), dir, io.Discard)
 			if err == nil || errors.Is(err, sqlite.ErrAssertion) != tt.failed || len(hint.All(err)) == 0 {
-				t.Fatalf("Prove = %v %q", err, hint.All(err))
+				t.Fatalf("Probe = %v %q", err, hint.All(err))
 			}
 			if !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), "assert") {
 				t.Errorf("%q does not say %q", err, tt.text)
@@ -114,13 +114,13 @@ func TestAssertionsFail(t *testing.T) {
 
 // TestAssertionStops has one that never ends.
 func TestAssertionStops(t *testing.T) {
-	dir, facts := asserted(t)
+	dir, _ := asserted(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()
 	soon(t, func() {
-		_, err := sqlite.Kind{Assertions: []string{"SELECT count(*) FROM endless"}}.Prove(ctx, dir, facts, true, io.Discard)
+		_, err := sqlite.Kind{Assertions: []string{"SELECT count(*) FROM endless"}}.Probe(ctx, dir, io.Discard)
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Prove = %v", err)
+			t.Errorf("Probe = %v", err)
 		}
 	})
 }

@@ -180,11 +180,7 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return action.Result{}, err
 	}
-	k := a.Restores
-	if k == nil {
-		k = a.Understands
-	}
-	r, err := v.Restore(ctx, m, k, dir, vault.RestoreOptions{Progress: env.Progress, Log: env.Log})
+	r, err := v.Restore(ctx, m, a.Understands, dir, vault.RestoreOptions{Progress: env.Progress, Log: env.Log})
 	if err != nil {
 		return action.Result{}, err
 	}

@@ -49,7 +49,6 @@ type Deps struct {
 type Protected struct {
 	vault.Asset
 	Understands vault.Kind
-	Restores    vault.Kind // without the probes of the asset's owner, which a verification fails on and a recovery must not; nil: Understands
 	RPO         time.Duration
 	Reads       []string // paths and URLs that a backup reaches, for the fence; nil: the source
 }
