@@ -112,6 +112,19 @@ func (d Deps) chosen(asset string) ([]string, error) {
 	return names, nil
 }
 
+// part is chosen for the assets of one shard, which may be none.
+func (d Deps) part(asset, shard string) ([]string, error) {
+	names, err := d.chosen(asset)
+	if err != nil || shard == "" {
+		return names, err
+	}
+	i, n, err := ParseShard(shard)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return Shard(name, n) != i }), nil
+}
+
 // writable gives the vault to an action that writes into it, if the fence allows.
 func (d Deps) writable(ctx context.Context, env *action.Env) (*vault.Vault, error) {
 	v, err := d.Vault(ctx)

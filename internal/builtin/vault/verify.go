@@ -34,6 +34,7 @@ type verifyParams struct {
 	Asset  string `param:"asset" help:"the asset to verify; all assets when left out"`
 	Point  string `param:"point" help:"the id of the backup to verify; the newest when left out"`
 	Level  string `param:"level" help:"how much to prove: stored, checked, applied or restored" default:"checked" enum:"stored,checked,applied,restored"`
+	Shard  string `param:"shard" help:"only one part of the assets: 0/4 is the first of four"`
 	Reread bool   `param:"reread" help:"read also what earlier receipts have proven"`
 }
 
@@ -45,20 +46,23 @@ func (d Deps) verification() action.Action {
 			if p.Point != "" && p.Asset == "" {
 				return &action.ArgError{Name: "point", Msg: "is the point of no asset", Fix: "add asset: to the block"}
 			}
-			return nil
+			return checkShard(p.Shard, p.Asset)
 		},
 		Plan: d.planVerify, Run: d.verify,
 	})
 }
 
 func (d Deps) planVerify(ctx context.Context, env *action.Env, p verifyParams) (action.Plan, error) {
-	names, err := d.chosen(p.Asset)
+	names, err := d.part(p.Asset, p.Shard)
 	if err != nil {
 		return action.Plan{}, err
 	}
 	v, err := d.writable(ctx, env) // receipts go there
 	if err != nil {
 		return action.Plan{}, err
+	}
+	if len(names) == 0 {
+		return action.Plan{Summary: "verifies nothing: no asset belongs to part " + p.Shard, Target: v.String(), Nothing: true}, nil
 	}
 	return action.Plan{
 		Summary: fmt.Sprintf("verifies %s in %s at level %s", strings.Join(names, ", "), v, p.Level),
@@ -79,11 +83,12 @@ type tally struct {
 	took      float64
 	bad       []error // failed verifications
 	unclear   []error // could not be verified
+	damaged   bool    // one of bad is a backup that does not come back
 	lastPoint string
 }
 
 func (d Deps) verify(ctx context.Context, env *action.Env, p verifyParams, _ action.Plan) (action.Result, error) {
-	names, err := d.chosen(p.Asset)
+	names, err := d.part(p.Asset, p.Shard)
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -95,7 +100,7 @@ func (d Deps) verify(ctx context.Context, env *action.Env, p verifyParams, _ act
 	for _, name := range names {
 		r, err := d.verifyOne(ctx, env, v, name, p)
 		t.add(env, name, vault.Level(p.Level), r, err)
-		if err != nil && !unfit(err) {
+		if err != nil && !unfit(err) && !errors.Is(err, vault.ErrProbe) {
 			err = fmt.Errorf("it could not be verified: %w", err)
 		}
 		if err != nil {
@@ -131,7 +136,11 @@ func (t *tally) add(env *action.Env, name string, level vault.Level, r vault.Rec
 	case err == nil:
 		t.passed++
 		c.Evidence = r.Point + ": " + strings.Join(r.Evidence, "; ")
+	case errors.Is(err, vault.ErrProbe):
+		t.bad = append(t.bad, hint.Wrap(fmt.Errorf("%s: %w", name, err), "the backup is whole: look what changed in the source, or correct its probes in lifeboat.yaml"))
+		c.Evidence = err.Error()
 	case unfit(err):
+		t.damaged = true
 		t.bad = append(t.bad, fmt.Errorf("%s: %w", name, err))
 		c.Evidence = err.Error()
 	default:
@@ -156,8 +165,10 @@ func (t *tally) result(names []string, p verifyParams) (action.Result, error) {
 	}
 	err := errors.Join(t.unclear...)
 	if len(t.bad) > 0 {
-		failed := hint.Wrap(fmt.Errorf("%w: %w", action.ErrCheck, errors.Join(t.bad...)),
-			"make a full backup now, and verify older points before you rely on them")
+		failed := fmt.Errorf("%w: %w", action.ErrCheck, errors.Join(t.bad...))
+		if t.damaged {
+			failed = hint.Wrap(failed, "make a full backup now, and verify older points before you rely on them")
+		}
 		err = errors.Join(failed, err)
 	}
 	return t.res, err
