@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin/lifeboat
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
 
-.PHONY: run build test stock check bench golden
+.PHONY: run build test check bench golden
 
 run: build ## open the console on a sandbox estate of its own; without a terminal, rehearse a recovery
 	@$(BIN) --sandbox
@@ -13,12 +13,7 @@ build: ## bin/lifeboat
 	@$(GO) build -trimpath -ldflags "-X lifeboat/internal/app.version=$(VERSION)" -o $(BIN) ./cmd/lifeboat
 
 test: ## every test
-	$(GO) test ./...
-
-stock: ## the tests that need stock git, tar, gzip, sqlite3, age and gpg, by name; none may be left out
-	@$(GO) test -v -run Stock ./internal/vault ./internal/asset/... ./internal/builtin/... ./internal/app >bin/stock.log 2>&1; code=$$?; \
-	grep -E '^ *--- (PASS|FAIL|SKIP): Test|^(ok|FAIL|panic)|not installed|program not found' bin/stock.log; \
-	if [ $$code -ne 0 ] || grep -q -e '--- SKIP' bin/stock.log; then echo "a test with stock programs failed or was left out: bin/stock.log"; exit 1; fi
+	$(GO) test $(TESTFLAGS) ./...
 
 check: build ## format, vet, staticcheck, architecture, lint of our own runbooks
 	@out=$$(gofmt -l cmd internal runbooks themes); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi

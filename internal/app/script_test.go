@@ -29,14 +29,9 @@ func TestMain(m *testing.M) {
 
 // TestScripts tells the behaviour of the program, one file per behaviour. Each runs
 // with an empty home directory and a state directory of its own.
-func TestScripts(t *testing.T) { scripts(t, "script") }
-
-// TestStockScripts are those that need a stock program which not every machine has.
-func TestStockScripts(t *testing.T) { scripts(t, "stock") }
-
-func scripts(t *testing.T, dir string) {
+func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", dir),
+		Dir:                 filepath.Join("testdata", "script"),
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
