@@ -138,19 +138,12 @@ type candidate struct {
 
 // wanted lists the assets of a backup, in the order of their names.
 func (d Deps) wanted(p backupParams) ([]candidate, error) {
-	names, err := d.chosen(p.Asset)
-	if err != nil {
-		return nil, err
-	}
-	i, n, err := ParseShard(p.Shard)
+	names, err := d.part(p.Asset, p.Shard)
 	if err != nil {
 		return nil, err
 	}
 	var out []candidate
 	for _, name := range names {
-		if Shard(name, n) != i {
-			continue
-		}
 		a, err := d.Asset(name, p.Class)
 		if err != nil {
 			a.Name = name

@@ -112,7 +112,7 @@ func (d Deps) chosen(asset string) ([]string, error) {
 	return names, nil
 }
 
-// part is chosen for the assets of one shard, which may be none.
+// part lists what [Deps.chosen] does and belongs to one shard ("" is all): perhaps nothing.
 func (d Deps) part(asset, shard string) ([]string, error) {
 	names, err := d.chosen(asset)
 	if err != nil || shard == "" {

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,73 +73,237 @@ func (whole) Script(names, _ []string, _ []byte) string {
 
 func (whole) Needs() []string { return nil }
 
-// world is a vault with one asset that has a backup and one that has none.
+// world is an estate: a vault, one asset that has a backup and one that has none and
+// whose source is missing. Tests add what they need.
 type world struct {
-	t     *testing.T
-	dir   string // of the vault
-	vault *vault.Vault
-	now   time.Time
-	list  []action.Action
+	t        *testing.T
+	home     string // directory of the estate
+	dir      string // of the vault
+	vault    *vault.Vault
+	now      time.Time
+	list     []action.Action
+	assets   map[string]actions.Protected
+	broken   map[string]error // assets with a mistake in the estate
+	archive  func(context.Context) (actions.Protected, error)
+	keep     vault.Keep
+	copies   []string // URLs
+	busy     error    // another process prunes
+	held     int      // holds that were not released
+	alerts   []actions.Alert
+	fence    func(string) error
+	progress func(done, total int64, unit string)
+	dry      bool
+	log      bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	source := filepath.Join(t.TempDir(), "source")
-	if err := os.WriteFile(source, []byte(strings.Repeat("content\n", 100)), 0o600); err != nil {
-		t.Fatal(err)
+	w := &world{
+		t: t, home: t.TempDir(), dir: t.TempDir(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		assets: map[string]actions.Protected{}, broken: map[string]error{},
 	}
-	var err error
-	w.vault, err = vault.Open(t.Context(), "file://"+w.dir, vault.Options{Now: func() time.Time { return w.now }, Scratch: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.vault.Close() })
-	assets := map[string]vault.Asset{
-		"kept": {Name: "kept", Kind: "whole", Source: source}, "bare": {Name: "bare", Kind: "whole", Source: source + "2"},
-	}
-	if _, err := w.vault.Backup(t.Context(), assets["kept"], whole{}, vault.BackupOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	w.vault = w.open(w.dir)
+	w.protect("kept", strings.Repeat("content\n", 100))
+	w.protect("bare", "")
 	w.list = actions.Actions(actions.Deps{
 		Vault: func(context.Context) (*vault.Vault, error) { return w.vault, nil },
 		Asset: func(name, _ string) (actions.Protected, error) {
-			a, ok := assets[name]
+			a, ok := w.assets[name]
 			if !ok {
 				return actions.Protected{}, hint.Wrap(fmt.Errorf("there is no asset %q", name), "the assets are: bare, kept")
 			}
-			return actions.Protected{Asset: a, Understands: whole{}}, nil
+			return a, w.broken[name]
 		},
-		Names: func() []string { return []string{"kept", "bare"} },
+		Names:     func() []string { return slices.Collect(maps.Keys(w.assets)) },
+		Archive:   func(ctx context.Context) (actions.Protected, error) { return w.archive(ctx) },
+		Retention: func() vault.Keep { return w.keep },
+		Copies:    w.openCopies,
+		Hold: func(context.Context) (func() error, error) {
+			if w.busy != nil {
+				return nil, w.busy
+			}
+			w.held++
+			return func() error { w.held--; return nil }, nil
+		},
+		Alert: func(ctx context.Context, log io.Writer, a actions.Alert) {
+			if ctx.Err() != nil {
+				t.Errorf("alert on a dead context: %+v", a)
+			}
+			fmt.Fprintf(log, "ALERT %s\n", a.Event)
+			w.alerts = append(w.alerts, a)
+		},
 	})
+	w.backUp("kept")
 	return w
 }
 
-// run binds, plans and runs an action at a time after the backup.
-func (w *world) run(name string, args map[string]any, fence func(string) error) (action.Result, string, error) {
+// open opens the vault in a folder, on the clock of the world.
+func (w *world) open(dir string) *vault.Vault {
 	w.t.Helper()
-	for _, a := range w.list {
-		if a.Name != name {
+	v, err := vault.Open(w.t.Context(), "file://"+dir, vault.Options{
+		Now: func() time.Time { return w.now }, Scratch: w.t.TempDir(), Pause: time.Millisecond,
+	})
+	must(w.t, err)
+	w.t.Cleanup(func() { v.Close() })
+	return v
+}
+
+// openCopies opens the other vaults as the estate does: those that can be.
+func (w *world) openCopies(ctx context.Context) ([]*vault.Vault, error) {
+	var (
+		out  []*vault.Vault
+		errs []error
+	)
+	for _, url := range w.copies {
+		v, err := vault.Open(ctx, url, vault.Options{Now: func() time.Time { return w.now }, Pause: time.Millisecond})
+		if err != nil {
+			errs = append(errs, err)
 			continue
 		}
-		call, err := a.Bind(args)
-		if err != nil {
-			return action.Result{}, "", err
-		}
-		var log bytes.Buffer
-		env := &action.Env{Log: &log, Now: func() time.Time { return w.now }, Run: "r1", Fence: fence}
-		plan, err := call.Plan(w.t.Context(), env)
-		if err != nil {
-			return action.Result{}, log.String(), err
-		}
-		if plan.Summary == "" || plan.Effect != action.Read {
-			w.t.Errorf("%s: plan %+v", name, plan)
-		}
-		res, err := call.Run(w.t.Context(), env, plan)
-		return res, log.String(), err
+		out = append(out, v)
 	}
-	w.t.Fatalf("there is no action %q", name)
-	return action.Result{}, "", nil
+	return out, errors.Join(errs...)
+}
+
+// protect adds an asset whose source holds content; "" is a source that is missing.
+func (w *world) protect(name, content string) {
+	w.t.Helper()
+	source := filepath.Join(w.home, name+".source")
+	w.assets[name] = actions.Protected{
+		Asset: vault.Asset{Name: name, Kind: "whole", Source: source}, Understands: whole{}, RPO: 24 * time.Hour,
+	}
+	if content != "" {
+		must(w.t, os.WriteFile(source, []byte(content), 0o600))
+	}
+}
+
+// backUp makes a point of an asset without an action.
+func (w *world) backUp(name string) vault.Manifest {
+	w.t.Helper()
+	m, err := w.vault.Backup(w.t.Context(), w.assets[name].Asset, whole{}, vault.BackupOptions{})
+	must(w.t, err)
+	return m
+}
+
+// points lists the points of an asset in a vault, newest first.
+func (w *world) points(v *vault.Vault, name string) []string {
+	w.t.Helper()
+	ids, err := v.Points(w.t.Context(), vault.AssetID(w.assets[name].Asset), time.Time{})
+	must(w.t, err)
+	return ids
+}
+
+// damage changes one byte of the data of a point in place.
+func (w *world) damage(m vault.Manifest) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, filepath.FromSlash(m.Chain[0].Key))
+	data, err := os.ReadFile(path)
+	must(w.t, err)
+	data[len(data)/2] ^= 1
+	must(w.t, os.WriteFile(path, data, 0o600))
+}
+
+func (w *world) env() *action.Env {
+	return &action.Env{
+		Log: &w.log, Now: func() time.Time { return w.now }, Run: "r1", RunID: "run-1",
+		Dir: w.home, Scratch: w.t.TempDir(), Fence: w.fence, Progress: w.progress, Dry: w.dry,
+	}
+}
+
+// bind gives the call of an action; its arguments must be good.
+func (w *world) bind(name string, args map[string]any) action.Call {
+	w.t.Helper()
+	i := slices.IndexFunc(w.list, func(a action.Action) bool { return a.Name == name })
+	if i < 0 {
+		w.t.Fatalf("there is no action %q", name)
+	}
+	call, err := w.list[i].Bind(args)
+	must(w.t, err)
+	return call
+}
+
+// plan binds and plans an action, which must change nothing.
+func (w *world) plan(name string, args map[string]any) (action.Call, action.Plan, error) {
+	w.t.Helper()
+	call := w.bind(name, args)
+	before := tree(w.t, w.dir)
+	plan, err := call.Plan(w.t.Context(), w.env())
+	if !maps.Equal(before, tree(w.t, w.dir)) {
+		w.t.Errorf("%s: the plan has changed the vault", name)
+	}
+	if err == nil && (plan.Summary == "" || plan.Target == "" || plan.Stop == "") {
+		w.t.Errorf("%s: plan %+v", name, plan)
+	}
+	return call, plan, err
+}
+
+// do plans and runs an action.
+func (w *world) do(ctx context.Context, name string, args map[string]any) (action.Result, error) {
+	w.t.Helper()
+	call, plan, err := w.plan(name, args)
+	if err != nil {
+		return action.Result{}, err
+	}
+	return call.Run(ctx, w.env(), plan)
+}
+
+// run binds, plans and runs an action that only reads.
+func (w *world) run(name string, args map[string]any, fence func(string) error) (action.Result, string, error) {
+	w.t.Helper()
+	i := slices.IndexFunc(w.list, func(a action.Action) bool { return a.Name == name })
+	if _, err := w.list[i].Bind(args); err != nil {
+		return action.Result{}, "", err
+	}
+	w.log.Reset()
+	w.fence = fence
+	defer func() { w.fence = nil }()
+	call, plan, err := w.plan(name, args)
+	if err != nil {
+		return action.Result{}, w.log.String(), err
+	}
+	if plan.Effect != action.Read {
+		w.t.Errorf("%s: plan %+v", name, plan)
+	}
+	res, err := call.Run(w.t.Context(), w.env(), plan)
+	return res, w.log.String(), err
+}
+
+// told checks which alerts were sent since the last time: "event asset".
+func (w *world) told(want ...string) {
+	w.t.Helper()
+	var got []string
+	for _, a := range w.alerts {
+		got = append(got, strings.TrimSpace(a.Event+" "+a.Asset))
+		if a.Text == "" || a.Vault == "" || a.Run != "run-1" {
+			w.t.Errorf("alert %+v", a)
+		}
+	}
+	if !slices.Equal(got, want) {
+		w.t.Errorf("alerts %q, want %q", got, want)
+	}
+	w.alerts = nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tree gives the content of every file below dir.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		files[path] = string(data)
+		return err
+	}))
+	return files
 }
 
 func TestActionsAreValid(t *testing.T) {
@@ -209,18 +376,9 @@ func TestVerify(t *testing.T) {
 
 func TestVerifyFindsDamage(t *testing.T) {
 	w := newWorld(t)
-	objects, err := filepath.Glob(filepath.Join(w.dir, "v1/a/*/d/*/file.gz"))
-	if err != nil || len(objects) != 1 {
-		t.Fatalf("objects %v, %v", objects, err)
-	}
-	data, err := os.ReadFile(objects[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	data[len(data)/2] ^= 1
-	if err := os.WriteFile(objects[0], data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	m, err := w.vault.Latest(t.Context(), vault.AssetID(w.assets["kept"].Asset))
+	must(t, err)
+	w.damage(m)
 	if _, _, err := w.run("vault.verify", map[string]any{"asset": "kept", "level": "stored"}, nil); err != nil {
 		t.Errorf("stored: %v", err)
 	}

@@ -62,7 +62,7 @@ func (d Deps) planVerify(ctx context.Context, env *action.Env, p verifyParams) (
 		return action.Plan{}, err
 	}
 	if len(names) == 0 {
-		return action.Plan{Summary: "verifies nothing: no asset belongs to part " + p.Shard, Target: v.String(), Nothing: true}, nil
+		return action.Plan{Summary: "verifies nothing: no asset belongs to part " + p.Shard, Target: v.String(), Stop: "Yes.", Nothing: true}, nil
 	}
 	return action.Plan{
 		Summary: fmt.Sprintf("verifies %s in %s at level %s", strings.Join(names, ", "), v, p.Level),
