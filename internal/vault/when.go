@@ -1,11 +1,14 @@
 package vault
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 )
 
 // ParseTime reads a point in time as people write it, in UTC where they name no zone:
@@ -32,4 +35,54 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 		return now.UTC().Add(-d), nil
 	}
 	return time.Time{}, hint.Wrap(fmt.Errorf("%q is no time", text), `write "2026-11-22 14:30" (UTC), "2026-11-22T14:30:00+02:00", or "36h" for a day and a half ago`)
+}
+
+// Finder is a vault in which points can be found. [Vault] is one.
+type Finder interface {
+	String() string
+	Latest(ctx context.Context, asset string) (Manifest, error)
+	At(ctx context.Context, asset string, t time.Time) (Manifest, error)
+	Get(ctx context.Context, asset, id string) (Manifest, error)
+	Points(ctx context.Context, asset string, since time.Time) ([]string, error)
+}
+
+// Point finds the restore point of an asset that somebody names: by its id, as of a time
+// in a form of [ParseTime], or, with neither or with "latest", the newest. Where none
+// answers, ErrNoBackup, the advice says which there are.
+func Point(ctx context.Context, v Finder, a Asset, id, at string, now time.Time) (m Manifest, err error) {
+	asset := AssetID(a)
+	switch {
+	case at != "":
+		var t time.Time
+		if t, err = ParseTime(at, now); err != nil {
+			return m, err
+		}
+		m, err = v.At(ctx, asset, t)
+	case id != "" && id != "latest":
+		m, err = v.Get(ctx, asset, id)
+	default:
+		m, err = v.Latest(ctx, asset)
+	}
+	if !errors.Is(err, ErrNoBackup) {
+		return m, err
+	}
+	ids, lerr := v.Points(ctx, asset, time.Time{})
+	if lerr != nil || len(ids) == 0 {
+		return m, hint.Wrapf(err, "%s has no point in %s; lifeboat backup %s makes one", a.Name, v, a.Name)
+	}
+	return m, hint.Wrapf(err, "%s has %s, the oldest %s, the newest %s; lifeboat vault ls %s lists them",
+		a.Name, printable.Count(len(ids), "point"), ids[len(ids)-1], ids[0], a.Name)
+}
+
+// CheckPoint refuses, before anything is read, a point that is named both ways and a time
+// that is none.
+func CheckPoint(id, at string) error {
+	if at == "" {
+		return nil
+	}
+	if id != "" && id != "latest" {
+		return errors.New("there is a point: too, give one of them")
+	}
+	_, err := ParseTime(at, time.Time{})
+	return err
 }

@@ -77,7 +77,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	if err != nil {
 		return action.Plan{}, err
 	}
-	m, f, err := point(ctx, v, s, p.Point, p.At)
+	m, f, err := point(ctx, v, s, p.Point, p.At, env.Now())
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -112,7 +112,7 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if err != nil {
 		return action.Result{}, err
 	}
-	m, f, err := point(ctx, v, s, plan.Facts["point"], "")
+	m, f, err := point(ctx, v, s, plan.Facts["point"], "", env.Now())
 	if err != nil {
 		return action.Result{}, err
 	}

@@ -26,11 +26,8 @@ type Source struct {
 
 // Vault is what the actions need of the vault.
 type Vault interface {
-	String() string
+	vault.Finder
 	Backup(ctx context.Context, a vault.Asset, k vault.Kind, o vault.BackupOptions) (vault.Manifest, error)
-	Latest(ctx context.Context, asset string) (vault.Manifest, error)
-	At(ctx context.Context, asset string, t time.Time) (vault.Manifest, error)
-	Get(ctx context.Context, asset, id string) (vault.Manifest, error)
 	Restore(ctx context.Context, m vault.Manifest, k vault.Kind, dir string, o vault.RestoreOptions) (vault.Restored, error)
 }
 
@@ -55,23 +52,8 @@ func (d Deps) open(ctx context.Context, name string) (Source, Vault, error) {
 }
 
 // point finds a restore point: by id, as of a time, or the newest.
-func point(ctx context.Context, v Vault, s Source, id, at string) (m vault.Manifest, f tree.Facts, err error) {
-	asset := vault.AssetID(s.stored())
-	switch {
-	case at != "":
-		var t time.Time
-		if t, err = time.Parse(time.RFC3339, at); err != nil {
-			return m, f, err
-		}
-		m, err = v.At(ctx, asset, t)
-	case id != "" && id != "latest":
-		m, err = v.Get(ctx, asset, id)
-	default:
-		m, err = v.Latest(ctx, asset)
-	}
-	if errors.Is(err, vault.ErrNoBackup) {
-		return m, f, hint.Wrapf(err, "the vault %s holds no such point of %q: make one with files.backup, or name another", v, s.Name)
-	}
+func point(ctx context.Context, v Vault, s Source, id, at string, now time.Time) (m vault.Manifest, f tree.Facts, err error) {
+	m, err = vault.Point(ctx, v, s.stored(), id, at, now)
 	if err != nil {
 		return m, f, err
 	}
@@ -86,14 +68,8 @@ func point(ctx context.Context, v Vault, s Source, id, at string) (m vault.Manif
 
 // checkTime refuses at: that is no time, and point: together with at:.
 func checkTime(point, at string) error {
-	if at == "" {
-		return nil
-	}
-	if point != "" && point != "latest" {
-		return &action.ArgError{Name: "at", Msg: "there is a point: too", Fix: "give one of them"}
-	}
-	if _, err := time.Parse(time.RFC3339, at); err != nil {
-		return &action.ArgError{Name: "at", Msg: fmt.Sprintf("%q is no time", at), Fix: `write it like "2026-11-23T14:30:00Z"`}
+	if err := vault.CheckPoint(point, at); err != nil {
+		return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30", without point:`}
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ package git
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -50,11 +49,8 @@ type Mirror struct {
 
 // Vault is what the actions need of the vault.
 type Vault interface {
-	String() string
+	vault.Finder
 	Backup(ctx context.Context, a vault.Asset, k vault.Kind, o vault.BackupOptions) (vault.Manifest, error)
-	Latest(ctx context.Context, asset string) (vault.Manifest, error)
-	At(ctx context.Context, asset string, t time.Time) (vault.Manifest, error)
-	Get(ctx context.Context, asset, id string) (vault.Manifest, error)
 	List(ctx context.Context, asset string, since time.Time) ([]vault.Manifest, error)
 	Restore(ctx context.Context, m vault.Manifest, k vault.Kind, dir string, o vault.RestoreOptions) (vault.Restored, error)
 }
@@ -134,22 +130,7 @@ func (d Deps) point(ctx context.Context, r Repo, id, at string, now time.Time) (
 	if err != nil {
 		return nil, vault.Manifest{}, repo.Facts{}, err
 	}
-	var m vault.Manifest
-	asset := vault.AssetID(r.stored())
-	switch {
-	case at != "":
-		var t time.Time
-		if t, err = vault.ParseTime(at, now); err == nil {
-			m, err = v.At(ctx, asset, t)
-		}
-	case id != "" && id != "latest":
-		m, err = v.Get(ctx, asset, id)
-	default:
-		m, err = v.Latest(ctx, asset)
-	}
-	if errors.Is(err, vault.ErrNoBackup) {
-		err = hint.Wrapf(err, "the vault %s holds no such point of %q: make one with git.backup, or name another", v, r.Name)
-	}
+	m, err := vault.Point(ctx, v, r.stored(), id, at, now)
 	if err != nil {
 		return nil, m, repo.Facts{}, err
 	}
@@ -162,14 +143,8 @@ func (d Deps) point(ctx context.Context, r Repo, id, at string, now time.Time) (
 
 // checkTime refuses at: that is no time, and point: together with at:.
 func checkTime(point, at string) error {
-	if at == "" {
-		return nil
-	}
-	if point != "" && point != "latest" {
-		return &action.ArgError{Name: "at", Msg: "there is a point: too", Fix: "give one of them"}
-	}
-	if _, err := vault.ParseTime(at, time.Time{}); err != nil {
-		return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30"`}
+	if err := vault.CheckPoint(point, at); err != nil {
+		return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30", without point:`}
 	}
 	return nil
 }

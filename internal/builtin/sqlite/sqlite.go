@@ -32,11 +32,8 @@ type Asset struct {
 
 // Vault is what the actions need of the vault.
 type Vault interface {
-	String() string
+	vault.Finder
 	Backup(ctx context.Context, a vault.Asset, k vault.Kind, o vault.BackupOptions) (vault.Manifest, error)
-	Latest(ctx context.Context, asset string) (vault.Manifest, error)
-	At(ctx context.Context, asset string, t time.Time) (vault.Manifest, error)
-	Get(ctx context.Context, asset, id string) (vault.Manifest, error)
 	Restore(ctx context.Context, m vault.Manifest, k vault.Kind, dir string, o vault.RestoreOptions) (vault.Restored, error)
 }
 
@@ -70,23 +67,7 @@ func (d Deps) point(ctx context.Context, env *action.Env, a Asset, id, at string
 	if err != nil {
 		return vault.Manifest{}, db.Facts{}, err
 	}
-	var m vault.Manifest
-	asset := vault.AssetID(a.stored())
-	switch {
-	case at != "":
-		var t time.Time
-		if t, err = vault.ParseTime(at, env.Now()); err != nil {
-			return vault.Manifest{}, db.Facts{}, err
-		}
-		m, err = v.At(ctx, asset, t)
-	case id != "" && id != "latest":
-		m, err = v.Get(ctx, asset, id)
-	default:
-		m, err = v.Latest(ctx, asset)
-	}
-	if errors.Is(err, vault.ErrNoBackup) {
-		return m, db.Facts{}, hint.Wrapf(err, "the vault %s holds no such point of %q: make one with sqlite.backup, or name another", v, a.Name)
-	}
+	m, err := vault.Point(ctx, v, a.stored(), id, at, env.Now())
 	if err != nil {
 		return m, db.Facts{}, err
 	}
@@ -99,14 +80,8 @@ func (d Deps) point(ctx context.Context, env *action.Env, a Asset, id, at string
 
 // checkTime refuses at: that is no time, and point: together with at:.
 func checkTime(point, at string) error {
-	if at == "" {
-		return nil
-	}
-	if point != "" && point != "latest" {
-		return &action.ArgError{Name: "at", Msg: "there is a point: too", Fix: "give one of them"}
-	}
-	if _, err := vault.ParseTime(at, time.Time{}); err != nil {
-		return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30"`}
+	if err := vault.CheckPoint(point, at); err != nil {
+		return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30", without point:`}
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	if err != nil {
 		return action.Plan{}, err
 	}
-	m, f, err := point(ctx, v, a, p.Point, p.At)
+	m, f, err := point(ctx, v, a, p.Point, p.At, env.Now())
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -131,7 +131,7 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if err != nil {
 		return action.Result{}, err
 	}
-	m, f, err := point(ctx, v, a, plan.Facts["point"], "")
+	m, f, err := point(ctx, v, a, plan.Facts["point"], "", env.Now())
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -276,7 +276,7 @@ func (d Deps) probeLoad(ctx context.Context, env *action.Env, p restoreParams, w
 			pr.Means = "Loading begins only after the present state was kept, and it was not."
 			return pr, nil
 		}
-		_, f, err := point(ctx, v, a, m.ID, "")
+		_, f, err := point(ctx, v, a, m.ID, "", env.Now())
 		if err != nil {
 			return action.Probe{}, err
 		}

@@ -37,7 +37,7 @@ func (d Deps) planUndo(ctx context.Context, env *action.Env, p restoreParams, pl
 			Summary: "nothing was loaded: " + a.target() + " is as it was",
 		}, nil
 	}
-	_, f, err := point(ctx, v, a, m.ID, "")
+	_, f, err := point(ctx, v, a, m.ID, "", env.Now())
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -96,7 +96,7 @@ func (d Deps) runUndo(ctx context.Context, env *action.Env, p restoreParams, und
 	if a.loader() != undo.Facts["loader"] {
 		return action.Result{}, fmt.Errorf("%w: the load command of asset %q is another now", action.ErrChanged, a.Name)
 	}
-	m, f, err := point(ctx, v, a, undo.Facts["point"], "")
+	m, f, err := point(ctx, v, a, undo.Facts["point"], "", env.Now())
 	if err != nil {
 		return action.Result{}, err
 	}

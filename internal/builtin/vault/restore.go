@@ -41,14 +41,8 @@ func (d Deps) restore() action.Action {
 		Name: "vault.restore", Summary: "Rebuild an asset beside what is there", Doc: restoreDoc,
 		Effect: action.Write, Repeat: action.Once,
 		Check: func(p restoreParams) error {
-			if p.Point != "" && p.At != "" {
-				return &action.ArgError{Name: "at", Msg: "there is a point: too", Fix: "give one of them"}
-			}
-			if p.At == "" {
-				return nil
-			}
-			if _, err := vault.ParseTime(p.At, time.Time{}); err != nil {
-				return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-22 14:30"`}
+			if err := vault.CheckPoint(p.Point, p.At); err != nil {
+				return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-22 14:30", without point:`}
 			}
 			return nil
 		},
@@ -56,45 +50,18 @@ func (d Deps) restore() action.Action {
 	})
 }
 
-// choose finds the point that is asked for. Where none answers, the error says which
-// there are.
+// choose finds the point that is asked for.
 func (d Deps) choose(ctx context.Context, env *action.Env, p restoreParams) (*vault.Vault, Protected, vault.Manifest, error) {
-	var m vault.Manifest
 	a, err := d.Asset(p.Asset, "")
 	if err != nil {
-		return nil, a, m, err
+		return nil, a, vault.Manifest{}, err
 	}
 	v, err := d.Vault(ctx)
 	if err != nil {
-		return nil, a, m, err
+		return nil, a, vault.Manifest{}, err
 	}
-	id := vault.AssetID(a.Asset)
-	switch {
-	case p.Point != "" && p.Point != "latest":
-		m, err = v.Get(ctx, id, p.Point)
-	case p.At != "":
-		var t time.Time
-		if t, err = vault.ParseTime(p.At, env.Now()); err == nil {
-			m, err = v.At(ctx, id, t)
-		}
-	default:
-		m, err = v.Latest(ctx, id)
-	}
-	if errors.Is(err, vault.ErrNoBackup) {
-		err = hint.Wrap(err, d.span(ctx, v, id, p.Asset))
-	}
+	m, err := vault.Point(ctx, v, a.Asset, p.Point, p.At, env.Now())
 	return v, a, m, err
-}
-
-// span says what the points of an asset reach from and to.
-func (d Deps) span(ctx context.Context, v *vault.Vault, id, name string) string {
-	ids, err := v.Points(ctx, id, time.Time{})
-	if err != nil || len(ids) == 0 {
-		return fmt.Sprintf("%s has no points in %s; lifeboat backup %s makes one", name, v, name)
-	}
-	first, last := ids[len(ids)-1], ids[0]
-	return fmt.Sprintf("%s has %s, the oldest %s, the newest %s; lifeboat vault ls %s lists them",
-		name, printable.Count(len(ids), "point"), first, last, name)
 }
 
 func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams) (action.Plan, error) {
@@ -111,7 +78,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	}
 	level, err := d.level(ctx, v, m)
 	if err != nil {
-		level = "not known: " + err.Error() // a broken receipt is not in the way of a recovery
+		level = "not known: " + flat(err) // a broken receipt is not in the way of a recovery
 	}
 	return action.Plan{
 		Summary: fmt.Sprintf("rebuilds %s as it was at %s in %s", a.Name, m.Cut.UTC().Format("2006-01-02 15:04:05 UTC"), printable.Line(dir)),
