@@ -185,16 +185,16 @@ func (d Deps) planBackup(ctx context.Context, env *action.Env, p backupParams) (
 // the way of trying: it is the run that fails then, and alerts.
 func outlook(ctx context.Context, env *action.Env, v *vault.Vault, c candidate) string {
 	if c.err != nil {
-		return "cannot be backed up: " + c.err.Error()
+		return "cannot be backed up: " + flat(c.err)
 	}
 	last, err := v.Latest(ctx, vault.AssetID(c.Asset))
 	switch {
 	case errors.Is(err, vault.ErrNoBackup):
 		return "its first point"
 	case vault.Unusable(err):
-		return "a new full point: " + err.Error()
+		return "a new full point: " + flat(err)
 	case err != nil:
-		return "its newest point is not known: " + err.Error()
+		return "its newest point is not known: " + flat(err)
 	}
 	return fmt.Sprintf("the newest point is %s old", round(env.Now().Sub(last.Cut)))
 }

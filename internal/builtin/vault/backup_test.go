@@ -176,6 +176,81 @@ func TestShards(t *testing.T) {
 	}
 }
 
+func FuzzParseShard(f *testing.F) {
+	for _, text := range []string{"", "0/1", "3/4", "4/4", "-1/4", "1/2/3", "0/10001", "0x1/2", "1/", "\x00/1"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		i, n, err := actions.ParseShard(text)
+		if err != nil {
+			if i != 0 || n != 0 {
+				t.Errorf("%q: %d/%d beside %v", text, i, n, err)
+			}
+			return
+		}
+		if i < 0 || i >= n || n > 10000 {
+			t.Errorf("%q: %d/%d", text, i, n)
+		}
+		if i2, n2, err := actions.ParseShard(fmt.Sprintf("%d/%d", i, n)); err != nil || i2 != i || n2 != n {
+			t.Errorf("%q: %d/%d is read as %d/%d, %v", text, i, n, i2, n2, err)
+		}
+	})
+}
+
+// What is wrong with the newest point is in the plan and not in the way: the next backup
+// does without it. A vault that does not answer fails the run, which tells of it.
+func TestBackupAfterDamage(t *testing.T) {
+	w := newWorld(t)
+	m, err := w.vault.Latest(t.Context(), vault.AssetID(w.assets["kept"].Asset))
+	must(t, err)
+	manifest := filepath.Join(w.dir, filepath.FromSlash(m.Key()))
+	must(t, os.WriteFile(manifest, []byte("{\n"), 0o600))
+	w.now = w.now.Add(time.Hour)
+	args := map[string]any{"asset": "kept"}
+	_, plan, err := w.plan("vault.backup", args)
+	if err != nil || !strings.Contains(plan.Lines[1].Text, "a new full point: ") || strings.Contains(plan.Lines[1].Text, "\n") {
+		t.Errorf("plan %+v, %v", plan, err)
+	}
+	if res, err := w.do(t.Context(), "vault.backup", args); err != nil || res.Outputs["kind"] != vault.Full {
+		t.Errorf("%+v, %v", res, err)
+	}
+	w.told()
+	must(t, w.vault.Close())
+	call, plan, err := w.plan("vault.backup", args)
+	if err != nil || !strings.Contains(plan.Lines[1].Text, "not known: ") {
+		t.Errorf("plan %+v, %v", plan, err)
+	}
+	if _, err := call.Run(t.Context(), w.env(), plan); err == nil {
+		t.Error("no error")
+	}
+	w.told("backup-failed kept")
+}
+
+// Without a vault no action plans or runs, and none claims that a check has failed.
+func TestWithoutVault(t *testing.T) {
+	w := newWorld(t)
+	w.second()
+	w.archive = func(context.Context) (actions.Protected, error) { return w.assets["kept"], nil }
+	restore := map[string]any{"asset": "kept", "to": "target"}
+	for name, args := range map[string]map[string]any{
+		"vault.latest": nil, "vault.verify": nil, "vault.backup": nil, "vault.archive": nil, "vault.restore": restore,
+		"vault.copy": nil, "vault.doctor": nil, "vault.retention": nil, "vault.prune": nil,
+	} {
+		w.absent = nil
+		call, plan, err := w.plan(name, args)
+		must(t, err)
+		w.absent = fmt.Errorf("%w: the bucket does not exist", vault.ErrNoVault)
+		if _, _, err := w.plan(name, args); !errors.Is(err, vault.ErrNoVault) {
+			t.Errorf("%s: plan: %v", name, err)
+		}
+		if _, err := call.Run(t.Context(), w.env(), plan); !errors.Is(err, vault.ErrNoVault) || errors.Is(err, action.ErrCheck) {
+			t.Errorf("%s: run: %v", name, err)
+		}
+	}
+	w.told()
+	w.noTrace("target")
+}
+
 func TestArchive(t *testing.T) {
 	w := newWorld(t)
 	w.protect("archive", "how to restore")

@@ -92,17 +92,22 @@ func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan
 		return plan, err
 	}
 	defer func() { err = errors.Join(err, closeAll(copies)) }()
+	var urls []string
 	plan = action.Plan{
 		Target: v.String(), Stop: "Yes: a point that is not whole is not listed, and the next copy goes on.",
 		Lines: []action.Line{{Label: "reads", Text: v.String()}},
 	}
 	for _, c := range copies {
+		urls = append(urls, c.String())
 		plan.Lines = append(plan.Lines, action.Line{Label: "writes to", Text: c.String()})
 	}
 	if broken != nil {
-		plan.Lines = append(plan.Lines, action.Line{Label: "not reached", Text: broken.Error()})
+		plan.Lines = append(plan.Lines, action.Line{Label: "not reached", Text: flat(broken)})
 	}
 	plan.Summary = fmt.Sprintf("copies what is new of %s into %s", printable.Line(strings.Join(names, ", ")), printable.Count(len(copies), "other vault"))
+	if len(urls) > 0 {
+		plan.Target = strings.Join(urls, " ")
+	}
 	if len(copies) == 0 && broken == nil {
 		plan.Summary, plan.Nothing, plan.Effect = "copies nothing: the estate names no other vault", true, action.Read
 	}

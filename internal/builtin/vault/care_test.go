@@ -34,7 +34,7 @@ func TestCopy(t *testing.T) {
 	w.backUp("bare")
 	dir := w.second()
 	_, plan, err := w.plan("vault.copy", nil)
-	if err != nil || plan.Effect != action.Write || plan.Nothing || len(tree(t, dir)) != 0 {
+	if err != nil || plan.Effect != action.Write || plan.Nothing || plan.Target != "file://"+dir || len(tree(t, dir)) != 0 {
 		t.Errorf("plan %+v, %v", plan, err)
 	}
 	res, err := w.do(t.Context(), "vault.copy", nil)

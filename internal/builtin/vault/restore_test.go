@@ -160,7 +160,7 @@ func TestRestoreOfNoPoint(t *testing.T) {
 	}{
 		"before the oldest": {map[string]any{"asset": "kept", "at": "2026-11-23 11:59"}, []string{"3 points", ids[0], ids[2]}},
 		"an absent point":   {map[string]any{"asset": "kept", "point": absent}, []string{"3 points", ids[0], ids[2]}},
-		"none at all":       {map[string]any{"asset": "bare"}, []string{"bare has no points"}},
+		"none at all":       {map[string]any{"asset": "bare"}, []string{"lifeboat backup bare"}},
 	} {
 		tt.args["to"] = "target"
 		_, _, err := w.plan("vault.restore", tt.args)

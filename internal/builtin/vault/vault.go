@@ -157,6 +157,9 @@ func (d Deps) level(ctx context.Context, v *vault.Vault, m vault.Manifest) (stri
 	return string(proven), nil
 }
 
+// flat writes an error on one line, as a plan has them.
+func flat(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
 // round writes an age as short as it is still of use.
 func round(d time.Duration) string {
 	switch {

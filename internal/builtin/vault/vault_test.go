@@ -87,6 +87,7 @@ type world struct {
 	archive  func(context.Context) (actions.Protected, error)
 	keep     vault.Keep
 	copies   []string // URLs
+	absent   error    // why there is no vault
 	busy     error    // another process prunes
 	held     int      // holds that were not released
 	alerts   []actions.Alert
@@ -106,7 +107,7 @@ func newWorld(t *testing.T) *world {
 	w.protect("kept", strings.Repeat("content\n", 100))
 	w.protect("bare", "")
 	w.list = actions.Actions(actions.Deps{
-		Vault: func(context.Context) (*vault.Vault, error) { return w.vault, nil },
+		Vault: func(context.Context) (*vault.Vault, error) { return w.vault, w.absent },
 		Asset: func(name, _ string) (actions.Protected, error) {
 			a, ok := w.assets[name]
 			if !ok {
@@ -341,6 +342,15 @@ func TestLatest(t *testing.T) {
 	}
 	if _, _, err := w.run("vault.latest", map[string]any{"asset": "other"}, nil); err == nil || len(hint.All(err)) == 0 {
 		t.Errorf("unknown asset: %v", err)
+	}
+	w.now = w.now.Add(6 * time.Hour)
+	delete(w.assets, "bare")
+	if res, _, err := w.run("vault.latest", nil, nil); err != nil || res.Outputs["assets"] != int64(1) || res.Outputs["oldest_seconds"] != int64(3*3600) || len(res.Checks) != 1 {
+		t.Errorf("all: %+v, %v", res, err)
+	}
+	clear(w.assets)
+	if _, _, err := w.run("vault.latest", nil, nil); !errors.Is(err, action.ErrCheck) || len(hint.All(err)) == 0 {
+		t.Errorf("no assets: %v", err)
 	}
 }
 
