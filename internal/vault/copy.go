@@ -97,6 +97,13 @@ func (c *copying) run(ctx context.Context) error {
 			return err
 		}
 	}
+	// What was there before may have been pruned meanwhile: no point named it.
+	err = each(ctx, len(objects), func(ctx context.Context, i int) error {
+		return c.to.stored(ctx, objects[i].Key, objects[i].Size)
+	})
+	if err != nil {
+		return err
+	}
 	lock := c.lock(c.to.o.Lock.For)
 	if err := c.put(ctx, c.m.ScriptKey(), putOptions{"text/x-shellscript; charset=utf-8", lock}, script); err != nil {
 		return err

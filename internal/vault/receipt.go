@@ -180,7 +180,10 @@ func parseReceipt(raw []byte, asset, point string, n receiptName) (Receipt, erro
 	return r, nil
 }
 
-// record writes a receipt. Two of the same millisecond get different names.
+// record writes a receipt, named after all that the point has, whatever the clock says: the
+// order of names is what decides whether a failure stands, and a pass of a machine whose
+// clock is ahead must not outlive the failure that comes after it. Two of the same
+// millisecond get different names.
 func (v *Vault) record(ctx context.Context, r *Receipt) error {
 	var err error
 	if r.Sig, err = sign(r, v.o.Sign); err != nil {
@@ -194,7 +197,16 @@ func (v *Vault) record(ctx context.Context, r *Receipt) error {
 	if r.Pass {
 		verdict = "pass"
 	}
+	names, err := v.receiptNames(ctx, r.Asset, r.Point)
+	if err != nil {
+		return err
+	}
 	at := r.Finished
+	if n := len(names); n > 0 {
+		if last, err := time.Parse(stampLayout, names[n-1].stamp); err == nil && !at.After(last) {
+			at = last.Add(time.Millisecond)
+		}
+	}
 	for range 10 {
 		key := fmt.Sprintf("%s%s-%s-%s.json", receiptsPrefix(r.Asset, r.Point), stamp(at), r.Level, verdict)
 		err = v.putSmall(ctx, key, putOptions{contentType: "application/json"}, raw)
@@ -207,8 +219,9 @@ func (v *Vault) record(ctx context.Context, r *Receipt) error {
 }
 
 // proven collects which objects of m earlier receipts have proven at LevelChecked or
-// better, by key. A later failure of a point takes its proofs back. Receipts that cannot
-// be read prove nothing.
+// better, by key. A later failure of a point takes its proofs back, and while one stands
+// nothing is proven at all: the clocks of two machines do not tell which came later.
+// Receipts that cannot be read prove nothing.
 func (v *Vault) proven(ctx context.Context, m Manifest) (map[string]string, error) {
 	ids := related(m)
 	lists := make([][]Receipt, len(ids))
@@ -222,6 +235,9 @@ func (v *Vault) proven(ctx context.Context, m Manifest) (map[string]string, erro
 	})
 	if err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(lists, func(rs []Receipt) bool { _, failed := Standing(rs); return failed }) {
+		return nil, nil
 	}
 	all := slices.Concat(lists...)
 	slices.SortStableFunc(all, func(a, b Receipt) int { return a.Finished.Compare(b.Finished) })

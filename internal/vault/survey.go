@@ -199,8 +199,10 @@ func (s *survey) judge(ctx context.Context) error {
 			}
 		}
 		slices.SortFunc(s.verdicts[id], func(a, b receiptName) int { return strings.Compare(a.name, b.name) })
-		if n := len(s.verdicts[id]); n > 0 && (s.lastVerdict == nil || s.verdicts[id][n-1].stamp > s.lastVerdict.stamp) {
-			s.lastVerdict, s.lastVerdictOf = &s.verdicts[id][n-1], id
+		// What is dated in the future would hide every failure until then.
+		past := slices.DeleteFunc(slices.Clone(s.verdicts[id]), func(r receiptName) bool { return r.pass && r.stamp > stamp(s.now) })
+		if n := len(past); n > 0 && (s.lastVerdict == nil || past[n-1].stamp > s.lastVerdict.stamp) {
+			s.lastVerdict, s.lastVerdictOf = &past[n-1], id
 		}
 	}
 	if len(s.v.o.Trust) == 0 {
@@ -256,6 +258,14 @@ func (s *survey) newestProven() string {
 // young says whether the backup that has this id may still be running.
 func (s *survey) young(id string) bool { return !timeOf(id).Before(s.now.Add(-s.grace)) }
 
+// fresh says whether the bucket has taken an object of an attempt within the grace. An id
+// tells when the point began by the clock of the machine that makes it, which may be days
+// slow, and a copy from another vault has an id as old as the point; both are being written
+// all the same.
+func (s *survey) fresh(id string) bool {
+	return slices.ContainsFunc(s.data[id], func(o stored) bool { return !o.modified.Before(s.now.Add(-s.grace)) })
+}
+
 // named are the keys that manifests name, but for those of the points in but.
 func (s *survey) named(but []string) map[string]bool {
 	keys, out := map[string]bool{}, map[string]bool{}
@@ -284,7 +294,7 @@ func (s *survey) collect(plan *PrunePlan) {
 	// A point whose manifest is gone by its tombstone is not being written.
 	done := func(id string) bool {
 		_, listed := s.listed[id]
-		return going[id] || !listed && (s.tombs[id] || !s.young(id))
+		return going[id] || !listed && (s.tombs[id] || !s.young(id) && !s.fresh(id))
 	}
 	drop := func(list *[]string, o stored) {
 		*list = append(*list, o.key)
