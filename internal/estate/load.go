@@ -3,6 +3,8 @@ package estate
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -375,18 +377,37 @@ func (l *loader) readTiers(n ast.Node) {
 func (l *loader) copies(n ast.Node) {
 	texts, nodes := l.list(n, "copies")
 	for i, t := range texts {
-		if u := l.vaultURL(nodes[i], "copies", t); u != "" {
-			l.estate.Copies = append(l.estate.Copies, u)
+		u := l.vaultURL(nodes[i], "copies", t)
+		if u == "" {
+			continue
 		}
+		if slices.ContainsFunc(l.estate.Copies, func(o string) bool { return o != u && sameBucket(o, u) }) {
+			l.add(l.pos(nodes[i]), "duplicate", "remove one", "%q is listed twice in copies", show(t))
+		}
+		l.estate.Copies = append(l.estate.Copies, u)
 	}
 	l.atEnd = append(l.atEnd, func() {
 		switch {
 		case len(texts) > 0 && l.estate.Vault == "":
 			l.add(l.pos(n), "missing-key", `add "vault:"`, "copies of what? There is no vault")
-		case slices.Contains(l.estate.Copies, l.estate.Vault):
+		case slices.ContainsFunc(l.estate.Copies, func(u string) bool { return sameBucket(u, l.estate.Vault) }):
 			l.add(l.pos(n), "duplicate", "name another bucket, best of another provider", "copies names the vault itself")
 		}
 	})
+}
+
+// sameBucket says whether two addresses lead to one place. What else the query says, as
+// the region or create=1, is about the way there; another endpoint is another service.
+func sameBucket(a, b string) bool {
+	x, err := url.Parse(a)
+	if err != nil {
+		return false
+	}
+	y, err := url.Parse(b)
+	place := func(u *url.URL) string {
+		return u.Scheme + "://" + u.Host + "/" + strings.Trim(path.Clean("/"+u.Path), "/") + "?" + u.Query().Get("endpoint")
+	}
+	return err == nil && place(x) == place(y) && x.Scheme != "mem"
 }
 
 var duration = regexp.MustCompile(`^(?:([0-9]{1,6})w)?(?:([0-9]{1,6})d)?(.*)$`)

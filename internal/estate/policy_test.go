@@ -160,6 +160,9 @@ func TestEncryptionForms(t *testing.T) {
 var policyProblems = map[string]struct{ src, want, fix string }{
 	"copy without vault":     {"copies: ['mem://a']", `2:9: error: copies of what`, "vault"},
 	"copy of itself":         {"vault: file:v\ncopies: ['file:./v']", "3:9: error: copies names the vault itself", "another"},
+	"copy by another way":    {"vault: file:v?create=1\ncopies: ['file:v/']", "3:9: error: copies names the vault itself", "another"},
+	"copy of the bucket":     {"vault: s3://b/lifeboat?region=eu-west-1\ncopies: ['s3://b/lifeboat/?region=eu-west-1&profile=x']", "3:9: error: copies names the vault itself", "another"},
+	"copies of one bucket":   {"vault: file:v\ncopies: ['gs://b/x', 'gs://b/x/']", `3:22: error: "gs://b/x/" is listed twice in copies`, "remove"},
 	"copy scheme":            {"vault: file:v\ncopies: ['s4://v']", `3:10: error: copies: "s4" is no kind of bucket`, `"s3"`},
 	"method missing":         {"encryption: {recipients: [PUBLIC]}", "2:13: error: encryption has no method", "age"},
 	"method":                 {"encryption: {method: aeg}", `2:22: error: method: there is no "aeg"`, `"age"`},
