@@ -254,23 +254,23 @@ func (v *vaults) at(ctx context.Context, url string) (*vault.Vault, error) {
 	})
 }
 
-// copies opens the other vaults of the estate.
+// copies opens the other vaults of the estate. One that cannot be opened is named by the
+// error and does not keep the others away: the list has them, also beside an error.
 func (v *vaults) copies(ctx context.Context) ([]*vault.Vault, error) {
 	if v.world.estate == nil {
 		return nil, errNoEstate
 	}
 	var out []*vault.Vault
+	var errs []error
 	for _, url := range v.world.estate.Copies {
 		c, err := v.at(ctx, url)
 		if err != nil {
-			for _, o := range out {
-				err = errors.Join(err, o.Close())
-			}
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		out = append(out, c)
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // hold keeps other processes of this host from pruning the vault of the estate.
