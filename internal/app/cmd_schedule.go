@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"lifeboat/internal/durable"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/schedule"
 )
 
@@ -48,7 +50,11 @@ func schedules(env environment, s settings) (*world, []schedule.Schedule, error)
 	}
 	if err == nil {
 		for _, e := range w.estate.Schedules {
-			if _, rerr := w.shelf.ready(e.Runbook); rerr != nil {
+			p, rerr := w.shelf.ready(e.Runbook)
+			if rerr == nil {
+				rerr = scheduled(p.Book, e.Params)
+			}
+			if rerr != nil {
 				err = fmt.Errorf("schedule %q: %w", e.Name, rerr)
 				break
 			}
@@ -59,6 +65,26 @@ func schedules(env environment, s settings) (*world, []schedule.Schedule, error)
 		return nil, nil, errors.Join(err, w.close())
 	}
 	return w, out, nil
+}
+
+// scheduled refuses parameters with which every run of a schedule would be refused, at
+// night, when nobody looks; and a secret, which would stand in every unit that is exported
+// and in the list of processes of the machine.
+func scheduled(book *runbook.Book, given map[string]string) error {
+	known := map[string]bool{}
+	for _, p := range book.Params() {
+		known[p.Name] = true
+		if _, ok := given[p.Name]; ok && p.Secret {
+			return usage(hint.New(fmt.Sprintf("parameter %q is a secret, and a schedule keeps none", p.Name),
+				"leave it out, and set "+secretPrefix+strings.ToUpper(p.Name)+" where it runs (schedule export --env-file, --env)"))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !known[name] {
+			return usage(hint.New(fmt.Sprintf("runbook %q does not know the parameter %q", book.Name, name), "correct its name under params: of the schedule, or leave it out"))
+		}
+	}
+	return nil
 }
 
 // ticks keeps which ticks of the schedules of one estate are settled, one small file
