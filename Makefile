@@ -24,6 +24,7 @@ check: build ## format, vet, staticcheck, architecture, lint of our own runbooks
 
 bench: ## ratios beside the stock way, on input that it makes
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/app
+	$(GO) test -run '^$$' -bench Catalogue ./internal/vault
 
 golden: ## rewrite golden files after a wanted change; read the diff
 	$(GO) test ./internal/console ./internal/runbook ./internal/run ./internal/app -update

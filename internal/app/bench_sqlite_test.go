@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"lifeboat/internal/asset/sqlite"
 	"lifeboat/internal/command"
 	"lifeboat/internal/vault"
@@ -38,19 +40,25 @@ func benchSQLite(b *testing.B, t *table) {
 			return err
 		})
 	}
-	intoVault := func(b *testing.B, i int) time.Duration {
-		shelf := filepath.Join(dir, fmt.Sprintf("vault-%d", i))
-		check(b, os.RemoveAll(shelf))
-		return timed(b, func() error {
-			v, err := vault.Open(b.Context(), "file://"+filepath.ToSlash(shelf)+"?create=1", vault.Options{Version: "bench"})
-			if err != nil {
+	key, err := age.GenerateX25519Identity()
+	check(b, err)
+	into := func(crypt vault.Crypt) func(b *testing.B, i int) time.Duration {
+		return func(b *testing.B, i int) time.Duration {
+			shelf := filepath.Join(dir, fmt.Sprintf("vault-%d", i))
+			check(b, os.RemoveAll(shelf))
+			return timed(b, func() error {
+				v, err := vault.Open(b.Context(), "file://"+filepath.ToSlash(shelf)+"?create=1", vault.Options{Version: "bench", Crypt: crypt})
+				if err != nil {
+					return err
+				}
+				defer v.Close()
+				_, err = v.Backup(b.Context(), asset, sqlite.Kind{}, vault.BackupOptions{Full: true})
 				return err
-			}
-			defer v.Close()
-			_, err = v.Backup(b.Context(), asset, sqlite.Kind{}, vault.BackupOptions{Full: true})
-			return err
-		})
+			})
+		}
 	}
+	intoVault := into(vault.Crypt{})
+	sealed := into(vault.Crypt{Scheme: "age", Recipients: []string{key.Recipient().String()}})
 	if _, err := command.Look("sqlite3"); err != nil {
 		t.remark("online backup into a file", short(intoFile(b, 0))+"; no sqlite3 program to compare with")
 		t.remark("online backup into the vault", short(intoVault(b, 0))+"; no sqlite3 program to compare with")
@@ -70,6 +78,9 @@ func benchSQLite(b *testing.B, t *table) {
 	})
 	t.measure(b, "vault", pair{
 		work: "online backup into the vault, gzip, hashed", otherWay: "sqlite3 .backup", within: 1.6, ours: intoVault, other: stock(),
+	})
+	t.measure(b, "vault_age", pair{
+		work: "online backup into the vault, gzip, hashed, age", otherWay: "sqlite3 .backup", within: 1.6, ours: sealed, other: stock(),
 	})
 	t.measure(b, "vault_gzip", pair{
 		work: "online backup into the vault, gzip, hashed", otherWay: "sqlite3 .backup + sha256sum + gzip -1",
