@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,10 +29,26 @@ func (w *world) archiveDir() string {
 	return filepath.Join(w.state, "archive-"+hex.EncodeToString(sum[:6]))
 }
 
+// documents captures them from where this machine has put them together.
+type documents struct {
+	files.Kind
+	dir string
+}
+
+func (k documents) Capture(ctx context.Context, _ string, parent []byte,
+	open func(role string) (io.ReadCloser, error), create func(role, name string) (io.WriteCloser, error),
+	progress func(done, total int64, unit string), log io.Writer,
+) (kind string, facts []byte, err error) {
+	return k.Kind.Capture(ctx, k.dir, parent, open, create, progress, log)
+}
+
+// archiveProtected has the same id on every machine: whoever looks for the documents of an
+// estate has perhaps nothing left of the machine that made them.
 func (w *world) archiveProtected() vaultactions.Protected {
 	return vaultactions.Protected{
-		Asset:       vault.Asset{Name: archiveAsset, Kind: estate.Files, Source: w.archiveDir()},
-		Understands: files.Kind{},
+		Asset:       vault.Asset{Name: archiveAsset, Kind: estate.Files, Source: "documents of " + w.estate.Name},
+		Understands: documents{dir: w.archiveDir()},
+		Reads:       []string{w.archiveDir()},
 	}
 }
 

@@ -155,9 +155,10 @@ func cmdVerify(env environment, s *settings, plainMode *bool) *cobra.Command {
 				return usage(hint.New("--point is a point of one asset", "name the asset"))
 			}
 			return o.task(env, *s, *plainMode, false, nil, func(w *world) (task, error) {
+				var err error
 				if name != "" {
-					if _, err := w.asset(name, ""); err != nil {
-						return task{}, usage(err)
+					if point, err = w.pointID(name, point); err != nil {
+						return task{}, err
 					}
 				}
 				again := ""
@@ -174,7 +175,7 @@ func cmdVerify(env environment, s *settings, plainMode *bool) *cobra.Command {
 	o.flags(c)
 	c.Flags().BoolVar(&all, "all", false, "every asset of the estate")
 	c.Flags().StringVar(&level, "level", string(vault.LevelApplied), "how much to prove: stored, checked, applied or restored")
-	c.Flags().StringVar(&point, "point", "", "the point to prove (default: the newest)")
+	c.Flags().StringVar(&point, "point", "", "the point to prove, named as for vault show (default: the newest)")
 	c.Flags().BoolVar(&reread, "reread", false, "at level checked: read also what earlier receipts have proven")
 	return c
 }
@@ -219,8 +220,11 @@ func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 			}
 			return o.task(env, *s, *plainMode, false, allow, func(w *world) (task, error) {
 				a, err := w.asset(args[0], "")
-				if err != nil && args[0] != archiveAsset {
+				if err != nil && replace {
 					return task{}, usage(err)
+				}
+				if point, err = w.pointID(args[0], point); err != nil {
+					return task{}, err
 				}
 				step := taskStep{title: "Restore it", action: "vault.restore", attrs: " timeout=24h",
 					args: [][2]string{{"asset", args[0]}, {"to", to}, {"point", point}, {"at", at}}}
@@ -234,13 +238,13 @@ func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 						step.args = append(step.args, [2]string{"replace", "true"})
 					}
 				}
-				return task{name: "restore", title: "Restore an asset", kind: "recovery", asset: a.Name, steps: []taskStep{step}}, nil
+				return task{name: "restore", title: "Restore an asset", kind: "recovery", asset: args[0], steps: []taskStep{step}}, nil
 			})
 		},
 	}
 	o.flags(c)
 	c.Flags().StringVar(&at, "at", "", "the newest point that holds nothing later: '2026-11-22 14:30' (UTC), RFC 3339, or 2h ago")
-	c.Flags().StringVar(&point, "point", "", "the point to restore (default: the newest)")
+	c.Flags().StringVar(&point, "point", "", "the point to restore, named as for vault show (default: the newest)")
 	c.Flags().StringVar(&to, "to", "", "a directory that does not exist yet")
 	c.Flags().BoolVar(&replace, "replace", false, "put it in the place of what is there")
 	c.Flags().StringArrayVar(&tokens, "allow", nil, "with --replace and nobody to ask: restore-it=TOKEN, the token read from the live target")

@@ -118,6 +118,24 @@ func (w *world) point(ctx context.Context, v *vault.Vault, asset, text string) (
 	return vault.Manifest{}, usage(hint.New(fmt.Sprintf("%d points begin or end with %q", len(found), text), "write more of the id"))
 }
 
+// pointID gives the whole id of what a person calls a point of an asset; "" stays "". The
+// asset has to be one of the estate or of the vault.
+func (w *world) pointID(asset, text string) (string, error) {
+	a, err := w.protected(asset, "")
+	if err != nil {
+		return "", usage(err)
+	}
+	if text == "" {
+		return "", nil
+	}
+	v, err := w.vaults.get(w.env.ctx)
+	if err != nil {
+		return "", usage(err)
+	}
+	m, err := w.point(w.env.ctx, v, vault.AssetID(a.Asset), text)
+	return m.ID, err
+}
+
 func cmdVaultLs(env environment, s *settings) *cobra.Command {
 	var (
 		asJSON, offline bool
@@ -126,7 +144,8 @@ func cmdVaultLs(env environment, s *settings) *cobra.Command {
 	c := &cobra.Command{
 		Use: "ls [ASSET]", Short: "List assets, or the points of one",
 		Long: "Without an asset lists what is in the vault with the newest point of each; with one, its\n" +
-			"points, newest first. PROVEN is the strongest level that a verification has proven; a\n" +
+			"points, newest first. What the estate does not have, or has at another path, stands there\n" +
+			"with the id that every command takes as its name. PROVEN is the strongest level that a verification has proven; a\n" +
 			"failure stands until it is taken back by a pass.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -207,13 +226,17 @@ func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, asJSON bool) erro
 		}
 		return nil
 	}
-	known := map[string]bool{}
+	ours, known, elsewhere := w.ours(), map[string]bool{}, map[string]string{}
 	t := tabwriter.NewWriter(w.env.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ASSET\tTYPE\tPOINTS\tNEWEST (UTC)\tAGE\tPROVEN\tENCRYPTED")
 	for _, id := range order {
 		l := by[id]
 		known[id] = true
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", printable.Line(l.Name), l.Type, l.Points,
+		name := printable.Line(l.Name)
+		if !ours[id] {
+			elsewhere[l.Name], name = id, id
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", name, l.Type, l.Points,
 			l.Cut.UTC().Format("2006-01-02 15:04"), age(w.env.now().Sub(l.Cut)), proven(l.Entry), orElse(l.Scheme, "-"))
 	}
 	if err := t.Flush(); err != nil {
@@ -222,9 +245,26 @@ func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, asJSON bool) erro
 	for _, name := range w.assetNames() {
 		if a, err := w.protected(name, ""); err == nil && !known[vault.AssetID(a.Asset)] {
 			fmt.Fprintf(w.env.stdout, "%s has no backup in %s; lifeboat backup %s makes one\n", printable.Line(name), v, printable.Line(name))
+			if id := elsewhere[name]; id != "" {
+				fmt.Fprintf(w.env.stdout, "  %s comes from another path or machine; lifeboat restore %s --to DIR gets it back\n", id, id)
+			}
 		}
 	}
 	return nil
+}
+
+// ours are the ids of the assets of the estate.
+func (w *world) ours() map[string]bool {
+	out := map[string]bool{}
+	if w.estate == nil {
+		return out
+	}
+	for _, name := range append(w.assetNames(), archiveAsset) {
+		if a, err := w.protected(name, ""); err == nil {
+			out[vault.AssetID(a.Asset)] = true
+		}
+	}
+	return out
 }
 
 // age is a duration as a person counts it.
@@ -298,7 +338,18 @@ func cmdVaultDiff(env environment, s *settings) *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return printJSON(env, changes...)
+					type change struct {
+						What   string `json:"what"`
+						Name   string `json:"name"`
+						Before string `json:"before"`
+						After  string `json:"after"`
+					}
+					for _, c := range changes {
+						if err := printJSON(env, change(c)); err != nil {
+							return err
+						}
+					}
+					return nil
 				}
 				fmt.Fprintf(env.stdout, "from %s (%s)\nto   %s (%s)\n", older.ID, when(older.Cut), newer.ID, when(newer.Cut))
 				if len(changes) == 0 {

@@ -17,6 +17,7 @@ import (
 	vaultactions "lifeboat/internal/builtin/vault"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
 
@@ -111,6 +112,9 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 		}
 	}
 	a, err := w.asset(name, "")
+	if err != nil && w.estate != nil && vault.IsAssetID(name) {
+		return w.stranger(name, err)
+	}
 	if err != nil {
 		return vaultactions.Protected{}, err
 	}
@@ -131,6 +135,46 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 		err = fmt.Errorf("asset %q: nothing understands kind %q", a.Name, a.Kind)
 	}
 	return p, err
+}
+
+// stranger is an asset that is in the vault and not in the estate, by its id there: what
+// was backed up elsewhere, or from another path of a machine that is lost. missing is
+// returned when the vault has no such asset either. Where the estate has one of the same
+// name and kind, its probes apply.
+func (w *world) stranger(id string, missing error) (vaultactions.Protected, error) {
+	v, err := w.vaults.get(w.env.ctx)
+	if err != nil {
+		return vaultactions.Protected{}, err
+	}
+	m, err := v.Latest(w.env.ctx, id)
+	if errors.Is(err, vault.ErrNoBackup) {
+		return vaultactions.Protected{}, missing
+	}
+	if err != nil {
+		return vaultactions.Protected{}, err
+	}
+	p := vaultactions.Protected{Asset: vault.Asset{Name: m.Name, Kind: m.Type, Source: m.Source}}
+	if vault.AssetID(p.Asset) != id {
+		return p, fmt.Errorf("asset %q: its manifests name it %q, of %q, which is another", id, printable.Line(m.Name), printable.Line(m.Source))
+	}
+	if a, err := w.estate.Find(m.Name); err == nil && a.Kind == m.Type {
+		like, err := w.protected(a.Name, "")
+		p.Understands, p.RPO = like.Understands, like.RPO
+		return p, err
+	}
+	switch m.Type {
+	case estate.Git:
+		p.Understands = gitasset.Kind{}
+	case estate.SQLite:
+		p.Understands = sqlite.Kind{}
+	case estate.Files:
+		p.Understands = filesasset.Kind{}
+	case estate.Stream:
+		p.Understands = streamasset.Kind{}
+	default:
+		return p, fmt.Errorf("asset %q: nothing understands kind %q", id, printable.Line(m.Type))
+	}
+	return p, nil
 }
 
 func gitKind(a estate.Asset, class string) gitasset.Kind {

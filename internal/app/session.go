@@ -57,11 +57,12 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 		return "", err
 	}
 	if s.asset != "" {
-		a, err := w.estate.Find(s.asset)
-		if err != nil {
+		start.Asset = s.asset
+		if a, err := w.estate.Find(s.asset); err == nil {
+			start.RTO = a.RTO
+		} else if _, err := w.protected(s.asset, ""); err != nil {
 			return "", usage(err)
 		}
-		start.Asset, start.RTO = a.Name, a.RTO
 	}
 	if err := w.preflight(ctx, p, start); err != nil {
 		return "", usage(err)
@@ -86,7 +87,7 @@ func (w *world) preflight(ctx context.Context, p *engine.Program, start engine.S
 			return err
 		}
 	}
-	if start.Asset == "" {
+	if start.Asset == "" || w.vaultOnly(p) {
 		return nil
 	}
 	a, err := w.estate.Find(start.Asset)
@@ -107,6 +108,14 @@ func (w *world) preflight(ctx context.Context, p *engine.Program, start engine.S
 		}
 	}
 	return nil
+}
+
+// vaultOnly says that no step reads an asset itself: backups are proven, copied and given
+// up also when what they are of is lost, and that is when it matters.
+func (w *world) vaultOnly(p *engine.Program) bool {
+	return !slices.ContainsFunc(p.Outline(), func(o run.Outline) bool {
+		return !strings.HasPrefix(o.Action, "vault.") || o.Action == "vault.backup" || o.Action == "vault.archive"
+	})
 }
 
 // uses says whether a step of the program has an action whose name holds one of these.

@@ -79,11 +79,11 @@ func (d Deps) others(ctx context.Context, env *action.Env) (list []*vault.Vault,
 }
 
 func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan action.Plan, err error) {
-	names, err := d.chosen(p.Asset)
+	v, err := d.Vault(ctx)
 	if err != nil {
 		return plan, err
 	}
-	v, err := d.Vault(ctx)
+	names, err := d.held(ctx, v, p.Asset)
 	if err != nil {
 		return plan, err
 	}
@@ -115,11 +115,11 @@ func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan
 }
 
 func (d Deps) runCopy(ctx context.Context, env *action.Env, p copyParams, _ action.Plan) (res action.Result, err error) {
-	names, err := d.chosen(p.Asset)
+	v, err := d.Vault(ctx)
 	if err != nil {
 		return res, err
 	}
-	v, err := d.Vault(ctx)
+	names, err := d.held(ctx, v, p.Asset)
 	if err != nil {
 		return res, err
 	}

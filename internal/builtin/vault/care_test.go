@@ -69,6 +69,33 @@ func TestCopy(t *testing.T) {
 	w.told()
 }
 
+// The documents of an archive are in no list of assets: once there are some they are copied
+// and pruned with all, and not with one.
+func TestCopyHasTheDocuments(t *testing.T) {
+	w := newWorld(t)
+	w.protect("archive", "how to restore")
+	documents := w.assets["archive"]
+	w.unlisted = "archive"
+	other := w.open(w.second())
+	if res, err := w.do(t.Context(), "vault.copy", nil); err != nil || len(res.Checks) != 2 {
+		t.Errorf("none yet: %+v, %v", res, err)
+	}
+	w.archive = func(context.Context) (actions.Protected, error) { return documents, nil }
+	if _, err := w.do(t.Context(), "vault.archive", nil); err == nil {
+		t.Error("the asset without a source was archived")
+	}
+	if _, err := w.do(t.Context(), "vault.copy", map[string]any{"asset": "kept"}); err != nil || len(w.points(other, "archive")) != 0 {
+		t.Errorf("copied with another asset: %v", err)
+	}
+	if _, err := w.do(t.Context(), "vault.copy", nil); err != nil || len(w.points(other, "archive")) != 1 {
+		t.Errorf("not copied: %v", err)
+	}
+	_, _, err := w.run("vault.retention", nil, nil)
+	if err != nil || !strings.Contains(w.log.String(), "archive: keeps ") {
+		t.Errorf("retention: %v\n%s", err, w.log.String())
+	}
+}
+
 func TestCopyChooses(t *testing.T) {
 	w := newWorld(t)
 	w.history(3, false)

@@ -104,7 +104,7 @@ type pruning struct {
 
 // prunings works out the retention of the chosen assets, in the order of their names.
 func (d Deps) prunings(ctx context.Context, env *action.Env, v *vault.Vault, p retentionParams) ([]pruning, error) {
-	names, err := d.chosen(p.Asset)
+	names, err := d.held(ctx, v, p.Asset)
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,23 @@ func (d Deps) chosen(asset string) ([]string, error) {
 	return names, nil
 }
 
+// held lists what [Deps.chosen] does and, with all, the documents of the archives, which
+// are in the vault and not in the estate.
+func (d Deps) held(ctx context.Context, v *vault.Vault, asset string) ([]string, error) {
+	names, err := d.chosen(asset)
+	if err != nil || asset != "" || slices.Contains(names, archiveName) {
+		return names, err
+	}
+	a, err := d.Asset(archiveName, "")
+	if err != nil {
+		return names, nil // there are none to be had
+	}
+	if _, err := v.Latest(ctx, vault.AssetID(a.Asset)); errors.Is(err, vault.ErrNoBackup) {
+		return names, nil
+	}
+	return append(names, archiveName), nil
+}
+
 // part lists what [Deps.chosen] does and belongs to one shard ("" is all): perhaps nothing.
 func (d Deps) part(asset, shard string) ([]string, error) {
 	names, err := d.chosen(asset)

@@ -23,19 +23,23 @@ import (
 	"lifeboat/internal/vault"
 )
 
-// whole is the simplest real kind of asset: a file, stored whole each time.
+// whole is the simplest real kind of asset: a file, stored whole when it has changed.
 type whole struct{}
 
 var _ vault.Kind = whole{}
 
 func (whole) Name() string { return "whole" }
 
-func (whole) Capture(_ context.Context, source string, _ []byte, _ func(string) (io.ReadCloser, error),
+func (whole) Capture(_ context.Context, source string, parent []byte, _ func(string) (io.ReadCloser, error),
 	create func(role, name string) (io.WriteCloser, error), _ func(int64, int64, string), _ io.Writer,
 ) (string, []byte, error) {
 	data, err := os.ReadFile(source)
 	if err != nil {
 		return "", nil, err
+	}
+	facts, err := json.Marshal(map[string]string{"sha256": sum(data)})
+	if err != nil || bytes.Contains(parent, []byte(sum(data))) {
+		return vault.Unchanged, facts, err
 	}
 	w, err := create("base", "file")
 	if err != nil {
@@ -44,8 +48,7 @@ func (whole) Capture(_ context.Context, source string, _ []byte, _ func(string) 
 	if _, err := w.Write(data); err != nil {
 		return "", nil, err
 	}
-	facts, err := json.Marshal(map[string]string{"sha256": sum(data)})
-	return vault.Full, facts, errors.Join(err, w.Close())
+	return vault.Full, facts, w.Close()
 }
 
 func sum(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
@@ -84,6 +87,7 @@ type world struct {
 	list     []action.Action
 	assets   map[string]actions.Protected
 	broken   map[string]error // assets with a mistake in the estate
+	unlisted string           // an asset that is not among the names
 	archive  func(context.Context) (actions.Protected, error)
 	keep     vault.Keep
 	copies   []string // URLs
@@ -115,7 +119,10 @@ func newWorld(t *testing.T) *world {
 			}
 			return a, w.broken[name]
 		},
-		Names:     func() []string { return slices.Collect(maps.Keys(w.assets)) },
+		Names: func() []string {
+			names := slices.Collect(maps.Keys(w.assets))
+			return slices.DeleteFunc(names, func(name string) bool { return name == w.unlisted })
+		},
 		Archive:   func(ctx context.Context) (actions.Protected, error) { return w.archive(ctx) },
 		Retention: func() vault.Keep { return w.keep },
 		Copies:    w.openCopies,
