@@ -78,14 +78,14 @@ func TestBackupOfOne(t *testing.T) {
 		args        map[string]any
 		kind, class string
 	}{
-		{map[string]any{"asset": "kept"}, vault.Full, ""},
+		{map[string]any{"asset": "kept"}, vault.Unchanged, ""},
 		{map[string]any{"asset": "kept", "mode": "full", "class": "weekly"}, vault.Full, "weekly"},
 	} {
 		w.now = w.now.Add(time.Hour)
 		res, err := w.do(t.Context(), "vault.backup", tt.args)
 		must(t, err)
 		ids := w.points(w.vault, "kept")
-		if len(ids) != 2+i || res.Outputs["point"] != ids[0] || res.Outputs["kind"] != tt.kind || res.Outputs["bytes"].(int64) <= 0 {
+		if len(ids) != 2+i || res.Outputs["point"] != ids[0] || res.Outputs["kind"] != tt.kind || (res.Outputs["bytes"].(int64) > 0) != (tt.kind == vault.Full) {
 			t.Errorf("%v: %+v, points %q", tt.args, res.Outputs, ids)
 		}
 		m, err := w.vault.Get(t.Context(), vault.AssetID(w.assets["kept"].Asset), ids[0])
