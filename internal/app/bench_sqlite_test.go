@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"filippo.io/age"
+	agekey "filippo.io/age"
 
 	"lifeboat/internal/asset/sqlite"
 	"lifeboat/internal/command"
@@ -40,7 +40,7 @@ func benchSQLite(b *testing.B, t *table) {
 			return err
 		})
 	}
-	key, err := age.GenerateX25519Identity()
+	key, err := agekey.GenerateX25519Identity()
 	check(b, err)
 	into := func(crypt vault.Crypt) func(b *testing.B, i int) time.Duration {
 		return func(b *testing.B, i int) time.Duration {
