@@ -86,8 +86,7 @@ func (d Deps) archive() action.Action {
 	})
 }
 
-// archiveName is the asset that holds the documents, where they cannot be collected and so
-// do not name themselves.
+// archiveName is the asset that holds the documents of a recovery. No estate lists it.
 const archiveName = "archive"
 
 func firstShard(text string) bool {

@@ -210,6 +210,32 @@ func TestCopyGoesOn(t *testing.T) {
 	w.told("copy-failed")
 }
 
+// A mistake in one asset of the estate does not keep the others from being verified and
+// copied; what destroys waits until it is mended.
+func TestMistakeInOneAsset(t *testing.T) {
+	w := newWorld(t)
+	w.broken["bare"] = errors.New("preset \"mongodmp\" is unknown")
+	other := w.open(w.second())
+	for name, event := range map[string]string{"vault.verify": "verification-failed bare", "vault.copy": "copy-failed bare"} {
+		res, err := w.do(t.Context(), name, nil)
+		if !errors.Is(err, w.broken["bare"]) || !strings.Contains(err.Error(), "bare: ") || strings.Contains(err.Error(), "kept: ") || len(res.Checks) != 2 {
+			t.Errorf("%s: %+v, %v", name, res, err)
+		}
+		w.told(event)
+	}
+	if n := len(w.points(other, "kept")); n != 1 {
+		t.Errorf("%d points were copied", n)
+	}
+	for _, name := range []string{"vault.prune", "vault.retention"} {
+		if _, err := w.do(t.Context(), name, nil); !errors.Is(err, w.broken["bare"]) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if w.held != 0 {
+		t.Errorf("held %d", w.held)
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	w := newWorld(t)
 	w.now = time.Now() // the clock of the folder
