@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	streamasset "lifeboat/internal/asset/stream"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/secret"
@@ -108,6 +109,14 @@ func (w *world) keyVars() []string {
 	out := []string{identityVar, passphraseVar, tokenPrefix + "*"}
 	if w.estate == nil {
 		return out
+	}
+	for _, a := range w.estate.Assets {
+		if a.Kind == estate.Stream { // the programs that dump take their passwords from there
+			out = append(out, streamasset.Passed()...)
+		}
+		if name := a.Options["uri_env"]; name != "" && a.Options["workload"] == "" {
+			out = append(out, name)
+		}
 	}
 	for _, value := range []string{w.estate.Encryption.Keeper, w.estate.Encryption.Identity, w.estate.Encryption.Passphrase} {
 		if name, ok := estate.FromEnv(value); ok {

@@ -22,7 +22,7 @@ func belongs(kind string) []string {
 	case Files:
 		return []string{"path", "include", "exclude", "critical_files"}
 	case Stream:
-		return []string{"preset", "dump", "load", "config", "context", "namespace", "workload", "container", "database", "oplog", "host", "user", "port", "format"}
+		return []string{"preset", "dump", "load", "config", "call", "uri_env", "context", "namespace", "workload", "container", "database", "oplog", "host", "user", "port", "format"}
 	}
 	return nil
 }

@@ -17,13 +17,17 @@ type Preset struct {
 	Optional []string
 }
 
+// inCluster are the keys of presets whose program may run in a workload of a cluster; it
+// runs here without them.
+var inCluster = []string{"workload", "namespace", "container", "context"}
+
 // Presets lists them.
 func Presets() []Preset {
 	return []Preset{
-		{"mongodump", []string{"workload"}, []string{"context", "namespace", "container", "database", "oplog"}},
-		{"d1", []string{"database"}, []string{"config"}},
-		{"postgres", []string{"database"}, []string{"host", "user", "port", "format"}},
-		{"mysql", []string{"database"}, []string{"host", "user", "port"}},
+		{"mongodump", nil, append([]string{"database", "oplog", "uri_env"}, inCluster...)},
+		{"d1", []string{"database"}, []string{"config", "call"}},
+		{"postgres", []string{"database"}, append([]string{"host", "user", "port", "format"}, inCluster...)},
+		{"mysql", []string{"database"}, append([]string{"host", "user", "port"}, inCluster...)},
 	}
 }
 
@@ -46,7 +50,9 @@ var (
 		"host":      {regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}|/[A-Za-z0-9_./-]{1,252})$`), "write a host, or the directory of its socket"},
 		"user":      {plainName, "write the user alone; the password stands in the environment or in a file of the program"},
 		"port":      {regexp.MustCompile(`^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`), "write a number from 1 to 65535"},
-		"format":    {regexp.MustCompile(`^(plain|custom|tar)$`), "write plain, custom or tar"},
+		"format":    {regexp.MustCompile(`^(plain|custom)$`), "write plain or custom"},
+		"call":      {regexp.MustCompile(`^(npx|wrangler)$`), "write npx or wrangler"},
+		"uri_env":   {regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`), "write the name of the variable that holds the address, not the address: MONGODB_URI"},
 	}
 )
 
@@ -129,6 +135,11 @@ func (l *loader) stream(a *Asset, here ast.Node, seen map[string]ast.Node) {
 	for _, key := range p.Required {
 		if seen[key] == nil {
 			l.add(l.pos(here), "missing-key", fmt.Sprintf("add %q", key+":"), "%s: the preset %q needs %q", in, p.Name, key)
+		}
+	}
+	for _, key := range inCluster[1:] {
+		if seen[key] != nil && seen["workload"] == nil && slices.Contains(p.Optional, key) {
+			l.add(l.pos(seen[key]), "missing-key", `add "workload:", such as deployment/booking-app, or remove it`, "%s: %q without workload", in, key)
 		}
 	}
 	if p.Name == "mongodump" && a.Options["oplog"] == "true" && seen["database"] != nil {

@@ -25,7 +25,7 @@ var cluster = []string{"workload", "namespace", "container", "context"}
 func presets() map[string]preset {
 	return map[string]preset{
 		"mongodump": {append([]string{"database", "oplog", "uri_env"}, cluster...), nil, mongodump},
-		"d1":        {[]string{"database", "call"}, []string{"database"}, d1},
+		"d1":        {[]string{"database", "config", "call"}, []string{"database"}, d1},
 		"postgres":  {append([]string{"database", "format", "host", "port", "user"}, cluster...), []string{"database"}, postgres},
 		"mysql":     {append([]string{"database", "host", "port", "user"}, cluster...), []string{"database"}, mysql},
 	}
@@ -42,7 +42,7 @@ func PresetOptions(name string) []string { return presets()[name].options }
 //	mongodump  [workload, namespace, container, context], [database], [oplog: true], [uri_env]
 //	postgres   database, [format: custom|plain], [host, port, user], [workload, …]
 //	mysql      database, [host, port, user], [workload, …]
-//	d1         database, [call: wrangler|npx]
+//	d1         database, [config: path of its wrangler.toml], [call: wrangler|npx]
 //
 // With workload ("deployment/booking-app") the program runs there through kubectl exec,
 // framed; without it, here. Passwords are no options: here pg_dump reads ~/.pgpass or
@@ -67,7 +67,7 @@ func Preset(name string, given map[string]string) (Kind, error) {
 				nearest(key, p.options), strings.Join(p.options, ", "))
 		case v == "":
 			continue
-		case strings.HasPrefix(v, "-") || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		case strings.HasPrefix(v, "-") || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == ' ' && key != "config" || r == 0x7f }):
 			return Kind{}, hint.Wrap(fmt.Errorf("preset %q: %s: %q begins with a dash or holds blanks, which no such name does", name, key, v),
 				"write only the name; for other commands give dump: and load:")
 		case strings.Contains(v, "://"):
@@ -187,6 +187,9 @@ func d1(o options) (Kind, error) {
 		wrangler = []string{"wrangler"}
 	default:
 		return Kind{}, hint.Wrap(fmt.Errorf("call: %q", o["call"]), "npx or wrangler")
+	}
+	if path := o["config"]; path != "" {
+		wrangler = append(wrangler, "--config="+path)
 	}
 	return Kind{
 		Dump: append(slices.Clone(wrangler), "d1", "export", o["database"], "--remote", "--output="+FileMark),

@@ -31,6 +31,8 @@ func TestPresets(t *testing.T) {
 		"oplog": {"mongodump", map[string]string{"oplog": "true"}, "mongodump --archive --gzip --oplog", "mongorestore --archive --gzip --drop --oplogReplay", false, "all"},
 		"d1": {"d1", map[string]string{"database": "booking"}, "npx wrangler d1 export booking --remote --output=dump",
 			"npx wrangler d1 execute booking --remote --yes --file=dump", false, "booking@d1"},
+		"config": {"d1", map[string]string{"database": "b", "config": "/srv/my app/wrangler.toml", "call": "wrangler"},
+			"wrangler --config=/srv/my app/wrangler.toml d1 export b --remote --output=dump", "wrangler --config=/srv/my app/wrangler.toml d1 execute b --remote --yes --file=dump", false, "b@d1"},
 		"wrangler": {"d1", map[string]string{"database": "b", "call": "wrangler"}, "wrangler d1 export b --remote --output=dump", "wrangler d1 execute b --remote --yes --file=dump", false, "b@d1"},
 		"postgres": {"postgres", map[string]string{"database": "shop", "host": "db1", "user": "backup"},
 			"pg_dump --format=custom --no-password --host=db1 --username=backup --dbname=shop",
