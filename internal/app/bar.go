@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -81,24 +82,31 @@ func gauge(done, total int64) string {
 		return "[" + strings.Repeat(".", gaugeWidth) + "]"
 	}
 	n := int(float64(min(done, total)) / float64(total) * gaugeWidth)
-	return "[" + strings.Repeat("#", n) + strings.Repeat(".", gaugeWidth-n) + "]"
+	if n == gaugeWidth {
+		return "[" + strings.Repeat("=", n) + "]"
+	}
+	return "[" + strings.Repeat("=", n) + ">" + strings.Repeat(".", gaugeWidth-n-1) + "]"
 }
 
 // words are short enough for a line of 80 with the gauge before them.
 func (b *bar) words(done, total int64, unit string, took time.Duration) string {
-	show := func(n int64) string { return fmt.Sprintf("%d %s", n, printable.Line(unit)) }
+	number, of := strconv.FormatInt, " "+printable.Line(unit)
 	if unit == "B" {
-		show = printable.Size
+		number, of = func(n int64, _ int) string { return printable.Size(n) }, ""
 	}
-	text := show(done)
+	text := number(done, 10) + of
 	if total > 0 {
-		text = fmt.Sprintf("%3.0f %%  %s of %s", 100*float64(min(done, total))/float64(total), show(done), show(total))
+		text = fmt.Sprintf("%3.0f %%  %s of %s%s", 100*float64(min(done, total))/float64(total), number(done, 10), number(total, 10), of)
 	}
-	if rate := float64(done-b.from) / took.Seconds(); unit == "B" && took >= time.Second && rate > 0 {
+	rate := float64(done-b.from) / took.Seconds()
+	if took < time.Second || rate < 1 {
+		return text
+	}
+	if unit == "B" {
 		text += fmt.Sprintf(", %s/s", printable.Size(int64(rate)))
-		if left := time.Duration(float64(total-done) / rate * float64(time.Second)); total > done && left > 2*time.Second {
-			text += ", " + printable.Span(left.Round(time.Second)) + " left"
-		}
+	}
+	if left := time.Duration(float64(total-done) / rate * float64(time.Second)); total > done && left > 2*time.Second {
+		text += ", " + printable.Span(left.Round(time.Second)) + " left"
 	}
 	return text
 }

@@ -37,7 +37,7 @@ func TestBar(t *testing.T) {
 			if n := strings.Count(text, "["); n < 50 {
 				t.Errorf("%d bars in a minute", n)
 			}
-			for _, want := range []string{"[##########..........]  50 %  150 MiB of 300 MiB, 5.0 MiB/s, 30s left" + wipe + "03:00:30 a line", "100 %  300 MiB of 300 MiB", wipe + "03:01:01 DONE\n"} {
+			for _, want := range []string{"[==========>.........]  50 %  150 MiB of 300 MiB, 5.0 MiB/s, 30s left" + wipe + "03:00:30 a line", "100 %  300 MiB of 300 MiB", wipe + "03:01:01 DONE\n"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("no %q in\n%q", want, text)
 				}
@@ -50,6 +50,21 @@ func TestBar(t *testing.T) {
 		if n := strings.Count(text, " % "); n != 4 {
 			t.Errorf("%d lines of progress in a minute, want 4:\n%s", n, text)
 		}
+	}
+}
+
+// What is counted says its unit once, and how long it will take.
+func TestBarCounts(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
+	var out strings.Builder
+	b := &bar{w: &out, tty: true, now: func() time.Time { return now }}
+	for i := range int64(4) {
+		b.progress("write", i*5000, 20000, "pages")
+		now = now.Add(2 * time.Second)
+	}
+	if want := "[=====>..............]  25 %  5000 of 20000 pages, 6s left"; !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in %q", want, out.String())
 	}
 }
 

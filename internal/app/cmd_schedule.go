@@ -226,7 +226,7 @@ func cmdScheduleExport(env environment, s *settings) *cobra.Command {
 	}
 	fl := c.Flags()
 	fl.StringVar(&format, "format", schedule.Systemd, strings.Join(schedule.Formats(), ", "))
-	fl.StringVar(&dir, "dir", "", "write one file each into this directory; files that differ are not overwritten")
+	fl.StringVar(&dir, "dir", "", "write one file each into this directory, which must exist; files that differ are not overwritten")
 	fl.StringVar(&o.Program, "program", "", "path of lifeboat where the units run (default: this program)")
 	fl.StringVar(&o.Estate, "estate-path", "", "path of lifeboat.yaml there (default: this one)")
 	fl.StringVar(&o.State, "state-path", "", "path of the state directory there")
@@ -241,6 +241,9 @@ func cmdScheduleExport(env environment, s *settings) *cobra.Command {
 
 // writeUnits writes all files, or none when one is there and differs.
 func writeUnits(env environment, dir string, files []schedule.File) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return usage(hint.New(fmt.Sprintf("--dir: %q is no directory", dir), "make it first"))
+	}
 	for _, f := range files {
 		there, err := os.ReadFile(filepath.Join(dir, f.Name))
 		if err == nil && string(there) != f.Text {

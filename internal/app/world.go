@@ -243,6 +243,10 @@ func (v *vaults) get(ctx context.Context) (*vault.Vault, error) {
 // at opens the vault at a URL of the estate, which has one set of keys.
 func (v *vaults) at(ctx context.Context, url string) (*vault.Vault, error) {
 	w := v.world
+	if name, ok := estate.FromEnv(w.estate.Encryption.Keeper); ok && w.env.get(name) == "" {
+		return nil, hint.Wrapf(fmt.Errorf("open vault: %s has its keeper in $%s, which is not set", w.estate.File, name),
+			"set it; where only the break-glass key is at hand, take \"keeper:\" out and name the file of that key as \"identity:\"")
+	}
 	key, err := installationKey(w.state)
 	if err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ vault: file:../%[1]s-vault?create=1
 # Whoever can read the vault can read what is in it, until you encrypt. Make one identity
 # with age-keygen for every day and one to lie offline on paper, and put their public halves here:
 # encryption:
-#   method: age                            # or gpg, with passphrase: FILE
+#   method: age                            # or gpg, with passphrase: ./FILE
 #   recipients: [age1...]
 #   break_glass: age1...                   # when everything else is lost
 #   identity: /etc/lifeboat/identity.txt   # only where backups are restored and verified
@@ -214,8 +214,9 @@ schedule:
   monthly: {cron: "15 3 1 * *", runbook: monthly-archive, jitter: 10m}
   quarterly: {cron: "0 9 1 1,4,7,10 *", runbook: quarterly-simulation}   # begins by itself, then waits for its people
   # zone: Africa/Johannesburg, shards: 4 and params: {name: value} go into the braces too; the zone is UTC without
-  # Whoever may lose only a quarter of an hour has to back up every quarter of an hour:
-  # often: {cron: "*/15 * * * *", runbook: daily-backup}
+  # Whoever may lose only a quarter of an hour has to back up every quarter of an hour. What
+  # has not changed costs a few kilobytes:
+  often: {cron: "*/15 * * * *", runbook: daily-backup}
 
 # A program that gets the event as JSON on standard input.
 # alerts:

@@ -182,7 +182,7 @@ func TestProposeBooking(t *testing.T) {
 	if repo.Path != dir || !repo.LFS || repo.Tier != "critical" || !slices.Equal(repo.Branches, []string{"trunk", "develop", "main"}) || len(repo.Critical) != 4 {
 		t.Errorf("repository: %+v", repo)
 	}
-	if e.Name != "Booking App" || e.Vault != "file://"+filepath.Dir(dir)+"/booking-app-vault?create=1" || len(e.Schedules) != 4 || e.Retention.Daily != 14 {
+	if e.Name != "Booking App" || e.Vault != "file://"+filepath.Dir(dir)+"/booking-app-vault?create=1" || len(e.Schedules) != 5 || e.Retention.Daily != 14 {
 		t.Errorf("estate: %q %q %v %v", e.Name, e.Vault, e.Schedules, e.Retention)
 	}
 	for _, s := range e.Schedules {

@@ -29,11 +29,11 @@ var (
 func (o ExportOptions) checkKubernetes() error {
 	switch {
 	case o.Namespace == "":
-		return hint.New("there is no namespace", "say which namespace of the cluster the jobs run in")
+		return hint.New("there is no namespace", "say with --namespace in which namespace of the cluster the jobs run")
 	case !dnsLabel.MatchString(o.Namespace):
 		return fmt.Errorf("%q is no name of a namespace", o.Namespace)
 	case o.Image == "":
-		return hint.New("there is no image", "name an image that has lifeboat, git and the programs that the runbooks call")
+		return hint.New("there is no image", "name with --image one that has lifeboat, git and the programs that the runbooks call")
 	case !imageName.MatchString(o.Image):
 		return fmt.Errorf("%q is no name of an image", o.Image)
 	case !dnsName.MatchString(o.Secret):
