@@ -71,7 +71,8 @@ func (Kind) Script(names, roles []string, facts []byte) string {
 		}
 		fmt.Fprintf(&b, "repo fetch --quiet --no-tags --prune --update-head-ok %s '+refs/*:refs/*'\n", at)
 		// A detached HEAD may be all that holds its commits.
-		fmt.Fprintf(&b, "if repo ls-remote %s HEAD | grep -q .; then repo fetch --quiet --no-tags %s HEAD; fi\n", at, at)
+		// The pattern of ls-remote would take a branch called HEAD for it, too.
+		fmt.Fprintf(&b, "if repo ls-remote %s | cut -f 2 | grep -qx HEAD; then repo fetch --quiet --no-tags %s HEAD; fi\n", at, at)
 	}
 	b.WriteString("rm -f \"$OUT/FETCH_HEAD\"\n")
 	head, _ := decodeName(f.Head)
