@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"lifeboat/internal/command"
+	"lifeboat/internal/hint"
 )
 
 // What restore.sh needs beside the programs of Kind, and what the part of a Kind may use
@@ -147,9 +149,30 @@ func (p *verification) runScript(ctx context.Context, dir, bin, script string, k
 		Stdout: out, Stderr: out,
 	})
 	if err != nil {
-		return "", verdict(ctx, fmt.Errorf("restore.sh: %w (its last line: %q)", err, last.String()))
+		err = fmt.Errorf("restore.sh: %w (its last line: %q)", err, last.String())
+		if lack := lacking(dir, p.m); lack != nil { // a script cannot say that the disk was full
+			return "", errors.Join(err, lack)
+		}
+		return "", verdict(ctx, err)
 	}
 	return last.String(), nil
+}
+
+// lacking is an error when the disk of dir had perhaps not enough room for a restore.sh
+// that has failed, and has cleaned up since: it holds the plain objects, and what it makes
+// of them, which a repository with its indexes may be twice over.
+func lacking(dir string, m Manifest) error {
+	const spare = 32 << 20
+	need := 3*plainSize(m.Chain) + spare
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return fmt.Errorf("look how much room %q has: %w", dir, err)
+	}
+	if free := int64(s.Bavail) * s.Bsize; free < need {
+		return hint.Wrap(fmt.Errorf("%w: %d MB are free on the disk of %q, and it may need %d MB: this says nothing about the backup", syscall.ENOSPC, free>>20, dir, need>>20),
+			"make room there, and verify it again")
+	}
+	return nil
 }
 
 // stockPath fills a directory with links to stock programs and returns it.
