@@ -18,10 +18,11 @@ type hinted struct {
 func (h *hinted) Error() string { return h.err.Error() }
 func (h *hinted) Unwrap() error { return h.err }
 
-// Wrap returns err with advice for a person. A nil err stays nil.
+// Wrap returns err with advice for a person. A nil err stays nil, and so does an error
+// without advice.
 func Wrap(err error, advice string) error {
-	if err == nil {
-		return nil
+	if err == nil || advice == "" {
+		return err
 	}
 	return &hinted{err: err, advice: advice}
 }

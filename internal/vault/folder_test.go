@@ -282,7 +282,7 @@ func TestRestoreTarget(t *testing.T) {
 	for _, tt := range []struct{ name, dir, want string }{
 		{"not empty", full, "not empty"},
 		{"a file", filepath.Join(full, "mine"), "not a directory"},
-		{"a dangling link", filepath.Join(dir, "dangling"), "leads nowhere"},
+		{"a dangling link", filepath.Join(dir, "dangling"), "is a symbolic link"},
 		{"no parent", filepath.Join(dir, "a", "b"), "no such file"},
 	} {
 		if _, err := restoredBytes(t.Context(), v, m, tt.dir); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -93,12 +93,12 @@ func fits(m Manifest, k Kind) error {
 
 // vacant refuses a target that holds anything.
 func vacant(dir string) error {
+	if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return hint.Wrap(fmt.Errorf("%q is a symbolic link", dir), "name the directory itself; a link would be replaced")
+	}
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Lstat(dir); err == nil {
-			return hint.Wrap(fmt.Errorf("%q is a symbolic link that leads nowhere", dir), "remove it, or name another directory")
-		}
 		return nil
 	case err != nil:
 		return hint.Wrap(err, "the target must not exist yet, or be an empty directory")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
@@ -276,10 +277,18 @@ func (d Deps) makePoint(ctx context.Context, env *action.Env, v *vault.Vault, c 
 	if c.err != nil {
 		return vault.Manifest{}, fmt.Errorf("back up %q: %w", c.Name, c.err)
 	}
-	return v.Backup(ctx, c.Asset, c.Understands, vault.BackupOptions{
+	before, berr := v.Latest(ctx, vault.AssetID(c.Asset))
+	m, err := v.Backup(ctx, c.Asset, c.Understands, vault.BackupOptions{
 		Full: p.Mode == "full", Class: p.Class, RunID: env.RunID, RPO: c.RPO,
 		Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
+	// An empty point is a true one. Where there was something before, it is rather the
+	// first trace of a loss than a backup, and nobody looks at a step that is green.
+	if err == nil && m.Kind == vault.Empty && berr == nil && before.Kind != vault.Empty {
+		err = hint.Wrap(fmt.Errorf("back up %q: it holds nothing now, and held something at %s; point %s says so", c.Name, before.Cut.UTC().Format(time.RFC3339), m.ID),
+			"look at the source; point "+before.ID+" still has what it held")
+	}
+	return m, err
 }
 
 // written counts the stored bytes that are the point's own.

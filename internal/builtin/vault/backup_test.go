@@ -418,3 +418,30 @@ func TestFence(t *testing.T) {
 	}
 	w.told()
 }
+
+// emptied is an asset that has lost everything it held.
+type emptied struct{ whole }
+
+func (emptied) Capture(context.Context, string, []byte, func(string) (io.ReadCloser, error),
+	func(role, name string) (io.WriteCloser, error), func(int64, int64, string), io.Writer,
+) (string, []byte, error) {
+	return vault.Empty, []byte(`{}`), nil
+}
+
+// An empty point after one that held something is a loss and not a backup; after another
+// empty one it is nothing new.
+func TestBackupOfWhatIsGone(t *testing.T) {
+	w := newWorld(t)
+	a := w.assets["kept"]
+	a.Understands = emptied{}
+	w.assets["kept"] = a
+	_, _, err := w.run("vault.backup", map[string]any{"asset": "kept"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "it holds nothing now") || len(hint.All(err)) == 0 {
+		t.Errorf("the first empty point: %v", err)
+	}
+	if _, _, err := w.run("vault.backup", map[string]any{"asset": "kept"}, nil); err != nil {
+		t.Errorf("the second: %v", err)
+	}
+}
+
+func (emptied) Script([]string, []string, []byte) string { return "mkdir \"$OUT\"\n" }
