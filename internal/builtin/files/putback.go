@@ -120,7 +120,7 @@ func (d Deps) runPutBack(ctx context.Context, env *action.Env, undo, plan action
 	if b.digest != undo.Facts["before"] {
 		return action.Result{}, hint.Wrap(fmt.Errorf("%w: a file in %q", action.ErrChanged, dir), "stop what writes there, then look at the new plan")
 	}
-	if err := root.Mkdir(undo.Facts["keep"], 0o700); err != nil {
+	if err := private(root, undo.Facts["keep"]); err != nil {
 		return action.Result{}, fmt.Errorf("%w: keep the files of now: %w", action.ErrChanged, err)
 	}
 	x := exchange{root: root, key: b.key, keep: path.Join(undo.Facts["keep"], tree.TreeName), moves: b.moves, report: env.Report}

@@ -259,7 +259,7 @@ func (d Deps) runReplace(ctx context.Context, env *action.Env, p restoreParams, 
 	// Below the directory, so that renames stay on one filesystem. What is left of it
 	// after a crash is removed when the step is tried again.
 	staging := tree.Own + "restoring-" + env.Run
-	if err := errors.Join(root.RemoveAll(staging), root.Mkdir(staging, 0o700)); err != nil {
+	if err := errors.Join(root.RemoveAll(staging), private(root, staging)); err != nil {
 		return action.Result{}, fmt.Errorf("make room for the restored point: %w", err)
 	}
 	defer func() {
@@ -279,7 +279,7 @@ func (d Deps) runReplace(ctx context.Context, env *action.Env, p restoreParams, 
 		return action.Result{}, hint.Wrap(fmt.Errorf("%w: a file in %q", action.ErrChanged, s.Path), "stop what writes there, then look at the new plan")
 	}
 	keep := plan.Facts["keep"]
-	if err := writeRecord(s.Path, keep, sv.record); err != nil {
+	if err := writeRecord(root, s.Path, keep, sv.record); err != nil {
 		return action.Result{}, err
 	}
 	x := exchange{root: root, key: sv.Key, keep: path.Join(keep, tree.TreeName), report: env.Report}
@@ -295,14 +295,24 @@ func (d Deps) runReplace(ctx context.Context, env *action.Env, p restoreParams, 
 	return d.confirm(ctx, root, sv.record, plan, res)
 }
 
+// private makes a directory for files of the asset, many of which are secret. It lies in
+// what is often a repository, whose ignored files have names that do not match in there;
+// so it says itself that git is to leave it alone, before it holds anything.
+func private(root *os.Root, name string) error {
+	if err := root.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	return root.WriteFile(path.Join(name, ".gitignore"), []byte("*\n"), 0o600)
+}
+
 // writeRecord makes the record durable, in a directory of its own.
-func writeRecord(dir, keep string, r record) error {
+func writeRecord(root *os.Root, dir, keep string, r record) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	full := filepath.Join(dir, keep)
-	if err := os.Mkdir(full, 0o700); err != nil { // one that is there belongs to another attempt
+	if err := private(root, keep); err != nil { // one that is there belongs to another attempt
 		return fmt.Errorf("%w: keep the old files: %w", action.ErrChanged, err)
 	}
 	if err := durable.SyncDir(dir); err != nil {

@@ -17,6 +17,7 @@ import (
 	"lifeboat/internal/action"
 	tree "lifeboat/internal/asset/files"
 	"lifeboat/internal/builtin/files"
+	"lifeboat/internal/command"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/vault"
 )
@@ -438,6 +439,31 @@ func TestUndoKeepsWhatIsNewer(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(b.root, s.plan.Facts["keep"], "files/apps/web/.env"), []byte("tampered"), 0o600))
 	if err := s.undo(); !errors.Is(err, action.ErrRefused) || len(hint.All(err)) == 0 {
 		t.Errorf("the kept file was changed: %v", err)
+	}
+}
+
+// The old files are secret, and lie in a repository that ignores them by their place only:
+// whoever adds everything to the index does not add them.
+func TestKeptFilesAreNotAddedToGit(t *testing.T) {
+	b := newBench(t)
+	b.do("files.backup", map[string]any{"asset": "env"})
+	b.put(".gitignore", "/apps/*/.env*\n")
+	git := func(args ...string) string {
+		out, err := command.Output(t.Context(), command.Git(b.root, args...))
+		must(t, err)
+		return string(out)
+	}
+	git("init", "--quiet")
+	b.put("apps/web/.env", "old")
+	s := b.do("files.restore", map[string]any{"asset": "env", "replace": true})
+	kept := filepath.Join(s.plan.Facts["keep"], "files/apps/web/.env")
+	if _, err := os.Stat(filepath.Join(b.root, kept)); err != nil {
+		t.Fatal(err)
+	}
+	must(t, s.undo())
+	git("add", "--all")
+	if added := git("ls-files"); strings.Contains(added, ".env") || strings.Contains(added, tree.Own) || !strings.Contains(added, "main.go") {
+		t.Errorf("added:\n%s", added)
 	}
 }
 
