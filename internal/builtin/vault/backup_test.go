@@ -435,11 +435,11 @@ func TestBackupOfWhatIsGone(t *testing.T) {
 	a := w.assets["kept"]
 	a.Understands = emptied{}
 	w.assets["kept"] = a
-	_, _, err := w.run("vault.backup", map[string]any{"asset": "kept"}, nil)
+	_, err := w.do(t.Context(), "vault.backup", map[string]any{"asset": "kept"})
 	if err == nil || !strings.Contains(err.Error(), "it holds nothing now") || len(hint.All(err)) == 0 {
 		t.Errorf("the first empty point: %v", err)
 	}
-	if _, _, err := w.run("vault.backup", map[string]any{"asset": "kept"}, nil); err != nil {
+	if _, err := w.do(t.Context(), "vault.backup", map[string]any{"asset": "kept"}); err != nil {
 		t.Errorf("the second: %v", err)
 	}
 }
