@@ -335,7 +335,9 @@ func (v *Vault) RotateKey(ctx context.Context) (Key, error) {
 	return Key{ID: d.ID, Recipient: d.Recipient, Role: d.Role, Scheme: d.Scheme, Keeper: d.Keeper, Created: d.Created, Active: true}, errors.Join(bad...)
 }
 
-// rewrap is called with the keyring locked.
+// rewrap wraps the identity of a key again. A foreign identity must not become one that
+// this keeper has wrapped: what is not vouched for must have been wrapped by it before. It
+// is called with the keyring locked.
 func (v *Vault) rewrap(ctx context.Context, old keyDoc, given []*age.X25519Identity) error {
 	for _, id := range given {
 		if id.Recipient().String() == old.Recipient {
@@ -346,7 +348,11 @@ func (v *Vault) rewrap(ctx context.Context, old keyDoc, given []*age.X25519Ident
 	if err != nil {
 		return fmt.Errorf("list the keys: %w", err)
 	}
-	id, err := v.unwrapLocked(ctx, []string{old.Recipient}, names)
+	_, vouched, err := v.keyDoc(ctx, old.ID)
+	if err != nil {
+		return err
+	}
+	id, err := v.unwrapLocked(ctx, []string{old.Recipient}, names, !vouched)
 	if err != nil {
 		return err
 	}

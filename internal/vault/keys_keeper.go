@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,7 +18,6 @@ import (
 	"gocloud.dev/gcerrors"
 	"gocloud.dev/gcp"
 	"gocloud.dev/secrets"
-	"gocloud.dev/secrets/awskms"
 	"gocloud.dev/secrets/azurekeyvault"
 	"gocloud.dev/secrets/gcpkms"
 	"gocloud.dev/secrets/localsecrets"
@@ -43,8 +43,9 @@ func base64Key(u *url.URL) ([32]byte, error) { return localsecrets.Base64Key(u.H
 
 // withKeeper opens the keeper by an opener of its own, not through the global table that
 // the drivers write themselves into, and closes it after f. Only the keeper of the
-// configuration is ever opened: a URL that lies in the bucket could be anybody's.
-func (v *Vault) withKeeper(ctx context.Context, f func(ctx context.Context, k *secrets.Keeper) error) (err error) {
+// configuration is ever opened: a URL that lies in the bucket could be anybody's. bound is
+// as of [openKeeper].
+func (v *Vault) withKeeper(ctx context.Context, bound bool, f func(ctx context.Context, k *secrets.Keeper) error) (err error) {
 	raw := v.o.Crypt.Keeper
 	if err := checkKeeper(raw); err != nil {
 		return err
@@ -60,19 +61,25 @@ func (v *Vault) withKeeper(ctx context.Context, f func(ctx context.Context, k *s
 	if err != nil {
 		return errors.New("this is no URL")
 	}
-	k, done, err := openKeeper(ctx, u)
-	if err != nil {
-		return hint.Wrap(masked(err, raw, u), keeperAdvice[u.Scheme])
+	k, done, err := openKeeper(ctx, u, bound)
+	if err == nil {
+		defer done()
+		err = f(ctx, k)
 	}
-	defer done()
-	if err := f(ctx, k); err != nil {
-		return masked(err, raw, u)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = masked(err, raw, u)
+	if advice := keeperAdvice[u.Scheme]; advice != "" && gcerrors.Code(err) != gcerrors.InvalidArgument {
+		err = hint.Wrap(err, advice)
+	}
+	return err
 }
 
+// keeperAdvice is also of the first request: Amazon's driver finds out only then that it
+// has no region or no credentials.
 var keeperAdvice = map[string]string{
-	"awskms":        "name the region (awskms://alias/NAME?region=eu-west-1) and give credentials: AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+	"awskms":        "name the region (awskms://alias/NAME?region=eu-west-1), give credentials (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), and allow them kms:Encrypt and kms:Decrypt with the key",
 	"gcpkms":        "run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS",
 	"azurekeyvault": "log in by `az login`, or give AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
 }
@@ -84,20 +91,27 @@ func masked(err error, raw string, u *url.URL) error {
 	if shown == raw {
 		return err
 	}
-	text := strings.NewReplacer(raw, shown, u.String(), shown, u.Host, "…").Replace(err.Error())
+	replace := []string{raw, shown, u.String(), shown}
+	if u.Scheme == "base64key" { // elsewhere it is half the name of a key, or nothing
+		replace = append(replace, u.Host, "…")
+	}
+	text := strings.NewReplacer(replace...).Replace(err.Error())
 	if text == err.Error() {
 		return err
 	}
 	return errors.New(text)
 }
 
-func openKeeper(ctx context.Context, u *url.URL) (*secrets.Keeper, func(), error) {
+// openKeeper opens the keeper of a URL. A bound one unwraps only what the very key of the
+// URL has wrapped, so that what it unwraps comes from somebody who may use that key. The
+// others are for reading: whatever opens a backup is welcome. Azure's are never bound.
+func openKeeper(ctx context.Context, u *url.URL, bound bool) (*secrets.Keeper, func(), error) {
 	var k *secrets.Keeper
 	var err error
 	release := func() {}
 	switch u.Scheme {
 	case "awskms":
-		k, err = (&awskms.URLOpener{}).OpenKeeperURL(ctx, u)
+		k, err = openAmazon(ctx, u, bound)
 	case "azurekeyvault":
 		k, err = (&azurekeyvault.URLOpener{ClientMaker: azurekeyvault.DefaultClientMaker}).OpenKeeperURL(ctx, u)
 	case "base64key":
@@ -172,12 +186,12 @@ func (v *Vault) newestOwn(ctx context.Context, names []string, log io.Writer) (k
 			return d, nil
 		}
 		if !strings.HasPrefix(shown, "azurekeyvault:") {
-			_, err := v.unwrapLocked(ctx, []string{d.Recipient}, names)
+			_, err := v.unwrapLocked(ctx, []string{d.Recipient}, names, true)
 			if err == nil {
 				return d, nil
 			}
-			if ctx.Err() != nil {
-				return keyDoc{}, err
+			if ctx.Err() != nil || unanswered(err) { // a key too many would follow from a moment's trouble
+				return keyDoc{}, fmt.Errorf("find out whether key %s is this vault's own: %w", d.ID, err)
 			}
 			fmt.Fprintf(log, "key %s is not used: nobody who is trusted has signed it, and %v\n", d.ID, err)
 		}
@@ -225,7 +239,7 @@ func (v *Vault) wrap(ctx context.Context, id *age.X25519Identity) error {
 	now := v.o.Now().UTC().Truncate(time.Millisecond)
 	key := keysPrefix + keyID(r) + "." + stamp(now) + ".kms"
 	var wrapped []byte
-	err := v.withKeeper(ctx, func(ctx context.Context, k *secrets.Keeper) (err error) {
+	err := v.withKeeper(ctx, false, func(ctx context.Context, k *secrets.Keeper) (err error) {
 		wrapped, err = k.Encrypt(ctx, []byte(id.String()))
 		return err
 	})
@@ -242,7 +256,7 @@ func (v *Vault) wrap(ctx context.Context, id *age.X25519Identity) error {
 	if !bytes.Equal(back, wrapped) {
 		return fmt.Errorf("read %q back: %w: it is not what was written", key, ErrDamaged)
 	}
-	err = v.withKeeper(ctx, func(ctx context.Context, k *secrets.Keeper) error {
+	err = v.withKeeper(ctx, false, func(ctx context.Context, k *secrets.Keeper) error {
 		text, err := k.Decrypt(ctx, back)
 		if err == nil && string(text) != id.String() {
 			err = errors.New("what it wraps it does not unwrap")
@@ -269,16 +283,18 @@ func (v *Vault) unwrap(ctx context.Context, recipients []string) (*age.X25519Ide
 	if err != nil {
 		return nil, fmt.Errorf("list the keys: %w", err)
 	}
-	return v.unwrapLocked(ctx, recipients, names)
+	return v.unwrapLocked(ctx, recipients, names, false)
 }
 
-// unwrapLocked tries the wrapped identities of the recipients, newest first. It is called
-// with the keyring locked.
-func (v *Vault) unwrapLocked(ctx context.Context, recipients, names []string) (*age.X25519Identity, error) {
+// unwrapLocked tries the wrapped identities of the recipients, newest first, until the
+// keeper has no answer: the others would wait for one as long. It is called with the
+// keyring locked. What a bound keeper has to open is asked for again each time, because
+// what was opened before may be anybody's.
+func (v *Vault) unwrapLocked(ctx context.Context, recipients, names []string, bound bool) (*age.X25519Identity, error) {
 	const tries = 8 // of one recipient
 	var errs []error
 	for _, r := range recipients {
-		if id := v.keys.opened[r]; id != nil {
+		if id := v.keys.opened[r]; id != nil && !bound {
 			return id, nil
 		}
 		n := 0
@@ -289,7 +305,7 @@ func (v *Vault) unwrapLocked(ctx context.Context, recipients, names []string) (*
 			if n++; n > tries {
 				break
 			}
-			id, err := v.unwrapOne(ctx, keysPrefix+name, r)
+			id, err := v.unwrapOne(ctx, keysPrefix+name, r, bound)
 			if err == nil {
 				if v.keys.opened == nil {
 					v.keys.opened = map[string]*age.X25519Identity{}
@@ -297,10 +313,10 @@ func (v *Vault) unwrapLocked(ctx context.Context, recipients, names []string) (*
 				v.keys.opened[r] = id
 				return id, nil
 			}
-			errs = append(errs, err)
-			if ctx.Err() != nil {
-				return nil, errors.Join(errs...)
+			if ctx.Err() != nil || unanswered(err) {
+				return nil, err
 			}
+			errs = append(errs, err)
 		}
 	}
 	if len(errs) == 0 {
@@ -309,7 +325,7 @@ func (v *Vault) unwrapLocked(ctx context.Context, recipients, names []string) (*
 	return nil, errors.Join(errs...)
 }
 
-func (v *Vault) unwrapOne(ctx context.Context, key, recipient string) (*age.X25519Identity, error) {
+func (v *Vault) unwrapOne(ctx context.Context, key, recipient string, bound bool) (*age.X25519Identity, error) {
 	wrapped, err := v.small(ctx, key)
 	if err != nil {
 		return nil, err
@@ -318,7 +334,7 @@ func (v *Vault) unwrapOne(ctx context.Context, key, recipient string) (*age.X255
 		return nil, fmt.Errorf("%q: %w: too large for a wrapped identity", key, ErrDamaged)
 	}
 	var text []byte
-	err = v.withKeeper(ctx, func(ctx context.Context, k *secrets.Keeper) (err error) {
+	err = v.withKeeper(ctx, bound, func(ctx context.Context, k *secrets.Keeper) (err error) {
 		text, err = k.Decrypt(ctx, wrapped)
 		return err
 	})
@@ -337,4 +353,16 @@ func denied(err error) bool {
 	var aws interface{ ErrorCode() string } // the driver does not translate this one
 	return gcerrors.Code(err) == gcerrors.PermissionDenied ||
 		errors.As(err, &aws) && aws.ErrorCode() == "AccessDeniedException"
+}
+
+// unanswered says whether a keeper has not come to look at what it was asked: it could not
+// be reached, or had too much to do. Nothing follows from that for what it was asked.
+func unanswered(err error) bool {
+	var aws interface{ ErrorCode() string }
+	if errors.As(err, &aws) {
+		return aws.ErrorCode() == "ThrottlingException"
+	}
+	var network net.Error
+	code := gcerrors.Code(err)
+	return code == gcerrors.DeadlineExceeded || code == gcerrors.ResourceExhausted || errors.As(err, &network)
 }
