@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeboat/internal/action"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -298,6 +299,9 @@ func (l *lines) ended(r *run.Run, ev run.Event, b run.Ended) {
 		}
 		if s.State == run.Claimed {
 			l.add("%s: claimed by %s", s.Title, s.By)
+		}
+		if s.Back != "" && s.Effect == string(action.Destroy) { // whoever did this by mistake reads on here
+			l.add("%s: the way back: %s", s.Title, s.Back)
 		}
 	}
 }

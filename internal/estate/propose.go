@@ -214,9 +214,9 @@ schedule:
   monthly: {cron: "15 3 1 * *", runbook: monthly-archive, jitter: 10m}
   quarterly: {cron: "0 9 1 1,4,7,10 *", runbook: quarterly-simulation}   # begins by itself, then waits for its people
   # zone: Africa/Johannesburg, shards: 4 and params: {name: value} go into the braces too; the zone is UTC without
-  # Whoever may lose only a quarter of an hour has to back up every quarter of an hour. What
-  # has not changed costs a few kilobytes:
-  often: {cron: "*/15 * * * *", runbook: daily-backup}
+  # Whoever may lose only a quarter of an hour has to back up every quarter of an hour. This
+  # reads back only what is new; the daily one proves all of it:
+  often: {cron: "*/15 * * * *", runbook: daily-backup, params: {level: checked}}
 
 # A program that gets the event as JSON on standard input.
 # alerts:

@@ -233,7 +233,7 @@ func yamlLine(s string) bool {
 	s = strings.TrimLeft(s, " ")
 	for _, start := range []string{"copies:", "encryption:", "method:", "recipients:", "break_glass:", "identity:", "rotate_every:", "assertions:",
 		"mirrors:", "build:", "env:", "kind:", "path:", "include:", "secret:", "tier:", "booking-db:", "dash:", "auth:", "dump:", "{kind", "alerts:",
-		"- command", "on:", "contacts:", "- {", "responders:", "trainees:", "documents:", "often:"} {
+		"- command", "on:", "contacts:", "- {", "responders:", "trainees:", "documents:"} {
 		if strings.HasPrefix(s, start) {
 			return true
 		}
