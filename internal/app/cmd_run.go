@@ -214,6 +214,7 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	if r.ID == "" {
 		r.ID = id
 	}
+	w.missedRun(ctx, p, r, err)
 	again := "lifeboat resume " + id.Short() + " takes it up again"
 	switch {
 	case errors.Is(err, engine.ErrLeft):

@@ -65,6 +65,7 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 		}
 	}
 	if err := w.preflight(ctx, p, start); err != nil {
+		w.missed(ctx, p.Book.Meta.Kind, "", "", err)
 		return "", usage(err)
 	}
 	id, err := engine.Begin(ctx, w.config(newPolicy(w.env.user, false, nil), w.files), p, start)

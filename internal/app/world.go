@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -48,6 +49,7 @@ type world struct {
 	secrets map[string]secret.String
 	vaults  *vaults
 
+	alerted  atomic.Bool // somebody was told of a failure
 	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
 }
 

@@ -60,7 +60,7 @@ type Alert struct {
 // Events are what an alert can be about.
 func Events() []string {
 	return []string{"backup-failed", "backup-late", "verification-failed", "mirror-failed", "copy-failed",
-		"prune-failed", "prune-frozen", "drill-failed", "key-late", "document-late", "source-problem"}
+		"prune-frozen", "vault-problem"}
 }
 
 // withoutSecrets is the advice wherever a secret stands in the file.

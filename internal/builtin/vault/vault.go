@@ -68,6 +68,7 @@ const (
 	BackupFailed       = "backup-failed"
 	BackupLate         = "backup-late" // or absent
 	VerificationFailed = "verification-failed"
+	MirrorFailed       = "mirror-failed"
 	CopyFailed         = "copy-failed"
 	PruneFrozen        = "prune-frozen"
 	VaultProblem       = "vault-problem"
