@@ -49,7 +49,7 @@ type world struct {
 	secrets map[string]secret.String
 	vaults  *vaults
 
-	alerted  atomic.Bool // somebody was told of a failure
+	alerted  atomic.Bool                                       // somebody was told of a failure
 	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
 }
 
