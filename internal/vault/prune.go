@@ -81,8 +81,9 @@ type Kept struct {
 // dated in the future; those begun within Grace and the newest before them, because a
 // backup that is running may build on them; those whose data are locked; and the first and
 // the rolled-up point of the newest chain, which the next roll-up builds on. A point counts for the
-// periods when a receipt of level applied or better stands for it; signed by a trusted
-// installation where the vault knows such. Data stay as long as any point that stays names
+// periods when a receipt of level applied or better stands for it, signed by a trusted
+// installation where the vault knows such, and when it holds something, unless none of the
+// asset does. Data stay as long as any point that stays names
 // them, so that the manifest of an increment's parent may go before the parent's data.
 //
 // Everything stays (Frozen) when no rule is given, no point is proven, the last
@@ -176,7 +177,7 @@ func (s *survey) frozen(o PruneOptions) string {
 // protect gives the reasons for which points stay.
 func (s *survey) protect(o PruneOptions) map[string][]string {
 	past := s.past()
-	reasons := o.Keep.choose(past, s.isProven)
+	reasons := o.Keep.choose(past, s.counts)
 	keep := func(id, why string) {
 		if _, ok := s.listed[id]; ok {
 			reasons[id] = append(reasons[id], why)
@@ -204,7 +205,11 @@ func (s *survey) protect(o PruneOptions) map[string][]string {
 		}
 	}
 	for i, id := range past {
-		if id > proven {
+		switch {
+		case id <= proven:
+		case s.isProven(id):
+			keep(id, "holds nothing, and is newer than what holds something")
+		default:
 			keep(id, "not proven yet")
 		}
 		// A backup that began within Grace took for its parent what was newest then.

@@ -23,6 +23,7 @@ type survey struct {
 	listed    map[string]int64    // size of the manifest by id
 	manifests map[string]Manifest // by id
 	bad       map[string]error    // manifests that cannot be used
+	hollow    bool                // no point holds anything
 	scripts   map[string]int64    // size of restore.sh by id
 	data      map[string][]stored // by the id of the attempt
 	receipts  map[string][]stored // by point
@@ -77,6 +78,10 @@ func (v *Vault) survey(ctx context.Context, asset string, grace time.Duration, n
 	}
 	if err := s.read(ctx, s.ids, nil); err != nil {
 		return nil, err
+	}
+	s.hollow = true
+	for _, m := range s.manifests {
+		s.hollow = s.hollow && len(m.Chain) == 0
 	}
 	return s, s.judge(ctx)
 }
@@ -232,6 +237,13 @@ func (s *survey) isProven(id string) bool {
 	return failure == nil && level != "" && level.Covers(LevelApplied)
 }
 
+// counts says whether a point counts for the retention: it is proven, and holds something
+// where any point does. A source that was emptied gives points of nothing, each of them
+// proven, and they must not take the places of those that still have what it held.
+func (s *survey) counts(id string) bool {
+	return s.isProven(id) && (s.hollow || len(s.manifests[id].Chain) > 0)
+}
+
 func (s *survey) failed(id string) bool {
 	_, failure := standing(s.verdicts[id])
 	return failure != nil
@@ -248,7 +260,7 @@ func (s *survey) past() []string {
 
 func (s *survey) newestProven() string {
 	for _, id := range slices.Backward(s.past()) {
-		if _, ok := s.manifests[id]; ok && s.isProven(id) {
+		if _, ok := s.manifests[id]; ok && s.counts(id) {
 			return id
 		}
 	}
