@@ -223,7 +223,11 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 		if ev.Kind == run.StepDoubted {
 			word = "IN DOUBT"
 		}
-		l.say(ev.At, "STEP %d %s: %s", n, word, b.Error)
+		first, more, _ := strings.Cut(b.Error, "\n")
+		l.say(ev.At, "STEP %d %s: %s", n, word, first)
+		for line := range strings.Lines(more) { // what else went wrong
+			l.add("%s", strings.TrimSuffix(line, "\n"))
+		}
 		for _, h := range b.Hints {
 			l.add("%s", h)
 		}
