@@ -277,18 +277,43 @@ func (d Deps) makePoint(ctx context.Context, env *action.Env, v *vault.Vault, c 
 	if c.err != nil {
 		return vault.Manifest{}, fmt.Errorf("back up %q: %w", c.Name, c.err)
 	}
-	before, berr := v.Latest(ctx, vault.AssetID(c.Asset))
 	m, err := v.Backup(ctx, c.Asset, c.Understands, vault.BackupOptions{
 		Full: p.Mode == "full", Class: p.Class, RunID: env.RunID, RPO: c.RPO,
 		Now: env.Now, Progress: env.Progress, Log: env.Log,
 	})
+	if err != nil || m.Kind != vault.Empty {
+		return m, err
+	}
 	// An empty point is a true one. Where there was something before, it is rather the
-	// first trace of a loss than a backup, and nobody looks at a step that is green.
-	if err == nil && m.Kind == vault.Empty && berr == nil && before.Kind != vault.Empty {
+	// trace of a loss than a backup, and nobody looks at a step that is green: not the
+	// second time either, which may be a retry a moment later.
+	before, err := held(ctx, v, m)
+	if err == nil && before.ID != "" {
 		err = hint.Wrap(fmt.Errorf("back up %q: it holds nothing now, and held something at %s; point %s says so", c.Name, before.Cut.UTC().Format(time.RFC3339), m.ID),
-			"look at the source; point "+before.ID+" still has what it held")
+			"look at the source; point "+before.ID+" still has what it held. If it is meant to be empty, take it out of the estate")
 	}
 	return m, err
+}
+
+// held is the newest point before m that holds something, the zero Manifest when none of
+// the last thousand does.
+func held(ctx context.Context, v *vault.Vault, m vault.Manifest) (vault.Manifest, error) {
+	const most = 1000
+	ids, err := v.Points(ctx, m.Asset, time.Time{})
+	if err != nil {
+		return vault.Manifest{}, err
+	}
+	for _, id := range ids[:min(most, len(ids))] {
+		before, err := v.Get(ctx, m.Asset, id)
+		switch {
+		case vault.Unusable(err) || errors.Is(err, vault.ErrNoBackup): // says nothing
+		case err != nil:
+			return vault.Manifest{}, err
+		case len(before.Chain) > 0:
+			return before, nil
+		}
+	}
+	return vault.Manifest{}, nil
 }
 
 // written counts the stored bytes that are the point's own.
