@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -174,8 +175,12 @@ func cmdVaultKeys(env environment, s *settings) *cobra.Command {
 
 // readIdentity takes the first line of a file of identities that is one.
 func readIdentity(env environment, args []string) (secret.String, error) {
-	var r io.Reader = env.stdin
+	r, from := env.stdin, "standard input"
+	if len(args) == 0 && env.terminal {
+		return secret.String{}, usage(hint.New("which key?", "name the file with the identity, or pipe it in: what is typed here would stay on the screen"))
+	}
 	if len(args) == 1 {
+		from = strconv.Quote(args[0])
 		f, err := os.Open(args[0])
 		if err != nil {
 			return secret.String{}, usage(err)
@@ -192,7 +197,7 @@ func readIdentity(env environment, args []string) (secret.String, error) {
 			return secret.New(text), nil
 		}
 	}
-	return secret.String{}, usage(errors.Join(hint.New("there is no identity in it", "a file of age-keygen has a line AGE-SECRET-KEY-1…"), lines.Err()))
+	return secret.String{}, usage(errors.Join(hint.New("there is no identity in "+from, "a file of age-keygen has a line AGE-SECRET-KEY-1…"), lines.Err()))
 }
 
 func listKeys(env environment, s settings, asJSON bool) error {
