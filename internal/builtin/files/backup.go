@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"lifeboat/internal/action"
 	tree "lifeboat/internal/asset/files"
@@ -71,7 +72,9 @@ func (d Deps) planBackup(ctx context.Context, env *action.Env, p backupParams) (
 		return action.Plan{}, err
 	default:
 		out.Lines = append(out.Lines, action.Line{Label: "newest point", Text: age(env.Now(), last.Cut)})
-		if err := lost(s, last, now); err != nil {
+	}
+	if now.Files+now.Links == 0 {
+		if err := lost(ctx, v, s); err != nil {
 			return action.Plan{}, err
 		}
 	}
@@ -79,14 +82,20 @@ func (d Deps) planBackup(ctx context.Context, env *action.Env, p backupParams) (
 }
 
 // lost refuses a backup of nothing where there was something, also a full one, which does
-// not look at the point before.
-func lost(s Source, last vault.Manifest, now tree.Facts) error {
-	var was tree.Facts
-	if json.Unmarshal(last.Facts, &was) != nil || was.Files+was.Links == 0 || now.Files+now.Links > 0 {
-		return nil
+// not look at the points before, and also when one of nothing was made since.
+func lost(ctx context.Context, v Vault, s Source) error {
+	list, err := v.List(ctx, vault.AssetID(s.stored()), time.Time{}) // newest first; what cannot be used says nothing
+	if err != nil && !vault.Unusable(err) {
+		return err
 	}
-	return hint.Wrap(fmt.Errorf("%w: %w: point %s holds %s", action.ErrRefused, tree.ErrNothing, last.ID, printable.Count(was.Files, "file")),
-		"were the files lost? put them back with files.restore; did they move? correct path: and include: of asset "+s.Name)
+	for _, m := range list {
+		var was tree.Facts
+		if json.Unmarshal(m.Facts, &was) == nil && was.Files+was.Links > 0 {
+			return hint.Wrap(fmt.Errorf("%w: %w: point %s holds %s", action.ErrRefused, tree.ErrNothing, m.ID, printable.Count(was.Files, "file")),
+				"were the files lost? put them back with files.restore; did they move? correct path: and include: of asset "+s.Name)
+		}
+	}
+	return nil
 }
 
 // source finds the files and the vault and asks the fence for both.

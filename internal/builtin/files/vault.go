@@ -28,6 +28,7 @@ type Source struct {
 type Vault interface {
 	vault.Finder
 	Backup(ctx context.Context, a vault.Asset, k vault.Kind, o vault.BackupOptions) (vault.Manifest, error)
+	List(ctx context.Context, asset string, since time.Time) ([]vault.Manifest, error)
 	Restore(ctx context.Context, m vault.Manifest, k vault.Kind, dir string, o vault.RestoreOptions) (vault.Restored, error)
 }
 

@@ -119,6 +119,11 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 	if err != nil {
 		return action.Result{}, err
 	}
+	if m.Kind == vault.Empty {
+		if err := emptied(ctx, v, r, m); err != nil {
+			return action.Result{}, err
+		}
+	}
 	f, err := repo.ParseFacts(m.Facts)
 	if err != nil {
 		return action.Result{}, fmt.Errorf("point %s: %w", m.ID, err)
@@ -134,4 +139,20 @@ func (d Deps) runBackup(ctx context.Context, env *action.Env, p backupParams, _ 
 			"cut": m.Cut.UTC().Format(time.RFC3339),
 		},
 	}, nil
+}
+
+// emptied is the error of a point of nothing where an earlier one holds something: that is
+// the trace of a loss, each time that it is seen.
+func emptied(ctx context.Context, v Vault, r Repo, m vault.Manifest) error {
+	list, err := v.List(ctx, m.Asset, time.Time{}) // newest first; what cannot be used says nothing
+	if err != nil && !vault.Unusable(err) {
+		return err
+	}
+	for _, before := range list {
+		if len(before.Chain) > 0 {
+			return hint.Wrap(fmt.Errorf("%w: %q has no refs now, and had some at %s; point %s says so", action.ErrCheck, r.Name, before.Cut.UTC().Format(time.RFC3339), m.ID),
+				"look at the source; point "+before.ID+" still has what it held")
+		}
+	}
+	return nil
 }

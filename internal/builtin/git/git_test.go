@@ -274,6 +274,28 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestBackupOfWhatIsGone: a repository that has lost its refs is no backup, however often
+// it is made; one that never had any is.
+func TestBackupOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	b := newBay(t)
+	b.do("git.backup", map[string]any{"asset": "monorepo"})
+	for ref := range strings.FieldsSeq(b.git(b.origin, "for-each-ref", "--format=%(refname)")) {
+		b.git(b.origin, "update-ref", "-d", ref)
+	}
+	for range 2 {
+		if _, err := b.try("git.backup", map[string]any{"asset": "monorepo"}); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "has no refs now") {
+			t.Errorf("all refs are gone: %v", err)
+		}
+	}
+	fresh := filepath.Join(b.dir, "fresh.git")
+	b.git("", "init", "--quiet", "--bare", "--template=", fresh)
+	b.deps.Repo = func(string) (Repo, error) { return Repo{Name: "fresh", Dir: fresh}, nil }
+	if r, err := b.try("git.backup", map[string]any{"asset": "fresh"}); err != nil || r.Outputs["kind"] != vault.Empty {
+		t.Errorf("a new repository: %v, %v", r.Outputs, err)
+	}
+}
+
 // TestShallowClone: what walks the history of a shallow clone walks into commits that are
 // not there. With a remote the clone is done without, else the reason is named.
 func TestShallowClone(t *testing.T) {
