@@ -253,7 +253,7 @@ func (d *doctor) keys(ctx context.Context) {
 		}
 		breakGlass = true
 		if k.Tested.IsZero() {
-			d.say("break-glass", FindingWarning, "fetch it from its safe and try it: lifeboat vault keys test", "nobody has tried yet whether the break-glass key %s opens a backup", k.ID)
+			d.say("break-glass", FindingWarning, "fetch it from its safe and try it: lifeboat vault keys test FILE", "nobody has tried yet whether the break-glass key %s opens a backup", k.ID)
 		} else {
 			d.say("break-glass", FindingOK, "", "the break-glass key %s opened a backup at %s", k.ID, k.Tested.UTC().Format(time.RFC3339))
 		}
