@@ -289,10 +289,12 @@ func ofKey(id string) string {
 	return " of key " + id
 }
 
-// keyFiles writes what opens a point into files of a private directory, for restore.sh,
-// and gives the variables that name them. Whether they open is found out before the script
-// runs, whose failure would speak against the backup. Errors as of keyFor.
-func (v *Vault) keyFiles(ctx context.Context, m Manifest, dir string) (map[string]string, error) {
+// keyFiles hands what opens a point to restore.sh, as files that have no name where the
+// system knows such: a crash, which comes without a word, must leave no key behind. It
+// gives the variables that name them; they are there until done. Whether they open is found
+// out before the script runs, whose failure would speak against the backup. Errors as of
+// keyFor.
+func (v *Vault) keyFiles(ctx context.Context, m Manifest, dir string) (env map[string]string, done func(), err error) {
 	var identities []string
 	var passphrase []byte
 	for _, o := range m.Chain {
@@ -301,7 +303,7 @@ func (v *Vault) keyFiles(ctx context.Context, m Manifest, dir string) (map[strin
 		}
 		key, err := v.keyFor(ctx, o)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, id := range key.identities {
 			if x, ok := id.(*age.X25519Identity); ok && !slices.Contains(identities, x.String()) {
@@ -311,24 +313,62 @@ func (v *Vault) keyFiles(ctx context.Context, m Manifest, dir string) (map[strin
 		if key.passphrase != nil {
 			passphrase = key.passphrase
 			if err := v.tryPassphrase(ctx, o, passphrase); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	env := map[string]string{}
+	env = map[string]string{}
+	var files []*os.File
+	done = func() {
+		for _, f := range files {
+			f.Close() // it was only read since
+		}
+	}
+	put := func(variable, name, text string) error {
+		f, path, err := keyFile(filepath.Join(dir, name), text)
+		if err == nil {
+			files, env[variable] = append(files, f), path
+		}
+		return err
+	}
 	if identities != nil {
-		env["AGE_IDENTITY"] = filepath.Join(dir, "identity.txt")
-		if err := os.WriteFile(env["AGE_IDENTITY"], []byte(strings.Join(identities, "\n")+"\n"), 0o600); err != nil {
-			return nil, err
-		}
+		err = put("AGE_IDENTITY", "identity.txt", strings.Join(identities, "\n")+"\n")
 	}
-	if passphrase != nil {
-		env["GPG_PASSPHRASE_FILE"] = filepath.Join(dir, "passphrase")
-		if err := os.WriteFile(env["GPG_PASSPHRASE_FILE"], slices.Concat(passphrase, []byte("\n")), 0o600); err != nil {
-			return nil, err
-		}
+	if passphrase != nil && err == nil {
+		err = put("GPG_PASSPHRASE_FILE", "passphrase", string(passphrase)+"\n")
 	}
-	return env, nil
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return env, done, nil
+}
+
+// keyFile makes a private file and gives the path at which other processes of this user
+// read it while it is open. Where the system shows the open files of a process, its name is
+// taken away before anything is in it.
+func keyFile(name, text string) (f *os.File, path string, err error) {
+	f, err = os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, "", err
+	}
+	path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd())
+	if own, oerr := f.Stat(); oerr == nil {
+		if shown, serr := os.Stat(path); serr == nil && os.SameFile(own, shown) {
+			err = os.Remove(name)
+		} else {
+			path = name
+		}
+	} else {
+		err = oerr
+	}
+	if err == nil {
+		_, err = io.WriteString(f, text)
+	}
+	if err != nil {
+		return nil, "", errors.Join(err, f.Close())
+	}
+	return f, path, nil
 }
 
 // tryPassphrase reads an object whose key the vault does not know, because its document is

@@ -152,8 +152,9 @@ func TestScriptOpensEncryptedPoints(t *testing.T) {
 			m := backup(t, v, s, BackupOptions{})
 			bin, err := stockPath(filepath.Join(work, "bin"), append(lines{}.Needs(), cryptNeeds(m)...))
 			must(t, err)
-			keys, err := v.keyFiles(t.Context(), m, work)
+			keys, done, err := v.keyFiles(t.Context(), m, work)
 			must(t, err)
+			defer done()
 			if info, err := os.Stat(keys[variable]); err != nil || info.Mode().Perm() != 0o600 || len(keys) != 1 {
 				t.Fatalf("key files %v: %v", keys, err)
 			}

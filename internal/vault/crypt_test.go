@@ -139,7 +139,7 @@ func TestNoKeyProvesNothing(t *testing.T) {
 				if err := v.fetch(t.Context(), other.Chain[0], filepath.Join(t.TempDir(), "x"), nil); !errors.Is(err, ErrWrongKey) || errors.Is(err, ErrDamaged) {
 					t.Errorf("wrong passphrase, key not recorded: %v", err)
 				}
-				if _, err := v.keyFiles(t.Context(), other, t.TempDir()); !errors.Is(err, ErrWrongKey) {
+				if _, _, err := v.keyFiles(t.Context(), other, t.TempDir()); !errors.Is(err, ErrWrongKey) {
 					t.Errorf("wrong passphrase, key not recorded, for restore.sh: %v", err)
 				}
 			}

@@ -42,10 +42,11 @@ func (p *verification) restored(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	keys, err := p.v.keyFiles(ctx, p.m, dir)
+	keys, forget, err := p.v.keyFiles(ctx, p.m, dir)
 	if err != nil {
 		return err
 	}
+	defer forget()
 	bin, err := stockPath(filepath.Join(dir, "bin"), slices.Concat(p.k.Needs(), cryptNeeds(p.m)))
 	if errors.Is(err, command.ErrNotFound) {
 		p.r.Way = "Lifeboat itself: " + err.Error()
