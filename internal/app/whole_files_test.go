@@ -265,7 +265,7 @@ func (d *dump) asset() vault.Asset {
 }
 
 func (d *dump) kind(string) vault.Kind {
-	return streamasset.Kind{Dump: []string{"cat", "--", d.path}, Framed: d.framed}
+	return streamasset.Kind{Dump: []string{"cat", d.path}, Framed: d.framed}
 }
 func (d *dump) changes() []string    { return sorted(dumpChanges) }
 func (d *dump) during(backup func()) { backup() }

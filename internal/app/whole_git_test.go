@@ -44,7 +44,7 @@ func TestStockWholeGitSteps(t *testing.T) {
 	seen := newTally()
 	histories(t, 0, func(rt *rapid.T) {
 		w := newWhole(rt, newFolderBucket(rt), true, seen)
-		r := newRepository(rt, 150)
+		r := newRepository(rt, 300)
 		w.steps(rt, r, 32, func() { r.change(rt, rapid.SampledFrom(smallChanges).Draw(rt, "change")) })
 	})
 	seen.require(t, "points", seen.kinds, vault.Full, vault.Incremental, vault.RollUp)
@@ -255,7 +255,7 @@ var oddNames = []string{
 }
 
 // smallChanges always change something.
-var smallChanges = []string{"rewind", "move a lightweight tag", "move an annotated tag", "orphan"}
+var smallChanges = []string{"rewind", "move a lightweight tag", "move an annotated tag"}
 
 // gitChanges are what happens to repositories, by name.
 var gitChanges = map[string]func(r *repository, rt *rapid.T, some string){

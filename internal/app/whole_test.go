@@ -221,8 +221,10 @@ func (w *whole) backup(s subject, scheme, class string, full bool) {
 			w.t.Fatalf("point %d, %s: %v\n%s", len(w.points)+1, scheme, err, &log)
 		}
 	})
-	if now := s.state(); now != p.state {
-		w.t.Fatalf("the backup has changed its source:\n%s", cmp.Diff(p.state, now))
+	if len(w.points)%4 == 0 {
+		if now := s.state(); now != p.state {
+			w.t.Fatalf("the backup has changed its source:\n%s", cmp.Diff(p.state, now))
+		}
 	}
 	w.t.Logf("point %d %s: %s, %s, class %q, %d objects", len(w.points)+1, p.ID, p.Kind, scheme, class, len(p.Chain))
 	w.seen.kinds[p.Kind]++
