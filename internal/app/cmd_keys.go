@@ -27,7 +27,7 @@ func cmdVaultShow(env environment, s *settings) *cobra.Command {
 		Example: "  lifeboat vault show monorepo\n  lifeboat vault show bookings '2026-11-22 14:30'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
-				return usage(hint.New(fmt.Sprintf("%d arguments given", len(args)), "give an asset, and a point when it is not the newest"))
+				return usage(hint.New(printable.Count(len(args), "argument")+" given", "give an asset, and a point when it is not the newest"))
 			}
 			return nil
 		},

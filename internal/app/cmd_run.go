@@ -13,6 +13,7 @@ import (
 
 	"lifeboat/internal/engine"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -116,7 +117,7 @@ func parseIncident(env environment, text string) (time.Time, error) {
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usage(hint.New(fmt.Sprintf("%d arguments given", len(args)), "it takes "+what))
+			return usage(hint.New(printable.Count(len(args), "argument")+" given", "it takes "+what))
 		}
 		return nil
 	}

@@ -168,7 +168,7 @@ func cmdVaultLs(env environment, s *settings) *cobra.Command {
 					}
 				}
 				if len(args) == 0 {
-					return w.listAssets(v, c, asJSON)
+					return w.listAssets(v, c, offline, asJSON)
 				}
 				id, err := w.assetID(args[0])
 				if err != nil {
@@ -197,7 +197,7 @@ func proven(e vault.Entry) string {
 	return string(e.Level)
 }
 
-func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, asJSON bool) error {
+func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, offline, asJSON bool) error {
 	type line struct {
 		vault.Entry
 		Points int   `json:"points"`
@@ -244,6 +244,10 @@ func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, asJSON bool) erro
 	}
 	for _, name := range w.assetNames() {
 		if a, err := w.protected(name, ""); err == nil && !known[vault.AssetID(a.Asset)] {
+			if offline {
+				fmt.Fprintf(w.env.stdout, "this machine knows of no backup of %s; without --offline the vault is asked\n", printable.Line(name))
+				continue
+			}
 			fmt.Fprintf(w.env.stdout, "%s has no backup in %s; lifeboat backup %s makes one\n", printable.Line(name), v, printable.Line(name))
 			if id := elsewhere[name]; id != "" {
 				fmt.Fprintf(w.env.stdout, "  %s comes from another path or machine; lifeboat restore %s --to DIR gets it back\n", id, id)
@@ -314,7 +318,7 @@ func cmdVaultDiff(env environment, s *settings) *cobra.Command {
 		Example: "  lifeboat vault diff monorepo latest~1\n  lifeboat vault diff bookings '2026-11-22 14:30' '2026-11-22 18:00'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 || len(args) > 3 {
-				return usage(hint.New(fmt.Sprintf("%d arguments given", len(args)), "give an asset and one or two points: an id, a time, latest, latest~1"))
+				return usage(hint.New(printable.Count(len(args), "argument")+" given", "give an asset and one or two points: an id, a time, latest, latest~1"))
 			}
 			return nil
 		},

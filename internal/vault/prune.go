@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 )
 
 var (
@@ -72,7 +73,7 @@ type PrunePlan struct {
 // Kept is a point that stays.
 type Kept struct {
 	Point   string
-	Reasons []string // "newest", "daily", "within 48h0m0s", …
+	Reasons []string // "newest", "daily", "within 48h", …
 }
 
 // PlanPrune decides by the calendar rules of o.Keep what may go, and removes nothing.
@@ -161,7 +162,7 @@ func (s *survey) frozen(o PruneOptions) string {
 		rpo = rpoUnknown
 	}
 	if age := s.now.Sub(newest.Cut); age > 2*rpo {
-		return fmt.Sprintf("the newest point is %s old, and one is wanted every %s; or the clock is wrong", age.Round(time.Second), rpo)
+		return fmt.Sprintf("the newest point is %s old, and one is wanted every %s; or the clock is wrong", printable.Span(age), printable.Span(rpo))
 	}
 	if s.lastVerdict != nil && !s.lastVerdict.pass && s.failed(s.lastVerdictOf) {
 		return fmt.Sprintf("the last verification failed, that of point %s at %s", s.lastVerdictOf, s.lastVerdict.stamp)

@@ -283,7 +283,7 @@ func TestPruneFreezes(t *testing.T) {
 		hurt       func(h *history)
 	}{
 		{"no rule", "no retention", PruneOptions{}, nil},
-		{"newest is late", "is 13h0m0s old", PruneOptions{Keep: keep, RPO: 6 * time.Hour}, func(h *history) { h.now = h.now.Add(13 * time.Hour) }},
+		{"newest is late", "is 13h old", PruneOptions{Keep: keep, RPO: 6 * time.Hour}, func(h *history) { h.now = h.now.Add(13 * time.Hour) }},
 		{"a clock far in the future", "or the clock is wrong", PruneOptions{Keep: keep}, func(h *history) { h.now = h.now.AddDate(40, 0, 0) }},
 		{"a clock far in the past", "no point is listed", PruneOptions{Keep: keep}, func(h *history) { h.now = h.now.AddDate(-40, 0, 0) }},
 		{"the last verification failed", "the last verification failed", PruneOptions{Keep: keep}, func(h *history) {

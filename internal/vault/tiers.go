@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"lifeboat/internal/printable"
 )
 
 // Keep says which points stay: grandfather, father, son. Each number keeps the newest
@@ -64,7 +66,7 @@ func (k Keep) choose(ids []string, proven func(id string) bool) map[string][]str
 	newest := timeOf(ids[len(ids)-1])
 	for _, id := range ids {
 		if k.Within > 0 && !timeOf(id).Before(newest.Add(-k.Within)) {
-			reasons[id] = append(reasons[id], "within "+k.Within.String())
+			reasons[id] = append(reasons[id], "within "+printable.Span(k.Within))
 		}
 	}
 	for _, t := range k.tiers() {
