@@ -71,7 +71,7 @@ func (v *Vault) attempt(ctx context.Context, a Asset, k Kind, o BackupOptions, p
 	}
 	at.link(&m)
 	if m, err = v.commit(ctx, m, k, at.made(), o.Now); err == nil {
-		v.keepCached(at.asset, at.cached(), o.Log)
+		v.keepCached(at.asset, beginning(m), at.cached(), o.Log)
 	}
 	return m, err
 }

@@ -15,8 +15,9 @@ import (
 )
 
 // A machine that encrypts cannot read what it wrote, and an increment needs the index of
-// the parent point. So the machine keeps the plain indexes of its own newest points in a
-// private directory, <cache>/<asset>/<point>-<name>. They are taken for what they are
+// the parent point, a roll-up that of the full one. So the machine keeps the plain indexes
+// of its own newest points, and of the one that their chain begins with, in a private
+// directory, <cache>/<asset>/<point>-<name>. They are taken for what they are
 // only when they have the hash that the manifest names; without them the next backup is a
 // full one.
 const cachedPoints = 2
@@ -67,8 +68,9 @@ func (v *Vault) beginCached(o Object, log io.Writer) *durable.File {
 }
 
 // keepCached puts what an attempt has cached in its place and removes what is older than
-// the newest points. It is called once the point exists.
-func (v *Vault) keepCached(asset string, files []*durable.File, log io.Writer) {
+// the newest points and not base, the beginning of the newest chain. It is called once the
+// point exists.
+func (v *Vault) keepCached(asset, base string, files []*durable.File, log io.Writer) {
 	for _, f := range files {
 		if err := f.Commit(); err != nil {
 			fmt.Fprintf(log, "the index of this point is not cached: %v\n", err)
@@ -77,12 +79,12 @@ func (v *Vault) keepCached(asset string, files []*durable.File, log io.Writer) {
 	if len(files) == 0 {
 		return
 	}
-	if err := v.trimCache(filepath.Join(v.o.Cache, asset)); err != nil {
+	if err := v.trimCache(filepath.Join(v.o.Cache, asset), base); err != nil {
 		fmt.Fprintf(log, "old indexes stay in the cache: %v\n", err)
 	}
 }
 
-func (v *Vault) trimCache(dir string) error {
+func (v *Vault) trimCache(dir, base string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -95,7 +97,7 @@ func (v *Vault) trimCache(dir string) error {
 		}
 	}
 	slices.Sort(points)
-	kept := points[max(0, len(points)-cachedPoints):]
+	kept := slices.Concat(points[max(0, len(points)-cachedPoints):], []string{base})
 	var errs []error
 	for _, e := range entries {
 		name := e.Name()
@@ -112,4 +114,12 @@ func (v *Vault) trimCache(dir string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// beginning is the point that the chain of m begins with.
+func beginning(m Manifest) string {
+	if len(m.Chain) == 0 {
+		return m.ID
+	}
+	return m.Chain[0].attempt()
 }

@@ -166,7 +166,7 @@ func TestHostileArchives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if err := (files.Kind{}).Check(t.Context(), "tar", bytes.NewReader(data)); !errors.Is(err, files.ErrDamaged) {
 				t.Errorf("check: %v", err)
-			} else if strings.ContainsAny(err.Error(), "\x1b\n\xff\x7f") {
+			} else if strings.ContainsAny(err.Error(), "\x1b\n\x7f") || strings.Contains(err.Error(), "\xff") {
 				t.Errorf("the error is not harmless: %q", err)
 			}
 			if _, err := extracted(t, data); !errors.Is(err, files.ErrDamaged) {

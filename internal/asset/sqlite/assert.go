@@ -16,6 +16,9 @@ import (
 	"lifeboat/internal/printable"
 )
 
+// ErrForeignKeys is a database that is sound, and in which rows refer to nothing.
+var ErrForeignKeys = errors.New("foreign keys do not hold")
+
 // ErrAssertion is a database that is sound, but not what its owner says it must be.
 var ErrAssertion = errors.New("the assertion does not hold")
 

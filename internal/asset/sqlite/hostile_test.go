@@ -295,29 +295,35 @@ func TestProveRefuses(t *testing.T) {
 	}
 }
 
-// TestProveFullFindsUnsound captures a database that is unsound itself: the copy is
-// equal, and only the full proof says that it is worth nothing.
-func TestProveFullFindsUnsound(t *testing.T) {
-	path, db := database(t)
-	do(t, db, "CREATE TABLE parent (id INTEGER PRIMARY KEY)", "CREATE TABLE child (p REFERENCES parent)",
-		"PRAGMA foreign_keys=OFF", "INSERT INTO child VALUES (9)")
-	c := &chain{t: t, source: path}
-	p, err := c.capture(true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	object := filepath.Join(t.TempDir(), "o")
-	write(t, object, p.objects["base"])
-	if err := (sqlite.Kind{}).Apply(t.Context(), dir, "base", object, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (sqlite.Kind{}).Prove(t.Context(), dir, p.facts, false, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	_, err = sqlite.Kind{}.Prove(t.Context(), dir, p.facts, true, io.Discard)
-	if !errors.Is(err, sqlite.ErrDamaged) || !strings.Contains(err.Error(), `"parent"`) {
-		t.Errorf("Prove(full) = %v, want the row without a parent", err)
+// TestForeignKeysAreNoDamage captures databases whose rows refer to nothing, which is
+// legal: they are restored as they are, and a probe says so.
+func TestForeignKeysAreNoDamage(t *testing.T) {
+	for name, tt := range map[string]struct{ parent, says string }{
+		"violated":      {"CREATE TABLE parent (id INTEGER PRIMARY KEY)", `of "parent" that is not there`},
+		"not checkable": {"CREATE TABLE parent (id)", "a key cannot be checked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, db := database(t)
+			do(t, db, tt.parent, "CREATE TABLE child (p REFERENCES parent(id))", "PRAGMA foreign_keys=OFF", "INSERT INTO child VALUES (9)")
+			c := &chain{t: t, source: path}
+			p, err := c.capture(true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			object := filepath.Join(t.TempDir(), "o")
+			write(t, object, p.objects["base"])
+			if err := (sqlite.Kind{}).Apply(t.Context(), dir, "base", object, io.Discard); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := (sqlite.Kind{}).Prove(t.Context(), dir, p.facts, true, io.Discard); err != nil {
+				t.Errorf("Prove(full) = %v: the replica is equal", err)
+			}
+			_, err = sqlite.Kind{}.Probe(t.Context(), dir, io.Discard)
+			if !errors.Is(err, sqlite.ErrForeignKeys) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("Probe = %v, want %q", err, tt.says)
+			}
+		})
 	}
 }
 

@@ -11,6 +11,11 @@ import (
 	"hash"
 	"strings"
 	"time"
+
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"lifeboat/internal/printable"
 )
 
 // Journal modes, as the header of a database tells them.
@@ -296,8 +301,8 @@ func Greatest(ctx context.Context, db querier, table, column string) (string, er
 const maxComplaints = 20
 
 // Integrity runs SQLite's own check of the structure, the quick one without comparing
-// indexes with tables, and the check of foreign keys. It lists at most 20 complaints;
-// none means that the database is sound. err says that the check could not be done.
+// indexes with tables. It lists at most 20 complaints; none means that the database is
+// sound. err says that the check could not be done.
 func Integrity(ctx context.Context, db querier, quick bool) (complaints []string, err error) {
 	pragma := "integrity_check"
 	if quick {
@@ -317,16 +322,18 @@ func Integrity(ctx context.Context, db querier, quick bool) (complaints []string
 			complaints = append(complaints, text)
 		}
 	}
-	if err := rows.Err(); err != nil || len(complaints) > 0 {
-		return complaints, err
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	return foreignKeys(ctx, db)
+	return complaints, rows.Err()
 }
 
-func foreignKeys(ctx context.Context, db querier) (complaints []string, err error) {
+// ForeignKeys lists rows that refer to nothing, at most 20 of them. They are no damage:
+// SQLite keeps to foreign keys only for programs that ask it to, and a database may hold
+// a key that cannot be checked at all, which is a complaint here too.
+func ForeignKeys(ctx context.Context, db querier) (complaints []string, err error) {
+	defer func() {
+		if e, ok := errors.AsType[*driver.Error](err); ok && e.Code()&0xff == lib.SQLITE_ERROR {
+			complaints, err = append(complaints, "a key cannot be checked: "+printable.Line(e.Error())), nil
+		}
+	}()
 	rows, err := db.QueryContext(ctx, "PRAGMA main.foreign_key_check")
 	if err != nil {
 		return nil, err

@@ -86,6 +86,11 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 	if err != nil {
 		return action.Result{}, db.Explain("check", path, err)
 	}
+	if len(complaints) == 0 {
+		if complaints, err = db.ForeignKeys(ctx, tx); err != nil {
+			return action.Result{}, db.Explain("check", path, err)
+		}
+	}
 	how := "integrity_check and foreign_key_check"
 	if p.Quick {
 		how = "quick_check and foreign_key_check"
