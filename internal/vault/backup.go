@@ -86,7 +86,7 @@ func (v *Vault) backup(ctx context.Context, a Asset, k Kind, o BackupOptions) (M
 // parent chooses the point to build on, and says whether to roll up the chain. nil and a
 // reason mean a full backup; an error means that the vault could not be asked.
 func (v *Vault) parent(ctx context.Context, asset, kind string, now time.Time) (p *Manifest, rollUp bool, why string, err error) {
-	m, err := v.Latest(ctx, asset)
+	m, err := v.latest(ctx, asset, now)
 	if why, err := unfit(m, err, kind, now); why != "" || err != nil {
 		return nil, false, why, err
 	}

@@ -192,11 +192,41 @@ func (v *Vault) Get(ctx context.Context, asset, id string) (Manifest, error) {
 	return m, nil
 }
 
-// Latest reads the manifest of the newest point, in four listings and one read however
+// Skew is how far two clocks are apart that are called right. What is dated further ahead
+// was written by a clock that was wrong.
+const Skew = 5 * time.Minute
+
+// Past drops from ids, newest first as [Vault.Points] lists them, those dated more than
+// [Skew] after now, unless all are.
+func Past(ids []string, now time.Time) []string {
+	for i, id := range ids {
+		if !ahead(id, now) {
+			return ids[i:]
+		}
+	}
+	return ids
+}
+
+// ahead says of a point that its clock was. No point holds less than up to its beginning.
+func ahead(id string, now time.Time) bool { return timeOf(id).After(now.Add(Skew)) }
+
+// Latest reads the manifest of the newest point, in a few listings and one read however
 // many points there are. A newest manifest that cannot be used is an error and is not
 // passed over in silence; [Vault.Points] and Get reach the older ones.
+//
+// A point whose cut lies more than [Skew] after now does not count while there is another:
+// what a clock that was ahead has written would else hide all newer ones until that day.
 func (v *Vault) Latest(ctx context.Context, asset string) (Manifest, error) {
-	return v.newest(ctx, asset, time.Time{}, func(Manifest) bool { return true })
+	return v.latest(ctx, asset, v.o.Now())
+}
+
+func (v *Vault) latest(ctx context.Context, asset string, now time.Time) (Manifest, error) {
+	until := now.Add(Skew)
+	m, err := v.newest(ctx, asset, until, func(m Manifest) bool { return !m.Cut.After(until) })
+	if errors.Is(err, ErrNoBackup) {
+		return v.newest(ctx, asset, time.Time{}, func(Manifest) bool { return true })
+	}
+	return m, err
 }
 
 // At reads the manifest of the newest point that holds nothing newer than t.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"lifeboat/internal/command"
+	"lifeboat/internal/durable"
 )
 
 // replay is one rebuilding of a point from the bucket.
@@ -113,20 +114,5 @@ func (v *Vault) private(scratch string) (string, func() error, error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("make a private directory: %w", err)
 	}
-	return dir, func() error { return removeTree(dir) }, nil
-}
-
-// removeTree removes a directory even where git made files and directories read-only.
-func removeTree(dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil {
-		return nil
-	}
-	werr := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			return os.Chmod(path, 0o700)
-		}
-		return nil
-	})
-	return errors.Join(werr, os.RemoveAll(dir))
+	return dir, func() error { return durable.RemoveTree(dir) }, nil
 }

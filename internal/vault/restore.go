@@ -33,7 +33,8 @@ type Restored struct {
 // Restore rebuilds a point in the directory dir, which must not exist or be empty, proves
 // it with every check there is, makes it durable, and only then gives it its name. After
 // an error dir is as it was and nothing is left beside it. A crash leaves at most a
-// directory .<dir>.restore-… beside it, and never a part of the point under dir.
+// directory .<dir>.restore-… beside it, which the next restore to dir removes, and never a
+// part of the point under dir.
 //
 // Errors: ErrDamaged and ErrMissing, naming the object.
 func (v *Vault) Restore(ctx context.Context, m Manifest, k Kind, dir string, o RestoreOptions) (r Restored, err error) {
@@ -52,11 +53,12 @@ func (v *Vault) Restore(ctx context.Context, m Manifest, k Kind, dir string, o R
 	if err := vacant(dir); err != nil {
 		return r, err
 	}
-	scratch, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".restore-")
+	held, err := beside(dir, orDiscard(o.Log))
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, removeTree(scratch)) }()
+	scratch := held.Dir
+	defer func() { err = errors.Join(err, durable.RemoveTree(scratch), held.Release()) }()
 	p := replay{
 		v: v, m: m, k: k, dir: filepath.Join(scratch, "replica"), objects: filepath.Join(scratch, "objects"),
 		log: orDiscard(o.Log), progress: orSilent(o.Progress),
@@ -78,6 +80,26 @@ func (v *Vault) Restore(ctx context.Context, m Manifest, k Kind, dir string, o R
 		return r, err
 	}
 	return Restored{Dir: dir, Point: m.ID, Cut: m.Cut, Evidence: evidence, Bytes: p.done, Took: time.Since(began)}, nil
+}
+
+// maxStale bounds how much of killed restores one restore removes.
+const maxStale = 100
+
+// beside makes the directory beside the target in which a point is rebuilt, and removes
+// those that killed restores to the same target left: they hold a point in the clear. What
+// cannot be removed is not in the way of a recovery.
+func beside(dir string, log io.Writer) (*durable.Held, error) {
+	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+".restore-"
+	stale, err := durable.Stale(parent, prefix, maxStale)
+	if err != nil {
+		fmt.Fprintf(log, "%v\n", err)
+	}
+	for _, h := range stale {
+		if err := errors.Join(durable.RemoveTree(h.Dir), h.Release()); err != nil {
+			fmt.Fprintf(log, "what a killed restore left stays: %v\n", err)
+		}
+	}
+	return durable.Hold(parent, prefix)
 }
 
 // fits refuses a manifest that was not read from a vault, and another kind of asset.

@@ -75,7 +75,7 @@ func (p *verification) restored(ctx context.Context) (err error) {
 		return err
 	}
 	p.allRead()
-	p.say("%s in %.1f s: %s", way, p.r.Took, last)
+	p.say("%s in %.1f s: %s", way, p.r.Took, strings.ReplaceAll(last, filepath.Join(dir, "out"), "what it made"))
 	return p.probe(ctx, filepath.Join(dir, "out"))
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 )
 
 // VerifyOptions of [Vault.Verify].
@@ -121,7 +122,7 @@ func (p *verification) stored(ctx context.Context) error {
 		return p.v.stored(ctx, objects[i].Key, objects[i].Size)
 	})
 	if err == nil {
-		p.say("%d objects, %d bytes, all there with their sizes", len(objects), sizeOf(objects))
+		p.say("%s of %s, all there with their sizes", printable.Count(len(objects), "object"), printable.Size(sizeOf(objects)))
 	}
 	return err
 }
@@ -184,7 +185,7 @@ func (p *verification) checked(ctx context.Context) error {
 	if err := p.script(ctx); err != nil {
 		return err
 	}
-	p.say("%d objects read, hashes and structure as recorded; %d proven before", len(p.r.Read), len(p.r.Known))
+	p.say("%s read, hashes and structure as recorded; %d proven before", printable.Count(len(p.r.Read), "object"), len(p.r.Known))
 	return nil
 }
 

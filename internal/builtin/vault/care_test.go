@@ -267,8 +267,8 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("log %s", w.log.String())
 	}
 	w.dry = true
-	if _, err := w.do(t.Context(), "vault.doctor", nil); !errors.Is(err, action.ErrCheck) {
-		t.Errorf("dry: %v", err)
+	if res, err := w.do(t.Context(), "vault.doctor", nil); err != nil || !strings.Contains(res.Evidence, "not examined") {
+		t.Errorf("dry: %+v, %v", res, err)
 	}
 	w.told()
 	w.dry = false
@@ -314,8 +314,11 @@ func TestVerifyAlerts(t *testing.T) {
 	}
 
 	w.dry = true
-	if _, err := verify(t.Context(), map[string]any{"reread": true}); !errors.Is(err, action.ErrCheck) {
-		t.Errorf("dry: %v", err)
+	if res, err := verify(t.Context(), map[string]any{"reread": true}); err != nil || !strings.Contains(res.Evidence, "not verified") {
+		t.Errorf("dry: %+v, %v", res, err)
+	}
+	if !maps.Equal(files, tree(t, w.dir)) {
+		t.Error("a dry run wrote a receipt")
 	}
 	w.told()
 	w.dry = false
