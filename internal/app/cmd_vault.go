@@ -111,6 +111,19 @@ func cmdVaultLs(env environment, s *settings) *cobra.Command {
 	return c
 }
 
+// entryLine is a point as JSON lists it.
+type entryLine struct {
+	vault.Entry
+	Signed string `json:"signed,omitempty"` // in words, for a manifest that can be used
+}
+
+func (l *entryLine) sign(w *world) (err error) {
+	if l.Problem == "" {
+		l.Signed, err = w.signed(l.Signer)
+	}
+	return err
+}
+
 // proven is one word for what is known of a point.
 func proven(e vault.Entry) string {
 	switch {
@@ -126,7 +139,7 @@ func proven(e vault.Entry) string {
 
 func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, offline, asJSON bool) error {
 	type line struct {
-		vault.Entry
+		entryLine
 		Points int   `json:"points"`
 		Total  int64 `json:"total_bytes"`
 	}
@@ -135,7 +148,7 @@ func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, offline, asJSON b
 	for _, e := range c.Entries("") {
 		l := by[e.Asset]
 		if l == nil {
-			l = &line{Entry: e}
+			l = &line{entryLine: entryLine{Entry: e}}
 			by[e.Asset] = l
 			order = append(order, e.Asset)
 		}
@@ -147,6 +160,9 @@ func (w *world) listAssets(v *vault.Vault, c *vault.Catalogue, offline, asJSON b
 	}
 	if asJSON {
 		for _, id := range order {
+			if err := by[id].sign(w); err != nil {
+				return err
+			}
 			if err := printJSON(w.env, by[id]); err != nil {
 				return err
 			}
@@ -203,7 +219,16 @@ func (w *world) listPoints(list []vault.Entry, name string, limit int, asJSON bo
 		list, more = list[:limit], len(list)-limit
 	}
 	if asJSON {
-		return printJSON(w.env, list...)
+		for _, e := range list {
+			l := entryLine{Entry: e}
+			if err := l.sign(w); err != nil {
+				return err
+			}
+			if err := printJSON(w.env, l); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if len(list) == 0 {
 		fmt.Fprintf(w.env.stdout, "%s has no backup; lifeboat backup %s makes one\n", printable.Line(name), printable.Line(name))
@@ -339,6 +364,10 @@ func (w *world) ownFindings() []vault.Finding {
 	if w.estate != nil && len(w.estate.Copies) == 0 {
 		out = append(out, vault.Finding{Code: "copies", Severity: "warning", Text: "the estate has one vault: a provider, an account or a key that is lost takes every backup with it",
 			Advice: "name a second one under copies: in " + w.estate.File})
+	}
+	if w.estate != nil && (w.estate.Encryption.Method == "" || w.estate.Encryption.Method == "none") {
+		out = append(out, vault.Finding{Code: "encryption", Severity: "warning", Text: "backups are not encrypted: whoever can read the bucket can read them",
+			Advice: "make a key by age-keygen, and name its recipient under encryption: in " + w.estate.File})
 	}
 	return out
 }

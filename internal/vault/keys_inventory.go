@@ -295,6 +295,10 @@ func (v *Vault) testKey(ctx context.Context, id *age.X25519Identity) (Key, error
 // to rotate here.
 func (v *Vault) RotateKey(ctx context.Context) (Key, error) {
 	c := v.o.Crypt
+	if c.scheme() == schemeGPG {
+		return Key{}, hint.Wrap(errors.New("rotate the key: the key is a passphrase, which only its owner can change"),
+			"put a new one where encryption.passphrase in lifeboat.yaml points to; the next backup is a full one with it. Keep the old one for as long as backups need it")
+	}
 	if c.Keeper == "" || c.scheme() != schemeAge {
 		return Key{}, hint.Wrap(errors.New("rotate the key: the vault has no key of its own, because no keeper is configured"),
 			"make a new identity by `age-keygen -o identity.txt`, put its recipient in the place of the old one under encryption.recipients in lifeboat.yaml, and keep the old identity for as long as backups need it")
