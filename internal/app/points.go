@@ -38,6 +38,7 @@ func (w *world) point(ctx context.Context, v *vault.Vault, asset, text string) (
 		if err != nil {
 			return vault.Manifest{}, err
 		}
+		ids = vault.Past(ids, w.env.now()) // latest~0 is latest
 		if n >= len(ids) {
 			return vault.Manifest{}, usage(hint.New(fmt.Sprintf("there is no point %q", text), fmt.Sprintf("the asset has %s", printable.Count(len(ids), "point"))))
 		}

@@ -140,3 +140,75 @@ func TestCopyLooksAgainBeforeItsManifest(t *testing.T) {
 		t.Errorf("the copy does not go on: %+v, %v", c, err)
 	}
 }
+
+// What a clock that was ahead has written hides no newer point: not from the newest, not
+// from what an increment builds on. It stays listed, and is the newest while it is alone.
+func TestPointOfAClockThatIsAhead(t *testing.T) {
+	h := newHistory(t, 0, time.Hour, Options{})
+	right := h.now
+	h.now = right.AddDate(4, 0, 0)
+	wrong := h.take(0)
+	for _, now := range []time.Time{h.now, right} {
+		h.now = now
+		if m, err := h.v.Latest(t.Context(), h.asset()); err != nil || m.ID != wrong.ID {
+			t.Errorf("alone, at %s: latest %q, %v", now, m.ID, err)
+		}
+	}
+	full := h.take(time.Hour)
+	if full.Parent != nil {
+		t.Errorf("it builds on the future: %+v", full.Parent)
+	}
+	next := h.take(time.Hour)
+	if next.Parent == nil || next.Parent.ID != full.ID {
+		t.Errorf("the increment builds on %+v, want %s", next.Parent, full.ID)
+	}
+	if m, err := h.v.Latest(t.Context(), h.asset()); err != nil || m.ID != next.ID {
+		t.Errorf("latest %q, %v; want %s", m.ID, err, next.ID)
+	}
+	if m, err := Point(t.Context(), h.v, h.s.asset(), "latest", "", h.now); err != nil || m.ID != next.ID {
+		t.Errorf("point %q, %v; want %s", m.ID, err, next.ID)
+	}
+	ids, err := h.v.Points(t.Context(), h.asset(), time.Time{})
+	if want := []string{wrong.ID, next.ID, full.ID}; err != nil || !slices.Equal(ids, want) {
+		t.Errorf("listed %q, %v; want %q", ids, err, want)
+	}
+	if got := Past(ids, h.now); !slices.Equal(got, ids[1:]) {
+		t.Errorf("past %q", got)
+	}
+	if got := Past(ids[:1], h.now); !slices.Equal(got, ids[:1]) {
+		t.Errorf("only the future: %q", got)
+	}
+	h.healthy()
+	// Two clocks that are called right are a few minutes apart, and the day comes.
+	for _, ahead := range []time.Duration{Skew - time.Second, Skew + time.Second} {
+		h.now = wrong.Cut.Add(-ahead)
+		m, err := h.v.Latest(t.Context(), h.asset())
+		if got := m.ID == wrong.ID; err != nil || got != (ahead < Skew) {
+			t.Errorf("%s ahead: latest %q, %v", ahead, m.ID, err)
+		}
+	}
+}
+
+// A damaged newest point of the past is not passed over, and one of the future is not asked.
+func TestLatestAmongDamage(t *testing.T) {
+	h := newHistory(t, 0, time.Hour, Options{})
+	right := h.now
+	h.now = right.AddDate(1, 0, 0)
+	wrong := h.take(0)
+	h.now = right
+	real := h.take(time.Hour)
+	spoil := func(m Manifest) {
+		t.Helper()
+		key := manifestKey(m.Asset, m.ID)
+		must(t, h.v.store.remove(t.Context(), key))
+		must(t, h.v.putSmall(t.Context(), key, putOptions{}, []byte("{}")))
+	}
+	spoil(wrong)
+	if m, err := h.v.Latest(t.Context(), h.asset()); err != nil || m.ID != real.ID {
+		t.Errorf("latest %q, %v", m.ID, err)
+	}
+	spoil(real)
+	if _, err := h.v.Latest(t.Context(), h.asset()); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), real.ID) {
+		t.Errorf("the damage of the newest: %v", err)
+	}
+}

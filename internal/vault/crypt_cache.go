@@ -97,7 +97,9 @@ func (v *Vault) trimCache(dir, base string) error {
 		}
 	}
 	slices.Sort(points)
-	kept := slices.Concat(points[max(0, len(points)-cachedPoints):], []string{base})
+	slices.Reverse(points)
+	past := Past(points, v.o.Now()) // the next increment builds on none of the others
+	kept := slices.Concat(past[:min(cachedPoints, len(past))], []string{base})
 	var errs []error
 	for _, e := range entries {
 		name := e.Name()

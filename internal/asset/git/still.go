@@ -62,7 +62,7 @@ func newStill(base string) (*still, error) {
 	root, err := os.MkdirTemp(base, stillPrefix+"*")
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("make a scratch directory: %w", err),
-			"The mirror form and Git LFS of a remote need room for a copy of the repository; point TMPDIR to a disk that has it.")
+			"The mirror form and Git LFS of a remote need room for a copy of the repository; make room in "+base+".")
 	}
 	lock, err := durable.Lock(filepath.Join(root, "lock"), "")
 	if err != nil {

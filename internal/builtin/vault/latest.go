@@ -16,6 +16,8 @@ const latestDoc = `Reads which backup of an asset is the newest, and how old it 
 moment to which the backup holds everything, not from the end of its upload. With max_age
 the step fails when the backup is older, so that a recovery does not begin on a stale one.
 Without asset it looks at all of them and names each that has none, or none fresh enough.
+A backup dated in the future, by a clock that was ahead, is named and fails the step; the
+newest is then the newest of the others.
 
 ` + "```vault.latest save=newest" + `
 asset: monorepo
@@ -121,16 +123,35 @@ func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan 
 	res.Outputs["level"] = level
 	env.Printf("%s, %d objects, %d bytes, proven: %s", res.Evidence, len(m.Chain), m.Size(), level)
 	res, err = judge(res, p, m, age)
+	if err == nil {
+		res, err = d.ahead(ctx, env, v, p, m, res)
+	}
 	if err != nil {
 		d.alert(ctx, env, BackupLate, p.Asset, v, err)
 	}
 	return res, err
 }
 
+// ahead finds points that are dated in the future beside the newest, m. They stay listed
+// for as long, and a clock that was wrong once may be wrong again.
+func (d Deps) ahead(ctx context.Context, env *action.Env, v *vault.Vault, p latestParams, m vault.Manifest, res action.Result) (action.Result, error) {
+	ids, err := v.Points(ctx, m.Asset, env.Now().Add(vault.Skew))
+	if err != nil || len(ids) == 0 {
+		return res, err
+	}
+	host := "the one that wrote it"
+	if other, err := v.Get(ctx, m.Asset, ids[0]); err == nil && other.Host != "" {
+		host = printable.Line(other.Host)
+	}
+	res.Checks = append(res.Checks, action.Check{Text: "dated in the past", Evidence: ids[0]})
+	return res, hint.Wrap(fmt.Errorf("%w: %s of %q dated in the future, the furthest %s; the newest of the others is %s, %s old", action.ErrCheck,
+		printable.Count(len(ids), "backup"), p.Asset, ids[0], m.ID, round(env.Now().Sub(m.Cut))),
+		"compare the clock of this machine with that of "+host+"; restores, verifications and increments go by the others")
+}
+
 // judge compares the age of a backup with what is wanted.
 func judge(res action.Result, p latestParams, m vault.Manifest, age time.Duration) (action.Result, error) {
-	const skew = 5 * time.Minute // of two clocks that are called right
-	if age < -skew {
+	if age < -vault.Skew {
 		res.Checks = []action.Check{{Text: "dated in the past", Evidence: m.ID}}
 		return res, hint.Wrap(fmt.Errorf("%w: the newest backup of %q is dated %s in the future", action.ErrCheck, p.Asset, round(-age)),
 			"compare the clock of this machine with that of "+m.Host)
