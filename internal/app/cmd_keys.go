@@ -77,9 +77,15 @@ func (w *world) showPoint(m vault.Manifest, receipts []vault.Receipt) error {
 		label("builds on", "%s", m.Parent.ID)
 	}
 	label("restore", "%s to download; sh %s", printable.Size(m.Size()), m.ScriptKey())
+	signer := ""
 	if m.Sig != nil {
-		label("signed", "%s by %s", m.Sig.Alg, m.Sig.Key)
+		signer = m.Sig.Key
 	}
+	signed, err := w.signed(signer)
+	if err != nil {
+		return err
+	}
+	label("signed", "%s", signed)
 	if len(m.Chain)+len(m.Aux) > 0 {
 		fmt.Fprintln(out)
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

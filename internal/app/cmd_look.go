@@ -156,8 +156,9 @@ func cmdLint(env environment, s *settings) *cobra.Command {
 	c := &cobra.Command{
 		Use: "lint [RUNBOOK|FILE|DIRECTORY ...]", Short: "Check runbooks: grammar, actions, arguments, dangerous commands, links, review",
 		Long: "Checks runbooks without running anything. Each finding says file:line:col, what is wrong\n" +
-			"and how to mend it. Without an argument it checks the whole library. Exit code 2 when a\n" +
-			"runbook cannot run.",
+			"and how to mend it. Without an argument it checks the whole library, and that every\n" +
+			"schedule of the estate names a runbook of it and parameters that it has. Exit code 2\n" +
+			"when a runbook cannot run.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			w, err := open(env, *s)
 			if err != nil {
@@ -180,7 +181,7 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 	}
 	var all []runbook.Problem
 	if len(args) == 0 {
-		all = w.shelf.library.General()
+		all = slices.Concat(w.shelf.library.General(), w.lintSchedules())
 	}
 	for _, name := range names {
 		book, found, err := w.shelf.find(name)
@@ -226,6 +227,25 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 		return silentError{problems(all)}
 	}
 	return nil
+}
+
+// lintSchedules finds the schedules that could start nothing.
+func (w *world) lintSchedules() []runbook.Problem {
+	var out []runbook.Problem
+	if w.estate == nil {
+		return nil
+	}
+	for _, e := range w.estate.Schedules {
+		book, _, err := w.shelf.find(e.Runbook)
+		if err == nil {
+			err = scheduled(book, e.Params)
+		}
+		if err != nil {
+			out = append(out, runbook.Problem{Pos: runbook.Pos{File: w.estate.File}, Severity: runbook.Error, Code: "schedule",
+				Msg: fmt.Sprintf("schedule %q: %v", e.Name, err), Fix: strings.Join(hint.All(err), "; ")})
+		}
+	}
+	return out
 }
 
 // lintNames lists what to check: a directory stands for the Markdown files in it.

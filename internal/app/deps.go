@@ -140,7 +140,8 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 // stranger is an asset that is in the vault and not in the estate, by its id there: what
 // was backed up elsewhere, or from another path of a machine that is lost. missing is
 // returned when the vault has no such asset either. Where the estate has one of the same
-// name and kind, its probes apply.
+// name and kind, its probes apply, but for its build: what the bucket says is hostile, so
+// what understands it runs no command and reads no source.
 func (w *world) stranger(id string, missing error) (vaultactions.Protected, error) {
 	v, err := w.vaults.get(w.env.ctx)
 	if err != nil {
@@ -153,24 +154,26 @@ func (w *world) stranger(id string, missing error) (vaultactions.Protected, erro
 	if err != nil {
 		return vaultactions.Protected{}, err
 	}
-	p := vaultactions.Protected{Asset: vault.Asset{Name: m.Name, Kind: m.Type, Source: m.Source}}
+	p := vaultactions.Protected{Asset: vault.Asset{Name: m.Name, Kind: m.Type, Source: m.Source}, Reads: []string{}, Stranger: true}
 	if vault.AssetID(p.Asset) != id {
 		return p, fmt.Errorf("asset %q: its manifests name it %q, of %q, which is another", id, printable.Line(m.Name), printable.Line(m.Source))
 	}
-	if a, err := w.estate.Find(m.Name); err == nil && a.Kind == m.Type {
-		like, err := w.protected(a.Name, "")
-		p.Understands, p.RPO = like.Understands, like.RPO
-		return p, err
+	a, err := w.estate.Find(m.Name)
+	if err != nil || a.Kind != m.Type {
+		a = estate.Asset{}
 	}
+	p.RPO = a.RPO
 	switch m.Type {
 	case estate.Git:
-		p.Understands = gitasset.Kind{}
+		k := gitKind(a, "")
+		k.Build = nil
+		p.Understands = strangeGit{k}
 	case estate.SQLite:
-		p.Understands = sqlite.Kind{}
+		p.Understands = strangeSQLite{sqlite.Kind{Assertions: a.Assertions}}
 	case estate.Files:
-		p.Understands = filesasset.Kind{}
+		p.Understands = strangeFiles{filesKind(a)}
 	case estate.Stream:
-		p.Understands = streamasset.Kind{}
+		p.Understands = strangeStream{}
 	default:
 		return p, fmt.Errorf("asset %q: nothing understands kind %q", id, printable.Line(m.Type))
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -42,4 +43,20 @@ func installationKey(state string) (ed25519.PrivateKey, error) {
 		return nil, hint.Wrap(fmt.Errorf("read installation key %q: it is damaged", path), "move it away; a new one is made, and backups signed with the old one stay readable")
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// signed says by whom a point is signed. signer is the public key, base64, whose signature
+// was found to fit; "" is none.
+func (w *world) signed(signer string) (string, error) {
+	if signer == "" {
+		return "no", nil
+	}
+	key, err := installationKey(w.state)
+	if err != nil {
+		return "", err
+	}
+	if signer == base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)) {
+		return "ed25519 by this installation", nil
+	}
+	return "ed25519 by another installation " + signer, nil
 }

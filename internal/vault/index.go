@@ -47,6 +47,7 @@ type Entry struct {
 	Level   Level     `json:"level,omitempty"`  // proven, by the names of receipts
 	Failed  bool      `json:"failed,omitempty"` // a failed verification stands
 	Parent  string    `json:"parent,omitempty"`
+	Signer  string    `json:"signer,omitempty"`  // the public key whose signature fits, base64; "": not signed
 	Problem string    `json:"problem,omitempty"` // why the manifest cannot be used; then most fields are empty
 }
 
@@ -250,6 +251,9 @@ func (v *Vault) entry(ctx context.Context, asset, id string) (Entry, error) {
 	if m.Parent != nil {
 		e.Parent = m.Parent.ID
 	}
+	if m.Sig != nil {
+		e.Signer = m.Sig.Key
+	}
 	for _, o := range m.Chain { // of several, the one that anybody can read is worth knowing
 		if e.Scheme == "" || o.Encryption.Scheme == "none" {
 			e.Scheme = o.Encryption.Scheme
@@ -311,7 +315,7 @@ func (v *Vault) stand(ctx context.Context, asset string, list []Entry) error {
 // numbers are varints and texts have their length before them. JSON would take five times
 // as long to read.
 const (
-	catalogueForm = "lifeboat.catalogue/1\n"
+	catalogueForm = "lifeboat.catalogue/2\n"
 	maxCatalogue  = 1 << 30
 )
 
@@ -328,7 +332,7 @@ func (c *Catalogue) encode() []byte {
 		text(asset)
 		raw = binary.AppendUvarint(raw, uint64(len(list)))
 		for _, e := range list {
-			for _, s := range []string{e.Name, e.Point, e.Type, e.Kind, e.Class, e.Scheme, string(e.Level), e.Parent, e.Problem} {
+			for _, s := range []string{e.Name, e.Point, e.Type, e.Kind, e.Class, e.Scheme, string(e.Level), e.Parent, e.Signer, e.Problem} {
 				text(s)
 			}
 			failed := int64(0)
@@ -364,7 +368,7 @@ func (c *Catalogue) decode(raw string) {
 			e := &list[i]
 			e.Asset = asset
 			e.Name, e.Point, e.Type, e.Kind, e.Class, e.Scheme = d.text(), d.text(), d.text(), d.text(), d.text(), d.text()
-			e.Level, e.Parent, e.Problem = Level(d.text()), d.text(), d.text()
+			e.Level, e.Parent, e.Signer, e.Problem = Level(d.text()), d.text(), d.text(), d.text()
 			e.Cut, e.Bytes, e.Objects, e.Failed = time.UnixMilli(d.number()).UTC(), d.number(), int(d.number()), d.number() == 1
 			if d.bad = d.bad || len(e.Point) < len(stampLayout); d.bad {
 				return

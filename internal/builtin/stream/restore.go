@@ -217,14 +217,16 @@ func load(ctx context.Context, env *action.Env, a Asset, v Vault, m vault.Manife
 }
 
 // kept finds the point that a step made of the state before it: the oldest one, because a
-// second attempt keeps what the first one left.
+// second attempt keeps what the first one left. Other points that cannot be used are not
+// in its way; where it is not among those that can, it may be one of them, and nobody can
+// say that it was never made.
 func kept(ctx context.Context, v Vault, a Asset, facts map[string]string) (m vault.Manifest, ok bool, err error) {
 	since, err := time.Parse(time.RFC3339, facts["since"])
 	if err != nil {
 		return m, false, fmt.Errorf("read the plan: %w", err)
 	}
 	list, err := v.List(ctx, vault.AssetID(a.stored()), since.Add(-24*time.Hour))
-	if err != nil {
+	if err != nil && !vault.Unusable(err) {
 		return m, false, err
 	}
 	for _, p := range list {
@@ -232,7 +234,10 @@ func kept(ctx context.Context, v Vault, a Asset, facts map[string]string) (m vau
 			m, ok = p, true
 		}
 	}
-	return m, ok, nil
+	if ok {
+		err = nil
+	}
+	return m, ok, err
 }
 
 // probeRestore tells by the safety point and by what a dump gives now. Many programs

@@ -355,3 +355,44 @@ func TestArguments(t *testing.T) {
 		t.Errorf("no command: %v", err)
 	}
 }
+
+// Another point of the same day that cannot be used is not in the way of the undo. Where
+// the wanted one is not among those that can, nobody can say that it was never made.
+func TestUndoBesideDamage(t *testing.T) {
+	b := newBench(t)
+	b.do("stream.backup", map[string]any{"asset": "auth"})
+	other := b.do("stream.backup", map[string]any{"asset": "auth"})
+	b.write("present\n")
+	s, err := b.plan("stream.restore", map[string]any{"asset": "auth", "point": b.oldest()})
+	must(t, err)
+	must(t, s.run())
+	spoil := func(id string) {
+		m, err := b.vault.Get(t.Context(), vault.AssetID(vault.Asset{Name: "auth", Source: "auth_db of x"}), id)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(b.dir, "vault", filepath.FromSlash(m.Key())), []byte("{\n"), 0o600))
+	}
+	spoil(other.res.Outputs["point"].(string))
+	if pr := s.probe(); pr.Finding != action.Applied {
+		t.Errorf("probe: %+v", pr)
+	}
+	if err := s.undo(); err != nil || b.read() != "present\n" {
+		t.Errorf("undo: %v, %q", err, b.read())
+	}
+	spoil(s.res.Outputs["kept"].(string))
+	if err := s.undo(); !vault.Unusable(err) {
+		t.Errorf("undo without the point of before: %v", err)
+	}
+	if pr, err := s.call.Probe(t.Context(), b.env, s.plan); err == nil {
+		t.Errorf("probe without the point of before: %+v", pr)
+	}
+	if b.read() != "present\n" {
+		t.Errorf("%q", b.read())
+	}
+}
+
+// oldest is the id of the first point.
+func (b *bench) oldest() string {
+	list, err := b.vault.Points(b.t.Context(), vault.AssetID(vault.Asset{Name: "auth", Source: "auth_db of x"}), time.Time{})
+	must(b.t, err)
+	return list[len(list)-1]
+}

@@ -145,6 +145,10 @@ func (d Deps) wanted(p backupParams) ([]candidate, error) {
 	var out []candidate
 	for _, name := range names {
 		a, err := d.Asset(name, p.Class)
+		if err == nil && a.Stranger {
+			return nil, hint.Wrap(fmt.Errorf("%w: asset %q is in the vault and not in the estate: what its manifests name as its source is not read", action.ErrRefused, name),
+				"list it in lifeboat.yaml, and back it up by its name there")
+		}
 		if err != nil {
 			a.Name = name
 		}

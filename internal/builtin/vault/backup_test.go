@@ -452,3 +452,29 @@ func TestBackupOfWhatIsGone(t *testing.T) {
 }
 
 func (emptied) Script([]string, []string, []byte) string { return "mkdir \"$OUT\"\n" }
+
+// What only the bucket names is not read, however the step comes to it; others are not
+// begun either.
+func TestBackupOfAStranger(t *testing.T) {
+	w := newWorld(t)
+	call, plan, err := w.plan("vault.backup", map[string]any{"asset": "kept"})
+	must(t, err)
+	a := w.assets["kept"]
+	a.Stranger = true
+	w.assets["kept"] = a
+	before := tree(t, w.dir)
+	if _, err := call.Run(t.Context(), w.env(), plan); !errors.Is(err, action.ErrRefused) || len(hint.All(err)) == 0 {
+		t.Errorf("run: %v, want a refusal with advice", err)
+	}
+	for _, args := range []map[string]any{{"asset": "kept"}, {"asset": "kept", "mode": "full", "class": "monthly"}} {
+		if _, _, err := w.plan("vault.backup", args); !errors.Is(err, action.ErrRefused) {
+			t.Errorf("plan of %v: %v, want a refusal", args, err)
+		}
+	}
+	if !maps.Equal(before, tree(t, w.dir)) {
+		t.Error("the vault has changed")
+	}
+	if res, err := w.do(t.Context(), "vault.verify", map[string]any{"asset": "kept"}); err != nil {
+		t.Errorf("verify: %+v, %v", res, err)
+	}
+}

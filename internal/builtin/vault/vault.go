@@ -51,6 +51,9 @@ type Protected struct {
 	Understands vault.Kind
 	RPO         time.Duration
 	Reads       []string // paths and URLs that a backup reaches, for the fence; nil: the source
+	// Stranger is known from the vault alone. Its source is what somebody has written into
+	// a bucket, and whether it is a secret nobody knows: nothing of it is ever backed up.
+	Stranger bool
 }
 
 // Alert is something that somebody has to know.
