@@ -41,9 +41,10 @@ func (f Files) Create(id run.ID, name string) (engine.SpoolFile, error) {
 	return newSpoolFile(file, name, keep), nil
 }
 
-// Scratch makes a private directory on the file system of the state.
+// Scratch makes a private directory on the file system of the state. The caller hosts the
+// run: what is in it when nobody does is what [Files.Abandon] takes away.
 func (f Files) Scratch(id run.ID, name string) (string, func(), error) {
-	base := filepath.Join(f.Run(id), "scratch")
+	base := filepath.Join(f.Run(id), scratchName)
 	if err := durable.MkdirAll(base); err != nil {
 		return "", nil, err
 	}

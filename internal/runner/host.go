@@ -58,7 +58,7 @@ func NewHost(files Files, id run.ID, note string) (*Host, error) {
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, err
 	}
-	lock, err := durable.Lock(filepath.Join(dir, "lock"), note)
+	lock, err := lockRun(dir, note)
 	if err != nil {
 		var held *durable.LockedError
 		if errors.As(err, &held) {
@@ -119,6 +119,8 @@ func (h *Host) open() (err error) {
 
 // Names in the directory of a run.
 const (
+	lockName    = "lock"
+	scratchName = "scratch"
 	socketName  = "socket"
 	addressName = "address"
 	socketStem  = "lifeboat-" // of a temporary directory for a socket
