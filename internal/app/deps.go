@@ -72,7 +72,7 @@ func (w *world) assetNames() []string {
 
 func (w *world) repository(name string) (git.Repo, error) {
 	a, err := w.asset(name, estate.Git)
-	r := git.Repo{Name: a.Name, Dir: a.Path, Remote: a.Remote, Branches: a.Branches, Critical: a.Critical, RPO: a.RPO, Kind: gitKind(a, "")}
+	r := git.Repo{Name: a.Name, Dir: a.Path, Remote: a.Remote, Branches: a.Branches, Critical: a.Critical, RPO: a.RPO, Kind: w.gitKind(a, "")}
 	for _, m := range a.Mirrors {
 		r.Mirrors = append(r.Mirrors, git.Mirror{Name: m.Name, URL: m.URL, Token: w.token(m.Name)})
 	}
@@ -121,7 +121,7 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 	p := vaultactions.Protected{Asset: vault.Asset{Name: a.Name, Kind: a.Kind, Source: a.Source(), Secret: a.Secret && !a.Unencrypted}, RPO: a.RPO}
 	switch a.Kind {
 	case estate.Git:
-		p.Understands = gitKind(a, class)
+		p.Understands = w.gitKind(a, class)
 	case estate.SQLite:
 		p.Understands = sqlite.Kind{Assertions: a.Assertions}
 	case estate.Files:
@@ -165,7 +165,7 @@ func (w *world) stranger(id string, missing error) (vaultactions.Protected, erro
 	p.RPO = a.RPO
 	switch m.Type {
 	case estate.Git:
-		k := gitKind(a, "")
+		k := w.gitKind(a, "")
 		k.Build = nil
 		p.Understands = strangeGit{k}
 	case estate.SQLite:
@@ -184,6 +184,13 @@ func gitKind(a estate.Asset, class string) gitasset.Kind {
 	return gitasset.Kind{Exclude: a.Exclude, LFS: a.LFS, Critical: a.Critical, Build: a.Build, Mirror: class != "" && class != "daily"}
 }
 
+// gitKind is that of the estate's assets, with a place for copies and builds.
+func (w *world) gitKind(a estate.Asset, class string) gitasset.Kind {
+	k := gitKind(a, class)
+	k.Scratch = w.scratch.dir()
+	return k
+}
+
 // streamKind is how a dump is made and loaded. Commands run in the directory of the
 // estate file.
 func (w *world) streamKind(a estate.Asset) (streamasset.Kind, error) {
@@ -194,6 +201,6 @@ func (w *world) streamKind(a estate.Asset) (streamasset.Kind, error) {
 			return k, fmt.Errorf("asset %q: %w", a.Name, err)
 		}
 	}
-	k.Dir = w.estate.Dir
+	k.Dir, k.Scratch = w.estate.Dir, w.scratch.dir()
 	return k, nil
 }

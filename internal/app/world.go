@@ -48,6 +48,7 @@ type world struct {
 	redact  *secret.Redactor
 	secrets map[string]secret.String
 	vaults  *vaults
+	scratch *scratchDir // nil in a world that only looks
 
 	alerted  atomic.Bool                                       // somebody was told of a failure
 	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
@@ -77,6 +78,9 @@ func openState(env environment, s settings) (*world, error) {
 	if err := unix.Access(w.state, unix.W_OK|unix.X_OK); err != nil {
 		err = hint.Wrap(fmt.Errorf("write to state directory %q: %w", w.state, err), "make it writable for you alone (0700), or pass --state DIRECTORY")
 		return nil, usage(errors.Join(err, w.journal.Close()))
+	}
+	if w.scratch, err = openScratch(w); err != nil {
+		return nil, usage(errors.Join(fmt.Errorf("open state directory: %w", err), w.journal.Close()))
 	}
 	return w, nil
 }
@@ -172,7 +176,11 @@ func (w *world) furnish() error {
 }
 
 func (w *world) close() error {
-	return errors.Join(w.vaults.close(), w.journal.Close())
+	err := errors.Join(w.vaults.close(), w.journal.Close())
+	if left := w.scratch.close(); left != nil {
+		complain(w.env.stderr, left) // no outcome of a run
+	}
+	return err
 }
 
 // dir is where relative paths of runbooks start.
@@ -256,7 +264,7 @@ func (v *vaults) at(ctx context.Context, url string) (*vault.Vault, error) {
 	r := w.estate.Retention
 	return vault.Open(ctx, url, vault.Options{
 		Version: version, Host: w.env.host, Sign: key, Now: w.env.now,
-		Crypt: w.crypt(), Cache: filepath.Join(w.state, "cache"), Lock: vault.Lock{For: r.Lock, Mode: r.LockMode},
+		Crypt: w.crypt(), Cache: filepath.Join(w.state, "cache"), Scratch: w.scratch.dir(), Lock: vault.Lock{For: r.Lock, Mode: r.LockMode},
 	})
 }
 
