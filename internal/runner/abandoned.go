@@ -96,12 +96,14 @@ const (
 // lockRun takes the lock of a run for a host.
 func lockRun(dir, note string) (*durable.FileLock, error) {
 	until := time.Now().Add(lockPatience)
+	pause := time.NewTicker(lockPause)
+	defer pause.Stop()
 	for try := 1; ; try++ {
 		lock, err := durable.Lock(filepath.Join(dir, lockName), note)
 		var held *durable.LockedError
 		if !errors.As(err, &held) || held.Note != "" && try >= lockTries || time.Now().After(until) {
 			return lock, err
 		}
-		time.Sleep(lockPause)
+		<-pause.C
 	}
 }
