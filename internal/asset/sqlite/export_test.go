@@ -11,6 +11,12 @@ func (r Replacement) WithBeat(beat func(point string)) Replacement {
 	return r
 }
 
+// WithFault makes r ask fault before each change of the name of a file.
+func (r Replacement) WithFault(fault func(what, path string) error) Replacement {
+	r.fault = fault
+	return r
+}
+
 // BothWays pins one state and hashes it from the file and through SQLite. direct is
 // false when it could be read through SQLite only.
 func BothWays(ctx context.Context, path string) (file, through Facts, direct bool, err error) {

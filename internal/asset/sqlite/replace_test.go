@@ -160,6 +160,15 @@ func TestSwapSurvivesKill(t *testing.T) {
 		}
 		return from, hash
 	}, func(live, keep string, killed bool) {
+		if _, err := os.Stat(live); errors.Is(err, os.ErrNotExist) {
+			seen["away"]++
+			if !killed || !sqlite.CutShort(live, keep) {
+				t.Error("nothing stands in the place")
+			}
+			if err := (sqlite.Replacement{Live: live, Keep: keep}).Settle(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
 		_, walErr := os.Stat(live + "-wal")
 		switch now := string(read(t, live)); now {
 		case "damaged":
@@ -167,8 +176,8 @@ func TestSwapSurvivesKill(t *testing.T) {
 			if !killed {
 				t.Error("it ended well and nothing has changed")
 			}
-			if walErr != nil && string(read(t, keep+"-wal")) != "its log" {
-				t.Error("the log of the old file is lost")
+			if walErr != nil || string(read(t, live+"-wal")) != "its log" {
+				t.Error("the old file stands there without its log")
 			}
 		case string(fresh):
 			seen["new"]++
@@ -182,8 +191,8 @@ func TestSwapSurvivesKill(t *testing.T) {
 			t.Errorf("neither old nor new: %d bytes", len(now))
 		}
 	})
-	if seen["old"] == 0 || seen["new"] == 0 {
-		t.Errorf("states seen: %v, want both", seen)
+	if seen["old"] == 0 || seen["away"] == 0 || seen["new"] == 0 {
+		t.Errorf("states seen: %v, want all three", seen)
 	}
 }
 
@@ -272,7 +281,7 @@ func TestKeepMustBeFree(t *testing.T) {
 		if err := r.Overwrite(t.Context()); !errors.Is(err, os.ErrExist) {
 			t.Errorf("Overwrite over %s = %v, want ErrExist", name, err)
 		}
-		if err := sqlite.MoveAside(path, keep); !errors.Is(err, os.ErrExist) {
+		if err := (sqlite.Replacement{Live: path, Keep: keep}).MoveAside(t.Context()); !errors.Is(err, os.ErrExist) {
 			t.Errorf("MoveAside over %s = %v, want ErrExist", name, err)
 		}
 		if string(read(t, path+name)) != "precious" || sqlite.Free(keep) != keep+"-2" {

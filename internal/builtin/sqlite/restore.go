@@ -45,6 +45,7 @@ const (
 	howNew       = "new"       // into a file that is not there
 	howOverwrite = "overwrite" // through SQLite
 	howSwap      = "swap"      // by rename
+	howBack      = "back"      // undo only: what a swap that was cut short took away
 )
 
 func (d Deps) restore() action.Action {
@@ -142,11 +143,15 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	if err := fits(t, want); err != nil {
 		return action.Plan{}, err
 	}
+	keep, err := t.resume(ctx, t.path+".before-"+env.Run)
+	if err != nil {
+		return action.Plan{}, err
+	}
 	out := action.Plan{
 		Target: t.path,
 		Facts: map[string]string{
 			"how": t.how, "path": t.path, "hash": t.hash, "point": m.ID, "want": want.Content,
-			"keep": db.Free(t.path + ".before-" + env.Run),
+			"keep": keep,
 		},
 		Lines: []action.Line{
 			{Label: "point", Text: fmt.Sprintf("%s, of %s", m.ID, age(env.Now(), m.Cut))},
@@ -156,6 +161,24 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	}
 	t.describe(&out, m, want, env.Now())
 	return out, nil
+}
+
+// resume says where the old database is to be kept. Where an attempt of this run was cut
+// short after it had moved the old database there, t becomes that one: it is put back
+// before anything else.
+func (t *target) resume(ctx context.Context, name string) (keep string, err error) {
+	if t.how == howNew && db.CutShort(t.path, name) {
+		old, err := look(ctx, name)
+		if err != nil {
+			return "", err
+		}
+		if old.how == howSwap {
+			old.path = t.path
+			*t = old
+			return name, nil
+		}
+	}
+	return db.KeepAs(t.path, name), nil
 }
 
 // fits refuses a point that SQLite cannot or a person would not want to put there.
@@ -232,6 +255,11 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if err := env.Allowed(path); err != nil {
 		return action.Result{}, err
 	}
+	if how != howOverwrite {
+		if err := replacement(env, plan, "").Settle(ctx); err != nil {
+			return action.Result{}, err
+		}
+	}
 	t, err := look(ctx, path)
 	if err != nil {
 		return action.Result{}, err
@@ -277,15 +305,19 @@ func changed(path string) error {
 	return hint.Wrap(fmt.Errorf("%w: %q", action.ErrChanged, path), "stop the programs that write to it, then look at the new plan")
 }
 
-// place puts the proven file where the plan says.
-func place(ctx context.Context, env *action.Env, how string, plan action.Plan, file string) error {
-	r := db.Replacement{
+func replacement(env *action.Env, plan action.Plan, file string) db.Replacement {
+	return db.Replacement{
 		Live: plan.Facts["path"], From: file, Keep: plan.Facts["keep"], Want: plan.Facts["hash"], Progress: env.Progress,
 	}
+}
+
+// place puts the proven file where the plan says.
+func place(ctx context.Context, env *action.Env, how string, plan action.Plan, file string) error {
+	r := replacement(env, plan, file)
 	var err error
 	switch how {
 	case howNew:
-		err = r.Create()
+		err = r.Create(ctx)
 	case howOverwrite:
 		err = r.Overwrite(ctx)
 	case howSwap:
@@ -335,6 +367,11 @@ func confirm(ctx context.Context, env *action.Env, plan action.Plan, m vault.Man
 	return res, nil
 }
 
+// cutShort says whether a restore ended where nothing stands in the place.
+func cutShort(plan action.Plan) bool {
+	return plan.Facts["how"] != howOverwrite && db.CutShort(plan.Facts["path"], plan.Facts["keep"])
+}
+
 // probeRestore compares the content with that of the point and that of before.
 func probeRestore(ctx context.Context, _ *action.Env, _ restoreParams, plan action.Plan) (action.Probe, error) {
 	f := plan.Facts
@@ -349,6 +386,9 @@ func probeRestore(ctx context.Context, _ *action.Env, _ restoreParams, plan acti
 	}
 	pr.Found = short(t.hash)
 	switch {
+	case cutShort(plan):
+		pr.Found = "nothing at " + f["path"]
+		pr.Means = fmt.Sprintf("The step was cut short: what stood at %s was moved to %s with its -wal, -shm and -journal, and the point is not there yet. Undo puts it back; another attempt does so first.", f["path"], f["keep"])
 	case t.how == howOverwrite && t.hash == f["want"]:
 		pr.Finding, pr.Means = action.Applied, "The database holds exactly what the point holds."
 	case t.how == f["how"] && t.hash == f["hash"]:

@@ -17,6 +17,7 @@ import (
 // an effect that ended in the middle has no result.
 func planUndo(ctx context.Context, env *action.Env, _ restoreParams, plan action.Plan, _ action.Result) (action.Plan, error) {
 	path, keep, how := plan.Facts["path"], plan.Facts["keep"], plan.Facts["how"]
+	aside := path + ".undone-" + env.Run
 	if err := env.Allowed(path); err != nil {
 		return action.Plan{}, err
 	}
@@ -27,13 +28,23 @@ func planUndo(ctx context.Context, env *action.Env, _ restoreParams, plan action
 	out := action.Plan{
 		Target: path,
 		Facts: map[string]string{
-			"how": how, "now": t.how, "hash": t.hash, "keep": db.Free(path + ".undone-" + env.Run),
+			"how": how, "now": t.how, "hash": t.hash, "keep": db.KeepAs(path, aside),
 		},
 		Stop: "Yes: it ends with one step that either happens or does not.",
 	}
 	out.Back = "the database of now is kept as " + out.Facts["keep"]
 	out.Lines = []action.Line{{Label: "is kept", Text: out.Facts["keep"]}}
-	if t.how == how && t.hash == plan.Facts["hash"] {
+	switch {
+	case cutShort(plan):
+		out.Facts["how"], out.Facts["keep"] = howBack, aside
+		out.Effect, out.Lines, out.Back = action.Write, nil, ""
+		out.Summary = fmt.Sprintf("puts what the step took away from %s back from %s", path, keep)
+		return out, nil
+	case how == howNew && db.Astray(path, aside):
+		out.Facts["keep"], out.Effect = aside, action.Write
+		out.Summary = fmt.Sprintf("moves what is left of the restored database at %s aside", path)
+		return out, nil
+	case t.how == how && t.hash == plan.Facts["hash"]:
 		out.Nothing, out.Effect, out.Summary = true, action.Write, path+" is as it was before"
 		return out, nil
 	}
@@ -64,13 +75,27 @@ func runUndo(ctx context.Context, env *action.Env, _ restoreParams, undo, plan a
 	if t.how != undo.Facts["now"] || t.hash != undo.Facts["hash"] {
 		return action.Result{}, changed(path)
 	}
+	old := db.Replacement{Live: path, Keep: keep, From: undo.Facts["keep"]}
 	if undo.Nothing {
+		if plan.Facts["how"] != howOverwrite { // second names may be left of an attempt
+			err = old.Settle(ctx)
+		}
+		if err != nil {
+			return action.Result{}, err
+		}
 		return action.Result{Evidence: path + " is as it was before"}, nil
 	}
 	r := db.Replacement{Live: path, From: keep, Keep: undo.Facts["keep"], Want: t.hash, Progress: env.Progress}
 	switch undo.Facts["how"] {
 	case howNew:
-		err = db.MoveAside(path, r.Keep)
+		// Then sidecars come back that lay there alone before.
+		if err = r.MoveAside(ctx); err == nil {
+			err = old.Settle(ctx)
+		}
+	case howBack:
+		if err = old.Settle(ctx); err == nil {
+			return action.Result{Evidence: "undone: what stood at " + path + " is back in its place"}, nil
+		}
 	case howOverwrite:
 		err = r.Overwrite(ctx)
 	case howSwap:
@@ -105,6 +130,9 @@ func probeUndo(ctx context.Context, _ *action.Env, _ restoreParams, undo, plan a
 	}
 	pr.Found = short(t.hash)
 	switch {
+	case cutShort(plan) || db.Astray(plan.Facts["path"], undo.Facts["keep"]):
+		pr.Found = "nothing at " + plan.Facts["path"]
+		pr.Means = "The undo was cut short: nothing stands in the place, and not all is back. Another attempt ends it."
 	case t.how == plan.Facts["how"] && t.hash == plan.Facts["hash"]:
 		pr.Finding, pr.Means = action.Applied, "The database is as it was before the restore."
 	case t.how == undo.Facts["now"] && t.hash == undo.Facts["hash"]:
