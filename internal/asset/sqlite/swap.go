@@ -246,7 +246,7 @@ func (r Replacement) putBack(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if !same {
+			if !same && s != "-shm" { // which SQLite makes anew from the log
 				return fmt.Errorf("%w: %q came there, and belongs to no database", ErrChanged, r.Live+s)
 			}
 			if sameFile(r.Live+s, r.Keep+s) {
