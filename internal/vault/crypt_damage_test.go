@@ -217,3 +217,23 @@ func FuzzOpenGPG(f *testing.F) {
 		}
 	})
 }
+
+// A wrong passphrase makes a session key of nonsense, which one time in 256 looks like one.
+// It is a wrong passphrase all the same, and no damage.
+func TestWrongPassphraseIsNoDamage(t *testing.T) {
+	dir := t.TempDir()
+	m := backup(t, cryptVault(t, dir, schemes(t)[2].c), newSource(t), BackupOptions{})
+	o := m.Chain[0]
+	o.KeyID = "" // otherwise the document of the key tells
+	stored, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(o.Key)))
+	must(t, err)
+	began := time.Now()
+	n := 0
+	for ; n < 1500 && time.Since(began) < 2*time.Second; n++ {
+		_, err := opening{passphrase: fmt.Appendf(nil, "wrong %d", n)}.open(bytes.NewReader(stored))
+		if err := o.unopened(err); !errors.Is(err, ErrWrongKey) {
+			t.Fatalf("passphrase %d: %v", n, err)
+		}
+	}
+	t.Logf("%d wrong passphrases", n)
+}

@@ -30,11 +30,11 @@ func (v *Vault) keyFor(ctx context.Context, o Object) (opening, error) {
 		}
 		return opening{identities: ids}, nil
 	case schemeGPG:
-		p, err := v.passphraseFor(ctx, o)
+		p, fits, err := v.passphraseFor(ctx, o)
 		if err != nil {
 			return opening{}, fmt.Errorf("object %q: %w", o.Key, err)
 		}
-		return opening{passphrase: p}, nil
+		return opening{passphrase: p, fits: fits}, nil
 	}
 	return opening{}, hint.Wrap(fmt.Errorf("object %q: %w: it is encrypted with %q", o.Key, ErrNewer, o.Encryption.Scheme),
 		"update Lifeboat, or restore with the point's restore.sh and stock tools")
@@ -44,17 +44,27 @@ func (v *Vault) keyFor(ctx context.Context, o Object) (opening, error) {
 type opening struct {
 	identities []age.Identity
 	passphrase []byte
+	fits       bool // the passphrase is known to be the right one
 }
 
 func (k opening) open(r io.Reader) (io.Reader, error) {
 	if k.passphrase != nil {
-		return openGPG(r, k.passphrase)
+		plain, err := openGPG(r, k.passphrase)
+		// A wrong passphrase makes a session key of nonsense. One in 256 looks like one,
+		// and the message then breaks off at its first bytes.
+		if err != nil && !k.fits && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errForm) {
+			err = fmt.Errorf("%w: %w", errPassphrase, err)
+		}
+		return plain, err
 	}
 	return age.Decrypt(r, k.identities...)
 }
 
 // errPassphrase is a passphrase that does not open an OpenPGP message.
 var errPassphrase = errors.New("the passphrase does not open it")
+
+// errForm is a message that this vault would not have written.
+var errForm = errors.New("it is no OpenPGP message of this vault")
 
 // openGPG reads only the form that sealGPG writes. Other forms let whoever has written the
 // bytes choose how much memory and time they take to read.
@@ -69,7 +79,7 @@ func openGPG(r io.Reader, passphrase []byte) (io.Reader, error) {
 	}
 	// A new-format packet of type 3, its length, version 4, AES-256, iterated and salted.
 	if !bytes.Equal(head[:1], []byte{0xc3}) || !bytes.Equal(head[2:], []byte{4, 9, 3}) {
-		return nil, errors.New("it does not begin as an OpenPGP message of this vault")
+		return nil, errForm
 	}
 	asked := false
 	m, err := openpgp.ReadMessage(b, nil, func([]openpgp.Key, bool) ([]byte, error) {
@@ -85,7 +95,7 @@ func openGPG(r io.Reader, passphrase []byte) (io.Reader, error) {
 	case err != nil:
 		return nil, err
 	case !m.IsSymmetricallyEncrypted || m.IsSigned:
-		return nil, errors.New("it is no OpenPGP message of this vault")
+		return nil, errForm
 	}
 	return &lastPacket{m.UnverifiedBody, b}, nil
 }
@@ -267,19 +277,20 @@ func (v *Vault) passphrase(ctx context.Context) ([]byte, error) {
 const passphraseAdvice = "name the file whose first line is the passphrase in encryption.passphrase, or set $LIFEBOAT_GPG_PASSPHRASE"
 
 // passphraseFor gives the passphrase for an object of gpg. Where the vault knows the key,
-// a wrong passphrase is found out without a byte of the object.
-func (v *Vault) passphraseFor(ctx context.Context, o Object) ([]byte, error) {
-	p, err := v.passphrase(ctx)
-	if err != nil {
-		return nil, err
+// a wrong passphrase is found out without a byte of the object; fits says that it is the
+// right one for certain.
+func (v *Vault) passphraseFor(ctx context.Context, o Object) (p []byte, fits bool, err error) {
+	if p, err = v.passphrase(ctx); err != nil {
+		return nil, false, err
 	}
 	if p == nil {
-		return nil, hint.Wrap(fmt.Errorf("%w: it is encrypted with a passphrase%s", ErrNoKey, ofKey(o.KeyID)), passphraseAdvice)
+		return nil, false, hint.Wrap(fmt.Errorf("%w: it is encrypted with a passphrase%s", ErrNoKey, ofKey(o.KeyID)), passphraseAdvice)
 	}
-	if fits, known := v.fitsKey(ctx, o.KeyID, p); known && !fits {
-		return nil, hint.Wrap(fmt.Errorf("%w: the given passphrase is not that%s", ErrWrongKey, ofKey(o.KeyID)), passphraseAdvice)
+	fits, known := v.fitsKey(ctx, o.KeyID, p)
+	if known && !fits {
+		return nil, false, hint.Wrap(fmt.Errorf("%w: the given passphrase is not that%s", ErrWrongKey, ofKey(o.KeyID)), passphraseAdvice)
 	}
-	return p, ctx.Err()
+	return p, known, ctx.Err()
 }
 
 func ofKey(id string) string {
