@@ -86,7 +86,7 @@ func (h *host) options(t *testing.T, schedules ...schedule.Schedule) schedule.Op
 			}
 			h.most = max(h.most, sum)
 			h.mu.Unlock()
-			time.Sleep(h.take) // in the bubble
+			<-time.After(h.take) // in the bubble
 			if ctx.Err() != nil {
 				t.Errorf("the run of %s was cancelled", s.Name)
 			}
@@ -108,7 +108,7 @@ func during(t *testing.T, o schedule.Options, d time.Duration, script func()) {
 	if script != nil {
 		script()
 	}
-	time.Sleep(d)
+	<-time.After(d)
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
@@ -182,7 +182,7 @@ func TestRunNewScheduleBeginsWithTheNextTick(t *testing.T) {
 		h.mu.Lock()
 		h.started = nil
 		h.mu.Unlock()
-		time.Sleep(2 * time.Hour) // off over noon
+		<-time.After(2 * time.Hour) // off over noon
 		during(t, h.options(t, noon), time.Minute, nil)
 		h.want(t, "noon 01 12:00")
 	})
@@ -207,7 +207,7 @@ func TestRunClockForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{}
 		during(t, h.options(t, hourly), 2*time.Minute, func() {
-			time.Sleep(70 * time.Minute)
+			<-time.After(70 * time.Minute)
 			h.set(5 * time.Hour) // noticed within half a minute
 		})
 		h.want(t, "hourly 01 01:00", "hourly 01 06:00")
@@ -219,8 +219,8 @@ func TestRunClockBackward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{}
 		during(t, h.options(t, hourly), 2*time.Hour, func() {
-			time.Sleep(130 * time.Minute) // 02:10
-			h.set(-time.Hour)             // 01:10; 02:00 comes again
+			<-time.After(130 * time.Minute) // 02:10
+			h.set(-time.Hour)               // 01:10; 02:00 comes again
 		})
 		h.want(t, "hourly 01 01:00", "hourly 01 02:00", "hourly 01 03:00")
 	})

@@ -407,7 +407,7 @@ func TestOldStillsAreRemoved(t *testing.T) {
 func TestMirrorNamesItsSource(t *testing.T) {
 	for source, want := range map[string]string{
 		"/srv/git/mono repo.git":                 "mono-repo",
-		"/home/me/work/.git":                     "work",
+		"/home/me/clone/.git":                    "clone",
 		"https://me:token@host/team/app.git/":    "app",
 		"https://me:token@host/team/app?token=1": "app",
 		"git@host:team/app.git":                  "app",
