@@ -49,13 +49,7 @@ type opening struct {
 
 func (k opening) open(r io.Reader) (io.Reader, error) {
 	if k.passphrase != nil {
-		plain, err := openGPG(r, k.passphrase)
-		// A wrong passphrase makes a session key of nonsense. One in 256 looks like one,
-		// and the message then breaks off at its first bytes.
-		if err != nil && !k.fits && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errForm) {
-			err = fmt.Errorf("%w: %w", errPassphrase, err)
-		}
-		return plain, err
+		return openGPG(r, k.passphrase)
 	}
 	return age.Decrypt(r, k.identities...)
 }
@@ -134,12 +128,23 @@ func (l *lazyCrypt) Read(p []byte) (int, error) {
 	}
 	if l.plain == nil {
 		if l.plain, l.err = l.key.open(l.r); l.err != nil {
+			l.err = l.key.doubted(l.err)
 			return 0, l.err
 		}
 	}
 	n, err := l.plain.Read(p)
-	l.err = err
-	return n, err
+	l.err = l.key.doubted(err)
+	return n, l.err
+}
+
+// doubted says what an error means with a passphrase that may be a wrong one. It makes a
+// session key of nonsense, of which one in 256 looks like one; the message then breaks
+// sooner or later, and that must not be taken for damage.
+func (k opening) doubted(err error) error {
+	if err == nil || err == io.EOF || k.passphrase == nil || k.fits || errors.Is(err, errForm) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errPassphrase, err)
 }
 
 // unopened says what it means that stored bytes which are the recorded ones do not open
