@@ -85,7 +85,10 @@ type Plan struct {
 }
 
 // Debt is one half of a pair: protection is off, a service is scaled to zero.
-type Debt struct{ ID, Text string }
+type Debt struct {
+	ID, Text string
+	Within   time.Duration // how long it may stay open before everybody is reminded; 0: no limit
+}
 
 // Line is a labelled fact of a plan.
 type Line struct{ Label, Text string }

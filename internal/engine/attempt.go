@@ -136,7 +136,7 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 		// Before the intent: a debt that turns out to be none is closed by its closing
 		// step; a debt that nobody remembers is an unprotected branch for ever.
 		if !e.owes(d.ID) {
-			if err := e.commit(ctx, run.DebtOpened, "", 0, run.Debt{ID: d.ID, Text: d.Text, Close: e.closer(d.ID)}); err != nil {
+			if err := e.commit(ctx, run.DebtOpened, "", 0, run.Debt{ID: d.ID, Text: d.Text, Within: d.Within, Close: e.closer(d.ID)}); err != nil {
 				return err
 			}
 		}

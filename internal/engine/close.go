@@ -64,18 +64,19 @@ func (e *Engine) oweAgain(ctx context.Context, step string, c run.Change) error 
 		if e.owes(id) {
 			continue
 		}
-		text := fmt.Sprintf("step %q had put %s back, and was undone", step, id)
+		debt := run.Debt{ID: id, Text: fmt.Sprintf("step %q had put %s back, and was undone", step, id)}
 		for _, s := range e.view().Steps {
 			if s.Plan == nil {
 				continue
 			}
 			for _, d := range s.Plan.Opens {
 				if d.ID == id {
-					text = d.Text
+					debt = d
 				}
 			}
 		}
-		if err := e.commit(ctx, run.DebtOpened, "", 0, run.Debt{ID: id, Text: text, Close: step}); err != nil {
+		debt.Close = step
+		if err := e.commit(ctx, run.DebtOpened, "", 0, debt); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ func storedPlan(p action.Plan) *run.Plan {
 		out.Lines = append(out.Lines, run.Line(l))
 	}
 	for _, d := range p.Opens {
-		out.Opens = append(out.Opens, run.Debt{ID: d.ID, Text: d.Text})
+		out.Opens = append(out.Opens, run.Debt{ID: d.ID, Text: d.Text, Within: d.Within})
 	}
 	return out
 }

@@ -77,7 +77,10 @@ type Debt struct {
 	ID    string `json:"id"`
 	Text  string `json:"text"`            // what is open, in words
 	Close string `json:"close,omitempty"` // id of the step that closes it
-	Seq   int64  `json:"-"`               // of the event that opened it, filled in by the fold
+	// Within is how long it may stay open, from the event that opened it; 0: no limit.
+	Within time.Duration `json:"within,omitempty"` // nanoseconds
+	At     time.Time     `json:"-"`                // of that event, filled in by the fold
+	Seq    int64         `json:"-"`                // of the event that opened it, filled in by the fold
 }
 
 // GateKind is what a gate asks for.

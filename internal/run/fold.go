@@ -43,7 +43,7 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 		open := slices.IndexFunc(n.Debts, func(d Debt) bool { return d.ID == b.ID })
 		switch {
 		case ev.Kind == DebtOpened && open < 0:
-			b.Seq = ev.Seq
+			b.Seq, b.At = ev.Seq, ev.At
 			n.Debts = append(slices.Clone(n.Debts), b)
 		case ev.Kind == DebtClosed && open >= 0:
 			n.Debts = slices.Delete(slices.Clone(n.Debts), open, open+1)

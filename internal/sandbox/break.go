@@ -28,9 +28,29 @@ type Breakage struct {
 	Symptoms []string // what programs and people say
 }
 
+// breakage is a [Breakage] with what does the damage, and what looks at the end beyond
+// the ordinary whether it was mended. Each kind of system has its own file of them.
+type breakage struct {
+	Breakage
+	// damage stores t as brokenName, with what the oracle must know, before it breaks anything.
+	damage func(s *Sandbox, ctx context.Context, t truth) error // required
+	// look makes the checks that only this breakage needs; nil when the ordinary ones say it all.
+	look func(j *judge, ctx context.Context)
+}
+
+func breakages() []breakage { return slices.Concat(repositoryBreakages()) }
+
 // Breakages lists all there are.
 func Breakages() []Breakage {
-	return []Breakage{{
+	var out []Breakage
+	for _, b := range breakages() {
+		out = append(out, b.Breakage)
+	}
+	return out
+}
+
+func repositoryBreakages() []breakage {
+	return []breakage{{Breakage: Breakage{
 		Name:    ForcePush,
 		Summary: "A colleague force-pushed a demo over main, and commits that others had pushed today are gone from it.",
 		Symptoms: []string{
@@ -38,7 +58,7 @@ func Breakages() []Breakage {
 			"commits that were on main this morning are not in its log any more",
 			"the newest commits on main are called \"demo\" and \"squash for demo\"",
 		},
-	}, {
+	}, damage: (*Sandbox).forcePush}, {Breakage: Breakage{
 		Name:    CorruptObject,
 		Summary: "The working clone has damaged objects after a bad disk: git log and git fsck stop with errors.",
 		Symptoms: []string{
@@ -46,7 +66,7 @@ func Breakages() []Breakage {
 			"git fsck --full reports a pack whose checksum does not match",
 			"git gc and git clone of the working clone fail",
 		},
-	}}
+	}, damage: (*Sandbox).corruptObjects}}
 }
 
 // ErrBroken is what [Sandbox.Break] returns for a sandbox that was broken before.
@@ -56,7 +76,8 @@ var ErrBroken = errors.New("the sandbox is broken already")
 // durable before the damage begins. After an error other than [ErrBroken] or an unknown
 // name the damage may be there in part: the sandbox must be reset.
 func (s *Sandbox) Break(ctx context.Context, name string) (Breakage, error) {
-	b, err := breakage(name)
+	kind, err := findBreakage(name)
+	b := kind.Breakage
 	if err != nil {
 		return b, err
 	}
@@ -71,12 +92,7 @@ func (s *Sandbox) Break(ctx context.Context, name string) (Breakage, error) {
 		return b, fmt.Errorf("break the sandbox: %w", err)
 	}
 	t.Breakage = name
-	switch name {
-	case ForcePush:
-		err = s.forcePush(ctx, t)
-	case CorruptObject:
-		err = s.corruptObjects(ctx, t)
-	}
+	err = kind.damage(s, ctx, t)
 	if errors.Is(err, fs.ErrExist) {
 		return b, s.brokenBefore() // another process came first, and nothing was done here
 	}
@@ -90,15 +106,15 @@ func (s *Sandbox) brokenBefore() error {
 	return hint.Wrap(fmt.Errorf("break the sandbox %s: %w", s.ID(), ErrBroken), "Reset the sandbox to break it anew.")
 }
 
-func breakage(name string) (Breakage, error) {
+func findBreakage(name string) (breakage, error) {
 	var names []string
-	for _, b := range Breakages() {
+	for _, b := range breakages() {
 		if b.Name == name {
 			return b, nil
 		}
 		names = append(names, b.Name)
 	}
-	return Breakage{}, hint.New(fmt.Sprintf("there is no breakage %q", name), "Choose one of "+strings.Join(names, ", ")+".")
+	return breakage{}, hint.New(fmt.Sprintf("there is no breakage %q", name), "Choose one of "+strings.Join(names, ", ")+".")
 }
 
 // What the force push drops: the newest of main that the working clone has, and those

@@ -56,8 +56,11 @@ func (s *Sandbox) Judge(ctx context.Context) (Verdict, error) {
 	dirs := append([]string{s.Origin(), s.Clone()}, common.otherRepos()...)
 	common.repos = make([]holding, len(dirs))
 	each(len(dirs), func(i int) { common.repos[i] = survey(ctx, repo{dir: dirs[i]}) })
-	parts := []judge{common, common, common}
 	looks := []func(*judge, context.Context){(*judge).origin, (*judge).clone, (*judge).database}
+	if kind, err := findBreakage(t.Breakage); err == nil && kind.look != nil {
+		looks = append(looks, kind.look)
+	}
+	parts := slices.Repeat([]judge{common}, len(looks))
 	each(len(looks), func(i int) { looks[i](&parts[i], ctx) })
 	if err := ctx.Err(); err != nil {
 		return Verdict{}, fmt.Errorf("judge the sandbox: %w", err)
