@@ -37,13 +37,14 @@ var layer = map[string]int{
 	"internal/run":      1, // events, states, the fold
 	"internal/schedule": 1, // when something is due; below the estate, which reads lines of cron with it
 
-	"internal/journal":      2,
-	"internal/vault":        2,
-	"internal/asset/git":    2,
-	"internal/asset/sqlite": 2,
-	"internal/asset/stream": 2,
-	"internal/asset/files":  2,
-	"internal/estate":       2,
+	"internal/journal":       2,
+	"internal/vault":         2,
+	"internal/asset/git":     2,
+	"internal/asset/sqlite":  2,
+	"internal/asset/stream":  2,
+	"internal/asset/files":   2,
+	"internal/estate":        2,
+	"internal/sandbox/forge": 2, // below the sandbox that it is a part of
 
 	"internal/engine":         3,
 	"internal/builtin/git":    3,
