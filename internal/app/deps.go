@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	filesasset "lifeboat/internal/asset/files"
 	gitasset "lifeboat/internal/asset/git"
@@ -76,7 +77,39 @@ func (w *world) repository(name string) (git.Repo, error) {
 	for _, m := range a.Mirrors {
 		r.Mirrors = append(r.Mirrors, git.Mirror{Name: m.Name, URL: m.URL, Token: w.token(m.Name)})
 	}
+	for _, c := range a.Clones {
+		r.Clones = append(r.Clones, git.Place{Name: w.placeName(c), Dir: c})
+	}
+	r.Others = w.otherRepositories(a.Name)
 	return r, err
+}
+
+// placeName is a path as short as the estate file may have it.
+func (w *world) placeName(path string) string {
+	if rel, err := filepath.Rel(w.estate.Dir, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
+// otherRepositories are those of the estate besides one, as far as they lie on this machine:
+// what somebody takes for a commit of one may be one of another.
+func (w *world) otherRepositories(name string) []git.Place {
+	var out []git.Place
+	if w.estate == nil {
+		return nil
+	}
+	for _, a := range w.estate.Assets {
+		if a.Kind != estate.Git || a.Name == name {
+			continue
+		}
+		if a.Path != "" {
+			out = append(out, git.Place{Name: a.Name, Dir: a.Path})
+		} else if filepath.IsAbs(a.Remote) {
+			out = append(out, git.Place{Name: a.Name, Dir: a.Remote})
+		}
+	}
+	return out
 }
 
 func (w *world) database(name string) (sqliteactions.Asset, error) {

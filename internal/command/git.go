@@ -64,6 +64,7 @@ func Git(dir string, args ...string) Cmd {
 		"GIT_ASKPASS":         "",
 		"GIT_EDITOR":          "false",
 		"GIT_ALLOW_PROTOCOL":  "file:https:ssh",
+		"GIT_NO_LAZY_FETCH":   "1",                   // a partial clone names the program that fetches what it lacks
 		"GIT_SSH_COMMAND":     "ssh -oBatchMode=yes", // stronger than core.sshCommand of the repository
 		"GIT_SSH_VARIANT":     "ssh",
 		"GIT_AUTHOR_NAME":     "Lifeboat",

@@ -16,7 +16,7 @@ import (
 func belongs(kind string) []string {
 	switch kind {
 	case Git:
-		return []string{"path", "remote", "branches", "critical_files", "mirrors", "exclude", "lfs", "build"}
+		return []string{"path", "remote", "branches", "critical_files", "mirrors", "clones", "exclude", "lfs", "build"}
 	case SQLite:
 		return []string{"path", "critical_files", "assertions"}
 	case Files:
@@ -40,6 +40,7 @@ func (l *loader) asset(name string, entry *ast.MappingValueNode, body *ast.Mappi
 		{"critical_files", func(n ast.Node) { a.Critical = l.critical(n) }},
 		l.line("tier", func(n ast.Node, t string) { a.Tier, tier = t, n }),
 		{"mirrors", func(n ast.Node) { a.Mirrors = l.mirrors(n) }},
+		{"clones", func(n ast.Node) { a.Clones = l.clones(n) }},
 		{"include", func(n ast.Node) { include = n }},
 		{"exclude", func(n ast.Node) { exclude = n }},
 		l.flag("lfs", &a.LFS),
@@ -103,6 +104,7 @@ func (l *loader) kind(a *Asset, here ast.Node, seen map[string]ast.Node) {
 	case a.Kind == Stream:
 		l.stream(a, here, seen)
 	}
+	l.ownClone(a, seen["clones"])
 	for _, m := range a.Mirrors {
 		if a.Remote != "" && sameRemote(m.URL, a.Remote) {
 			l.add(l.pos(seen["mirrors"]), "value", "a mirror lies elsewhere; give its own address", "%s: the mirror %q is the remote itself", in, m.Name)

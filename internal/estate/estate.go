@@ -65,6 +65,7 @@ type Asset struct {
 	RPO      time.Duration
 
 	Mirrors    []Mirror          // git: where further copies of the repository are kept
+	Clones     []string          // git: absolute paths of other people's clones, to look for lost commits in
 	Exclude    []string          // git: patterns of refs, nil when the file is silent; files: patterns of paths
 	LFS        bool              // git: what Git LFS stores is kept too
 	Build      [][]string        // git: commands that prove that a restored tree builds, each an argument list

@@ -157,6 +157,7 @@ func (p *proposal) repository() {
 		p.add("    # submodule %s: a repository of its own; give it an asset of its own", remark(s))
 	}
 	p.add("    # mirrors: {gitlab: \"https://gitlab.com/company/repository.git\"}   # pushed to by the runbook mirror-repository")
+	p.add("    # clones: [/home/colleague/repository]   # of other people on this machine: they may have what a force push took")
 	p.add("    # build: [[pnpm, install, --frozen-lockfile], [pnpm, run, build]]   # proves a restore")
 	p.add("    tier: critical")
 }

@@ -28,6 +28,7 @@ type desk struct {
 	tmp    string // removed by close
 	clone  string // objects directory of the clone, empty without a clone
 	format string
+	others []Place // other repositories of the estate, asked only about what is nowhere else
 }
 
 // openDesk makes a desk that sees the clone of r and the other places.
@@ -36,7 +37,7 @@ func openDesk(ctx context.Context, env *action.Env, r Repo, others ...Place) (_ 
 	if err != nil {
 		return nil, fmt.Errorf("make a private repository: %w", err)
 	}
-	k := &desk{tmp: tmp, dir: filepath.Join(tmp, "desk.git"), format: "sha1"}
+	k := &desk{tmp: tmp, dir: filepath.Join(tmp, "desk.git"), format: "sha1", others: r.Others}
 	defer func() {
 		if err != nil {
 			k.close()
@@ -84,6 +85,11 @@ func (r Repo) places() []Place {
 	var out []Place
 	if dir, ok := r.localRemote(); ok {
 		out = append(out, Place{Name: r.remoteName(), Dir: dir})
+	}
+	for _, m := range r.Mirrors {
+		if dir := m.local(); dir != "" {
+			out = append(out, Place{Name: "the mirror " + m.Name, Dir: dir})
+		}
 	}
 	return append(out, r.Clones...)
 }
@@ -220,8 +226,7 @@ func (k *desk) commit(ctx context.Context, dir, arg, rev string) (string, error)
 			return out, nil
 		}
 	}
-	return "", hint.Wrap(fmt.Errorf("%w: %s: there is no commit %q here", action.ErrRefused, arg, rev),
-		"bring it in with git.keep, or look for it with git.find-lost")
+	return "", k.noCommit(ctx, dir, arg, rev)
 }
 
 // isOID says whether s is a whole or shortened object id.

@@ -33,6 +33,7 @@ type Repo struct {
 	Critical   []string      // files that must be there, relative to the top
 	RPO        time.Duration // wanted, for manifests
 	Clones     []Place       // of other people, to look for lost commits in
+	Others     []Place       // other repositories of the estate: a commit asked for may be one of theirs
 	Mirrors    []Mirror      // where git.mirror copies it to
 	Kind       repo.Kind     // how it is captured; its Exclude is left alone at mirrors too
 }

@@ -399,7 +399,7 @@ func TestActivityAndCompare(t *testing.T) {
 	b.do("git.compare", map[string]any{"asset": "monorepo", "with": "clone"})
 	b.do("git.compare", map[string]any{"asset": "monorepo", "branch": "main", "commit": "HEAD~1", "contains": true})
 	_, err := b.try("git.compare", map[string]any{"asset": "monorepo", "branch": "main", "commit": "HEAD~1"})
-	if !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "1 commit by clone too many") {
+	if !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "1 commit ahead of") {
 		t.Errorf("unequal: %v", err)
 	}
 }

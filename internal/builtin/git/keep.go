@@ -49,7 +49,7 @@ type wanted struct {
 	name string // "good", "bad"
 	oid  string
 	ref  string
-	from string // "clone", "shared" or "point <id>"
+	from string // "clone", "shared", "the mirror <name>" or "point <id>"
 }
 
 func (d Deps) planKeep(ctx context.Context, env *action.Env, p keepParams) (action.Plan, error) {
@@ -97,7 +97,7 @@ func (d Deps) locate(ctx context.Context, env *action.Env, p keepParams) (Repo, 
 			continue
 		}
 		w.ref = keptUnder(env) + "/" + w.name
-		if w.oid, w.from, err = d.whereIs(ctx, k, r, w.name, w.oid, p.Point); err != nil {
+		if w.oid, w.from, err = d.whereIs(ctx, env, k, r, w.name, w.oid, p.Point); err != nil {
 			k.close()
 			return r, nil, nil, err
 		}
@@ -108,7 +108,7 @@ func (d Deps) locate(ctx context.Context, env *action.Env, p keepParams) (Repo, 
 
 // whereIs finds a commit: in the clone, in a repository on this machine, in the shared
 // repository, or as a tip of a restore point.
-func (d Deps) whereIs(ctx context.Context, k *desk, r Repo, arg, rev, point string) (oid, from string, err error) {
+func (d Deps) whereIs(ctx context.Context, env *action.Env, k *desk, r Repo, arg, rev, point string) (oid, from string, err error) {
 	oid, missing := k.commit(ctx, r.Dir, arg, rev)
 	if missing == nil {
 		if whole(ctx, r.Dir, oid) {
@@ -121,6 +121,11 @@ func (d Deps) whereIs(ctx context.Context, k *desk, r Repo, arg, rev, point stri
 	}
 	if r.Remote != "" && r.needRemote() == nil && k.fetch(ctx, r, rev, "refs/desk/"+arg) == nil {
 		return rev, "shared", nil
+	}
+	for _, m := range r.Mirrors {
+		if env.Allowed(m.URL) == nil && k.fetchFrom(ctx, m, rev, "refs/desk/"+arg) == nil {
+			return rev, "the mirror " + m.Name, nil
+		}
 	}
 	id, err := d.pointWith(ctx, r, rev, point)
 	if err != nil {

@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,12 +14,15 @@ import (
 )
 
 const lostDoc = `Finds the commit that a branch had before it was overwritten. It looks in the reflogs of
-the working clone, of the shared repository and of other clones on this machine, among
-commits there that nothing refers to any more, and in the restore points of the vault.
+the working clone, of the shared repository, of mirrors and of the clones of other people that
+the estate lists on this machine, among commits there that nothing refers to any more, and in
+the restore points of the vault.
 
 The best candidate is the latest state that the branch had and that is not part of it now;
-where somebody had pushed on top of it, the top. All candidates are in the log. It fails
-when nothing is lost.
+where somebody had pushed on top of it, the top. All candidates are in the log, the best
+first, each with the reasons for its place: where it was seen, who pushed it, what it brings
+back, which of the others it contains. With remembered: the commit that somebody has noted,
+in a chat or in the log of a build, comes first when it fits. It fails when nothing is lost.
 
 ` + "```git.find-lost save=good" + `
 asset: monorepo
@@ -26,21 +30,24 @@ branch: main
 ` + "```" + `
 
 Saves: commit, short, current, base, lost and dropped (numbers of commits), authors,
-newest_time, source, available (it is in the clone; if not, git.keep brings it in),
-candidates.
+newest_time, source, why, places, available (it is in the clone; if not, git.keep brings it
+in), candidates.
 `
 
 type lostParams struct {
-	Asset  string `param:"asset,required" help:"the repository to look in"`
-	Branch string `param:"branch,required" help:"the branch that was overwritten, without refs/heads/"`
+	Asset      string `param:"asset,required" help:"the repository to look in"`
+	Branch     string `param:"branch,required" help:"the branch that was overwritten, without refs/heads/"`
+	Remembered string `param:"remembered" help:"a commit that somebody remembers: an id, also a shortened one"`
 }
 
 func (d Deps) findLost() action.Action {
 	return action.New(action.Def[lostParams]{
 		Name: "git.find-lost", Summary: "Find the last good commit of an overwritten branch", Doc: lostDoc,
 		Effect: action.Read, Repeat: action.Safe,
-		Check: func(p lostParams) error { return checkBranch(p.Branch) },
-		Run:   d.runFindLost,
+		Check: func(p lostParams) error {
+			return errors.Join(checkBranch(p.Branch), checkCommit("remembered", p.Remembered))
+		},
+		Run: d.runFindLost,
 	})
 }
 
@@ -52,6 +59,8 @@ type finder struct {
 	branch  string
 	k       *desk
 	current string // what the branch is now, empty when it is gone
+
+	remembered string // the commit that somebody remembers, empty when nobody does
 }
 
 func (d Deps) runFindLost(ctx context.Context, env *action.Env, p lostParams, _ action.Plan) (action.Result, error) {
@@ -85,6 +94,10 @@ func (d Deps) runFindLost(ctx context.Context, env *action.Env, p lostParams, _ 
 		return action.Result{}, err
 	}
 	best, err := f.best(ctx, lost, seen)
+	if err == nil && p.Remembered != "" {
+		best, err = f.recall(ctx, lost, p.Remembered)
+		f.remembered = best.oid
+	}
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -107,11 +120,14 @@ func (f finder) tell(ctx context.Context, best sighting, all []sighting) (action
 		return action.Result{}, err
 	}
 	base := f.k.mergeBase(ctx, f.current, best.oid)
+	list := f.rank(ctx, best, all)
 	var candidates []string
-	for _, s := range all {
-		line := fmt.Sprintf("%s %s", short(s.oid), s.where)
-		candidates = append(candidates, line)
-		f.env.Printf("candidate %s", line)
+	for i, c := range list {
+		candidates = append(candidates, c.String())
+		f.env.Printf("candidate %d  %s", i+1, c)
+	}
+	if more := len(all) - len(list); more > 0 {
+		f.env.Printf("and %d more, older or less likely", more)
 	}
 	n := newest(back)
 	available := false
@@ -129,7 +145,7 @@ func (f finder) tell(ctx context.Context, best sighting, all []sighting) (action
 			"commit": best.oid, "short": short(best.oid), "current": f.current, "base": base,
 			"lost": int64(len(back)), "dropped": int64(len(dropped)), "authors": nonNil(authors(back)),
 			"newest_time": n.when.UTC().Format(time.RFC3339), "source": best.where, "available": available,
-			"candidates": nonNil(candidates),
+			"why": strings.Join(list[0].reasons, "; "), "places": nonNil(list[0].places), "candidates": nonNil(candidates),
 		},
 	}, nil
 }

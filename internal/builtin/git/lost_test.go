@@ -66,6 +66,39 @@ func TestFindLost(t *testing.T) {
 				b.git(b.origin, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
 			}, "the clone of m.ito", false,
 		},
+		"only in a mirror": {
+			func(b *bay) string {
+				b.more("three", "four")
+				good := push(b, b.them, "five")
+				mirror := filepath.Join(b.dir, "mirror.git")
+				b.git("", "clone", "--quiet", "--template=", "--mirror", b.origin, mirror)
+				b.with(func(r *Repo) { r.Mirrors = []Mirror{{Name: "gitlab", URL: mirror}} })
+				return good
+			},
+			func(b *bay) {
+				remove(b, b.them)
+				b.git(b.origin, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
+			}, "the mirror gitlab", false,
+		},
+		"only as a dangling commit of a colleague's clone": {
+			func(b *bay) string {
+				b.more("three", "four")
+				good := push(b, b.them, "five")
+				b.with(func(r *Repo) { r.Clones = []Place{{Name: "k.lind", Dir: b.them}} })
+				return good
+			},
+			func(b *bay) {
+				// She has force-pushed, and thrown her reflogs away.
+				b.git(b.origin, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
+				for _, dir := range []string{b.clone, b.them} {
+					remove(b, filepath.Join(dir, ".git/logs"))
+				}
+				b.git(b.clone, "fetch", "--quiet", "origin")
+				b.git(b.clone, "checkout", "--quiet", "-B", "main", "origin/main")
+				b.git(b.clone, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
+				remove(b, filepath.Join(b.clone, ".git/logs"))
+			}, "unreferenced commits of the clone of k.lind", false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,6 +124,25 @@ func TestFindLost(t *testing.T) {
 			}
 			b.git(b.clone, "fsck", "--full")
 		})
+	}
+}
+
+// push lets somebody push one more commit on top of what is shared.
+func push(b *bay, dir, name string) string {
+	b.t.Helper()
+	b.git(dir, "pull", "--quiet", "--ff-only", "origin", "main")
+	oid := b.commit(dir, name)
+	b.git(dir, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+	return oid
+}
+
+// with changes what the estate says of the repository.
+func (b *bay) with(change func(*Repo)) {
+	old := b.deps.Repo
+	b.deps.Repo = func(asset string) (Repo, error) {
+		r, err := old(asset)
+		change(&r)
+		return r, err
 	}
 }
 

@@ -3,6 +3,7 @@ package git
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	repo "lifeboat/internal/asset/git"
 	"lifeboat/internal/command"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 )
 
 // tip reads a branch of the shared repository now, empty when it does not exist.
@@ -44,6 +46,52 @@ func (k *desk) fetch(ctx context.Context, r Repo, what, as string) error {
 	c := k.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", r.Remote, "+"+what+":"+as)
 	if _, err := command.Run(ctx, c); err != nil {
 		return fmt.Errorf("fetch %q from %s: %w", what, r.remoteName(), err)
+	}
+	return nil
+}
+
+// local is the directory of a mirror on this machine, empty for every other.
+func (m Mirror) local() string {
+	s, err := repo.ParseSource(m.URL)
+	if err != nil {
+		return ""
+	}
+	return s.Path
+}
+
+// as lets a call speak to a mirror with the token of it, which goes where no list of
+// processes shows it, and to no other address.
+func (m Mirror) as(c *command.Cmd) {
+	token := m.Token.Reveal()
+	if token == "" || !strings.HasPrefix(m.URL, "https://") {
+		return
+	}
+	user := "git"
+	if u, err := url.Parse(m.URL); err == nil && u.User.Username() != "" {
+		user = u.User.Username()
+	}
+	c.Env["GIT_CONFIG_COUNT"] = "1"
+	c.Env["GIT_CONFIG_KEY_0"] = "http." + m.URL + ".extraHeader"
+	c.Env["GIT_CONFIG_VALUE_0"] = "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+token))
+}
+
+// refsAt lists refs of a mirror now.
+func (k *desk) refsAt(ctx context.Context, m Mirror, patterns ...string) ([]repo.Ref, error) {
+	c := k.git(append([]string{"ls-remote", "--", m.URL}, patterns...)...)
+	m.as(&c)
+	out, err := command.Output(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("read the mirror %q: %w", m.Name, err)
+	}
+	return repo.ParseRefs(string(out))
+}
+
+// fetchFrom brings refs of a mirror into the desk.
+func (k *desk) fetchFrom(ctx context.Context, m Mirror, what, as string) error {
+	c := k.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", m.URL, "+"+what+":"+as)
+	m.as(&c)
+	if _, err := command.Run(ctx, c); err != nil {
+		return fmt.Errorf("fetch %q from the mirror %q: %w", what, m.Name, err)
 	}
 	return nil
 }
@@ -110,8 +158,9 @@ func (l lease) do(ctx context.Context, env *action.Env, k *desk, r Repo) error {
 	case strings.Contains(status, "[rejected]"):
 		return fmt.Errorf("%w: %s", action.ErrChanged, status)
 	case strings.Contains(status, "[remote rejected]"):
-		return hint.Wrap(fmt.Errorf("push to %s: the server refuses: %s", r.remoteName(), status),
-			"if the branch is protected, remove the protection for this push and restore it afterwards")
+		return hint.Wrapf(fmt.Errorf("push to %s: the server refuses: %s", r.remoteName(), printable.Line(status)),
+			"nothing was moved. If %s is protected: \"lifeboat run branch-protection --param asset=%s --param branch=%s\" takes the protection off for this push and puts it back exactly; then try this step again. If a rule of the server says no, talk to whoever owns it",
+			l.branch, shellWord(r.Name), shellWord(l.branch))
 	}
 	return fmt.Errorf("%w: push to %s: %w", action.ErrUnclear, r.remoteName(), err)
 }

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,9 +25,11 @@ type sighting struct {
 	oid     string
 	when    time.Time // when it was seen; for a loose commit its date
 	where   string
-	certain bool   // the branch had it, not only: it exists
-	pushed  bool   // it is in the shared repository
-	point   string // only a restore point is known to hold it
+	certain bool     // the branch had it, not only: it exists
+	pushed  bool     // it is in the shared repository or a mirror of it
+	point   string   // only a restore point is known to hold it
+	by      string   // who moved the branch there, where the shared repository says so
+	places  []string // where it was seen, each named once; of merged sightings
 }
 
 // gather looks everywhere. A place that cannot be read is told in the log and passed
@@ -39,6 +42,9 @@ func (f finder) gather(ctx context.Context) []sighting {
 	}
 	if dir, ok := f.r.localRemote(); ok {
 		out = append(out, f.inPlace(ctx, f.r.remoteName(), dir, true, "refs/heads/"+f.branch)...)
+	}
+	for i, m := range f.r.Mirrors {
+		out = append(out, f.atMirror(ctx, m, i)...)
 	}
 	for _, c := range f.r.Clones {
 		out = append(out, f.inPlace(ctx, "the clone of "+c.Name, c.Dir, false, tracking)...)
@@ -64,11 +70,15 @@ func (f finder) inPlace(ctx context.Context, name, dir string, pushed bool, refs
 		}
 		for _, s := range log {
 			s.where = fmt.Sprintf("in the reflog of %s of %s, %s", strings.TrimPrefix(ref, "refs/"), name, clock(f.env.Now(), s.when))
-			s.pushed, s.certain = pushed, shared(ref)
+			s.pushed, s.certain, s.places = pushed, shared(ref), []string{name}
+			if !pushed {
+				s.by = "" // who fetched it is not who pushed it
+			}
 			out = append(out, s)
 		}
 		if oid, err := refIn(ctx, dir, ref); err == nil && oid != "" {
-			out = append(out, sighting{oid: oid, certain: shared(ref), pushed: pushed, where: fmt.Sprintf("as %s of %s", strings.TrimPrefix(ref, "refs/"), name)})
+			out = append(out, sighting{oid: oid, certain: shared(ref), pushed: pushed, places: []string{name},
+				where: fmt.Sprintf("as %s of %s", strings.TrimPrefix(ref, "refs/"), name)})
 		}
 	}
 	return append(out, f.dangling(ctx, name, dir, pushed)...)
@@ -106,9 +116,10 @@ func readReflog(path string) ([]sighting, error) {
 		if err != nil {
 			continue
 		}
-		for _, oid := range f[:2] {
+		by, _, _ := strings.Cut(strings.Join(f[2:len(f)-2], " "), " <")
+		for i, oid := range f[:2] {
 			if strings.Trim(oid, "0") != "" {
-				out = append(out, sighting{oid: oid, when: time.Unix(sec, 0)})
+				out = append(out, sighting{oid: oid, when: time.Unix(sec, 0), by: []string{"", by}[i]})
 			}
 		}
 	}
@@ -140,7 +151,7 @@ func (f finder) dangling(ctx context.Context, name, dir string, pushed bool) []s
 	for line := range strings.Lines(string(text)) {
 		oid, at, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if sec, err := strconv.ParseInt(at, 10, 64); err == nil {
-			found = append(found, sighting{oid: oid, when: time.Unix(sec, 0), pushed: pushed,
+			found = append(found, sighting{oid: oid, when: time.Unix(sec, 0), pushed: pushed, places: []string{name},
 				where: fmt.Sprintf("among unreferenced commits of %s", name)})
 		}
 	}
@@ -176,7 +187,7 @@ func (f finder) inVault(ctx context.Context) []sighting {
 		for _, line := range facts.Refs {
 			oid, name, _ := strings.Cut(line, " ")
 			if name == "refs/heads/"+f.branch || name == "refs/remotes/"+f.r.remoteName()+"/"+f.branch {
-				out = append(out, sighting{oid: oid, when: m.Cut, certain: true, point: m.ID,
+				out = append(out, sighting{oid: oid, when: m.Cut, certain: true, point: m.ID, places: []string{"the vault"},
 					where: fmt.Sprintf("in restore point %s, %s", m.ID, clock(f.env.Now(), m.Cut))})
 			}
 		}
@@ -225,15 +236,55 @@ func merged(list []sighting) []sighting {
 		i, known := at[s.oid]
 		if !known {
 			at[s.oid] = len(out)
+			s.places = slices.Clone(s.places)
 			out = append(out, s)
 			continue
 		}
-		pushed := out[i].pushed || s.pushed
-		if s.certain && !out[i].certain || s.certain == out[i].certain && s.when.After(out[i].when) {
+		before := out[i]
+		if s.certain && !before.certain || s.certain == before.certain && s.when.After(before.when) {
 			out[i] = s
 		}
-		out[i].pushed = pushed
+		out[i].pushed = before.pushed || s.pushed
+		out[i].by = cmp.Or(before.by, s.by) // the first time that the branch came to it
+		out[i].places = before.places
+		for _, p := range s.places {
+			if !slices.Contains(out[i].places, p) {
+				out[i].places = append(out[i].places, p)
+			}
+		}
 	}
 	slices.SortStableFunc(out, func(a, b sighting) int { return b.when.Compare(a.when) })
+	return out
+}
+
+// atMirror looks at a mirror: as at any other repository where it is on this machine, else
+// at what its branch is. A mirror has what was pushed, and may have missed the accident.
+func (f finder) atMirror(ctx context.Context, m Mirror, n int) []sighting {
+	name := "the mirror " + m.Name
+	if err := f.env.Allowed(m.URL); err != nil {
+		f.env.Printf("not looking at %s: %v", name, err)
+		return nil
+	}
+	if dir := m.local(); dir != "" {
+		return f.inPlace(ctx, name, dir, true, "refs/heads/"+f.branch)
+	}
+	refs, err := f.k.refsAt(ctx, m, "refs/heads/"+f.branch)
+	if err != nil {
+		f.env.Printf("cannot look at %s: %v", name, err)
+		return nil
+	}
+	var out []sighting
+	for _, ref := range refs {
+		if ref.Name != "refs/heads/"+f.branch {
+			continue
+		}
+		if types, err := f.k.types(ctx, []string{ref.OID}); err != nil || types[ref.OID] == "" {
+			if err := f.k.fetchFrom(ctx, m, ref.Name, fmt.Sprintf("refs/desk/mirror-%d", n)); err != nil {
+				f.env.Printf("cannot fetch from %s: %v", name, err)
+				continue
+			}
+		}
+		out = append(out, sighting{oid: ref.OID, certain: true, pushed: true, places: []string{name}, where: "as heads/" + f.branch + " of " + name})
+	}
 	return out
 }
