@@ -109,8 +109,9 @@ func commands(env environment) *cobra.Command {
 		cmdRun(env, &s, &plainMode), cmdResume(env, &s, &plainMode), cmdAttach(env, &s, &plainMode), cmdRuns(env, &s), cmdShow(env, &s),
 		cmdBackup(env, &s, &plainMode), cmdRestore(env, &s, &plainMode), cmdVerify(env, &s, &plainMode), cmdVault(env, &s, &plainMode),
 		cmdSchedule(env, &s), cmdInit(env), cmdDrill(env, &s, &plainMode), cmdLint(env, &s), cmdActions(env, &s), cmdAudit(env, &s),
-		cmdHost(env, &s), cmdBookings(env),
+		cmdHost(env, &s),
 	)
+	root.AddCommand(hiddenSandbox(env)...)
 	return root
 }
 

@@ -50,33 +50,15 @@ func openConsole(env environment, s settings, name string) error {
 func (w *world) console(id run.ID) error {
 	ctx, detach := onHangup(w.env.ctx)
 	defer detach()
-	if w.sandbox != nil {
-		stop, err := w.live(ctx)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	leave, err := w.enter(ctx)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	return console.Run(ctx, &backend{world: w, client: runner.Client{Files: w.files}}, console.Options{
 		In: w.env.stdin, Out: w.env.screen, Env: w.env.all, User: w.env.user, Version: version,
 		Mode: w.mode(false), Theme: themes.Default(), ASCII: w.env.get("LIFEBOAT_ASCII") != "", Run: id, State: w.files.Dir,
 	})
-}
-
-// live starts the process that writes bookings into the sandbox while somebody
-// practises: a database at rest is a different thing to back up.
-func (w *world) live(ctx context.Context) (stop func(), err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	p, err := command.Start(ctx, command.Cmd{Argv: []string{w.env.exe, "bookings", w.sandbox.Dir()}, StdinPipe: true, Grace: time.Second})
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("start the bookings of the sandbox: %w", err)
-	}
-	return func() {
-		p.Stdin.Close() // its end is what it waits for, also when we are killed
-		cancel()
-		p.Wait() // how it ended says nothing
-	}, nil
 }
 
 // backend is the console's view of the world.
@@ -135,7 +117,7 @@ func (b *backend) describe(book *runbook.Book) console.Book {
 	}
 	for _, tool := range book.Meta.Tools {
 		state := "found"
-		if _, err := command.Look(tool); err != nil {
+		if _, err := command.Find(b.world.programs(b.world.env.ctx), tool); err != nil {
 			state = "missing"
 		}
 		c.Tools = append(c.Tools, tool+" "+state)

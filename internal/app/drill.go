@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -68,6 +67,11 @@ func rehearse(env environment, s settings, h rehearsal) error {
 	if err := w.useSandbox(w.sandboxDir()); err != nil {
 		return err
 	}
+	leave, err := w.enter(env.ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := w.stageFor(env.ctx, sc.Runbook); err != nil {
 		return err
 	}
@@ -115,11 +119,11 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 	if err := w.useEstate(filepath.Join(dir, estate.FileName)); err != nil {
 		return err
 	}
-	stop, err := w.live(ctx)
+	leave, err := w.enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer leave()
 	if err := w.stage(ctx, sc, say); err != nil {
 		return err
 	}
@@ -221,27 +225,3 @@ func scenarioOf(book string) (drill.Scenario, bool) {
 }
 
 var _ engine.Asker = drill.NewAuto(drill.Scenario{})
-
-// cmdBookings is the process that writes into the sandbox's database while somebody
-// practises. It ends when its standard input does.
-func cmdBookings(env environment) *cobra.Command {
-	return &cobra.Command{
-		Use: "bookings DIRECTORY", Short: "Write bookings into the database of a sandbox", Hidden: true,
-		Args: exactly(1, "the directory of a sandbox"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			sb, err := sandbox.Open(args[0])
-			if err != nil {
-				return usage(err)
-			}
-			ctx, cancel := context.WithCancel(env.ctx)
-			go func() { // ends with the process: standard input cannot be interrupted
-				io.Copy(io.Discard, env.stdin)
-				cancel()
-			}()
-			if err := sb.Write(ctx, nil); ctx.Err() == nil {
-				return err
-			}
-			return nil
-		},
-	}
-}

@@ -68,7 +68,7 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 		w.missed(ctx, p.Book.Meta.Kind, "", "", err)
 		return "", usage(err)
 	}
-	id, err := engine.Begin(ctx, w.config(newPolicy(w.env.user, false, nil), w.files), p, start)
+	id, err := engine.Begin(w.programs(ctx), w.config(newPolicy(w.env.user, false, nil), w.files), p, start)
 	if err != nil {
 		return "", usage(err)
 	}
@@ -201,6 +201,12 @@ func (w *world) settle(r run.Run) error {
 // drive hosts a run in this process until it stops. asker answers its gates; with nil
 // whoever is attached does.
 func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker engine.Asker, observe func(run.Run, run.Event), spool engine.Spool) (run.Run, error) {
+	leave, err := w.enter(ctx)
+	if err != nil {
+		return run.Run{}, err
+	}
+	defer leave()
+	ctx = w.programs(ctx)
 	host, err := runner.NewHost(w.files, id, fmt.Sprintf("%s on %s, process %d", w.env.user, w.env.host, os.Getpid()))
 	if err != nil {
 		return run.Run{}, err

@@ -128,7 +128,7 @@ func (s *shelf) sound(book *runbook.Book, found []runbook.Problem) (*engine.Prog
 		return nil, problems(bad)
 	}
 	for _, tool := range book.Meta.Tools {
-		if _, err := command.Look(tool); err != nil {
+		if _, err := command.Find(s.world.programs(s.world.env.ctx), tool); err != nil {
 			return nil, usage(hint.Wrap(fmt.Errorf("runbook %q needs %q: %w", book.Name, tool, err), "install it, and start again"))
 		}
 	}

@@ -19,9 +19,10 @@ import (
 //
 // A target passes when it is an absolute path, or a file URL without a host, that lies
 // in this sandbox after every symbolic link and every ".." in it has been followed as
-// the kernel would. The oracle's truth and the marker file do not pass. All else is
-// refused with an error that wraps [action.ErrRefused]: network addresses, the short
-// form host:path, remote helpers, relative paths (their meaning depends on a directory
+// the kernel would. The oracle's truth, the marker file and what keeps the sandbox alive
+// do not pass. Plain HTTP to a host of the sandbox passes: [Sandbox.Transport] leads
+// there. All else is refused with an error that wraps [action.ErrRefused]: other network
+// addresses, the short form host:path, remote helpers, relative paths (their meaning depends on a directory
 // that the fence does not know), and every path outside.
 //
 // The fence guards against a wrong target, not against a program in the sandbox that
@@ -53,6 +54,8 @@ func (s *Sandbox) fence(target string) error {
 	switch {
 	case isURL && scheme == "file":
 		return s.fenceURL(target, rest)
+	case isURL && scheme == "http":
+		return fenceHTTP(target)
 	case isURL:
 		return fmt.Errorf("is reached over %q", scheme)
 	case strings.Contains(target, "::"):
@@ -102,7 +105,7 @@ func (s *Sandbox) contains(path string) error {
 				return errors.New("is outside the sandbox")
 			}
 			return fmt.Errorf("leads to %q, outside the sandbox", real)
-		case inside(real, s.truth("")), real == filepath.Join(s.dir, markerName):
+		case inside(real, s.truth("")), inside(real, s.runtime("")), inside(real, s.Bin()), real == filepath.Join(s.dir, markerName):
 			return errors.New("belongs to the drill itself")
 		}
 	}

@@ -173,7 +173,10 @@ func build(ctx context.Context, dir string, o Options, old *Sandbox) (*Sandbox, 
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(trash)
+		defer func() {
+			calm(ctx, trash)
+			os.RemoveAll(trash)
+		}()
 	} else if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err // not empty any more
 	}
@@ -265,11 +268,12 @@ func (s *Sandbox) Remove(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("remove the sandbox: %w", err)
 	}
+	calm(ctx, trash)
 	return os.RemoveAll(trash)
 }
 
 // Reset puts a new sandbox with the same options in the place of this one. Until the
-// new one is whole the old one stays. A writer of the old one ends by itself.
+// new one is whole the old one stays. Whatever kept the old one alive ends by itself.
 func (s *Sandbox) Reset(ctx context.Context) (*Sandbox, error) {
 	if err := s.still(); err != nil {
 		return nil, fmt.Errorf("reset the sandbox: %w", err)

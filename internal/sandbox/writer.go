@@ -19,26 +19,38 @@ import (
 // only its own current booking. It never creates the file. The end of ctx is no error;
 // when the sandbox was removed or replaced the error wraps [ErrNone].
 func (s *Sandbox) Write(ctx context.Context, onWrite func(n int)) error {
+	done := 0
+	return s.write(ctx, 1, func(err error) {
+		if done++; err != nil {
+			done--
+		} else if onWrite != nil {
+			onWrite(done)
+		}
+	})
+}
+
+// write is Write at a pace so many times slower, because as many write. tried is called
+// after each attempt.
+func (s *Sandbox) write(ctx context.Context, slower int, tried func(err error)) error {
 	w := writer{s: s, r: stream(uint64(time.Now().UnixNano()), "writer")}
 	defer w.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	done := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		}
-		wait := time.Duration(w.r.between(20, 50)) * time.Millisecond
+		wait := time.Duration(slower*w.r.between(20, 50)) * time.Millisecond
 		if w.r.chance(3) {
 			wait += time.Duration(w.r.between(100, 400)) * time.Millisecond
 		}
-		if err := w.once(ctx); err == nil {
-			if done++; onWrite != nil {
-				onWrite(done)
-			}
-		} else if ctx.Err() == nil {
+		err := w.once(ctx)
+		if err == nil || ctx.Err() == nil {
+			tried(err)
+		}
+		if err != nil && ctx.Err() == nil {
 			if err := s.still(); err != nil {
 				return fmt.Errorf("write bookings: %w", err)
 			}
