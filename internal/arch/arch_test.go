@@ -45,6 +45,7 @@ var layer = map[string]int{
 	"internal/asset/files":   2,
 	"internal/estate":        2,
 	"internal/sandbox/forge": 2, // below the sandbox that it is a part of
+	"internal/sandbox/mongo": 2, // programs of the sandbox; a store on disk and nothing of Lifeboat
 
 	"internal/engine":         3,
 	"internal/builtin/git":    3,
