@@ -105,6 +105,7 @@ func (k Kind) dump(ctx context.Context, out io.Writer, progress func(done, total
 	if f.Format, note, err = x.end(); err == nil && note == "" {
 		note, err = expect(k.Dump, f.Format)
 	}
+	f.Contents = x.contents()
 	if err != nil {
 		return Facts{}, hint.Wrap(fmt.Errorf("dump with %s: %w", program(k.Dump), err),
 			"the command ended well although its dump is not whole: in a pipe the exit code of all but the last program is lost")

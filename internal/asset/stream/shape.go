@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
+
+	"lifeboat/internal/printable"
 )
 
 // Formats that a dump shows by itself.
@@ -37,7 +40,8 @@ const (
 type inspector struct {
 	head, tail []byte
 	n          int64
-	inner      *inspector // of what a gzip file holds
+	mongo      *mongoArchive // of what begins like one
+	inner      *inspector    // of what a gzip file holds
 	pipe       *io.PipeWriter
 	done       chan struct{} // closed by the goroutine that decompresses; end waits for it
 	bad        error         // of the decompressor; read after done
@@ -55,6 +59,7 @@ func (x *inspector) Write(p []byte) (int, error) {
 		_, err := x.pipe.Write(p)
 		x.broken = err != nil // bad tells at the end
 	}
+	x.read(p)
 	x.n += int64(n)
 	if spare := headSize - len(x.head); spare > 0 {
 		x.head = append(x.head, p[:min(spare, n)]...)
@@ -68,6 +73,35 @@ func (x *inspector) Write(p []byte) (int, error) {
 	}
 	x.tail = append(x.tail, p...)
 	return n, nil
+}
+
+// read follows what begins like an archive of mongodump. Its first bytes may come one by
+// one; they are taken from the head then.
+func (x *inspector) read(p []byte) {
+	switch {
+	case x.mongo != nil:
+		_, _ = x.mongo.Write(p) // cannot fail
+	case x.n < int64(len(mongoMagic)):
+		begin := append(slices.Clip(x.head), p[:min(len(p), len(mongoMagic))]...)
+		if bytes.HasPrefix(begin, mongoMagic) {
+			x.mongo = newMongoArchive()
+			_, _ = x.mongo.Write(x.head)
+			_, _ = x.mongo.Write(p)
+		}
+	}
+}
+
+// contents are the collections of an archive of mongodump with their documents, nil for
+// what is not known.
+func (x *inspector) contents() map[string]int64 {
+	if x.inner != nil {
+		x = x.inner
+	}
+	if x.mongo == nil {
+		return nil
+	}
+	list, _ := x.mongo.end()
+	return list
 }
 
 // gunzip starts to decompress. Only one layer: what is inside is not opened again.
@@ -151,6 +185,15 @@ func (x *inspector) verdict() (format, note string, err error) {
 	case begins("PRAGMA defer_foreign_keys"):
 		return formatD1, "", nil
 	case begins(string(mongoMagic)):
+		if x.mongo != nil {
+			contents, bad := x.mongo.end()
+			if bad != "" {
+				return formatMongo, "", fmt.Errorf("%w: an archive of mongodump, and %s", ErrShape, printable.Line(bad))
+			}
+			if contents != nil {
+				return formatMongo, "", nil
+			}
+		}
 		if !bytes.HasSuffix(x.tail, []byte{0xff, 0xff, 0xff, 0xff}) {
 			note = "the archive of mongodump does not end as its archives usually do"
 		}

@@ -93,7 +93,10 @@ type Facts struct {
 	Framed  bool     `json:"framed,omitempty"` // bytes and hash were compared with what the far side counted
 	Format  string   `json:"format,omitempty"` // what the dump turned out to be: "pg_dump custom", "gzip of mongodump archive"
 	Command []string `json:"command"`          // without secrets
-	Seconds float64  `json:"seconds"`
+	// Contents are the collections of an archive of mongodump with the number of their
+	// documents; nil for what shows no such thing.
+	Contents map[string]int64 `json:"contents,omitempty"`
+	Seconds  float64          `json:"seconds"`
 }
 
 // Name is "stream".

@@ -120,10 +120,14 @@ func safetyRun(env *action.Env, what string) string {
 }
 
 func words(f dump.Facts) string {
-	if f.Format == "" {
-		return printable.Size(f.Bytes)
+	out := printable.Size(f.Bytes)
+	if f.Format != "" {
+		out += ", " + f.Format
 	}
-	return printable.Size(f.Bytes) + ", " + f.Format
+	if f.Contents != nil {
+		out += ", " + printable.Count(int(documents(f)), "document") + " in " + printable.Count(len(f.Contents), "collection")
+	}
+	return out
 }
 
 func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, plan action.Plan) (action.Result, error) {

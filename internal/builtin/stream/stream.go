@@ -1,5 +1,5 @@
-// Package stream holds the actions on what a command dumps and another loads: backup and
-// restore of databases that only their own programs can read.
+// Package stream holds the actions on what a command dumps and another loads: backup,
+// restore and comparison of databases that only their own programs can read.
 //
 // A load overwrites, and nothing but another load puts back what was there. So the
 // present state is dumped into the vault first, as a point of its own: that is the undo,
@@ -54,7 +54,7 @@ type Deps struct {
 
 // Actions lists the family.
 func Actions(d Deps) []action.Action {
-	return []action.Action{d.backup(), d.restore()}
+	return []action.Action{d.backup(), d.restore(), d.compare()}
 }
 
 // stored is a as the vault knows it.

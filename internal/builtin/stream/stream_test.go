@@ -347,7 +347,7 @@ func TestArguments(t *testing.T) {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	if names := slices.Sorted(maps.Keys(b.acts)); !slices.Equal(names, []string{"stream.backup", "stream.restore"}) {
+	if names := slices.Sorted(maps.Keys(b.acts)); !slices.Equal(names, []string{"stream.backup", "stream.compare", "stream.restore"}) {
 		t.Errorf("%v", names)
 	}
 	b.kind.Dump = nil
