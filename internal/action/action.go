@@ -145,6 +145,7 @@ type Env struct {
 	Secrets  map[string]secret.String  // secret parameters, for sh
 	Timeout  time.Duration             // of the attempt, already on the context; 0: none
 	Fence    func(target string) error // nil error: this path or URL may be touched
+	Debts    []Debt                    // that are open in this run: what an action that puts something back may go by
 }
 
 // Allowed asks the fence. Every action calls it for each path and URL that it is

@@ -98,6 +98,9 @@ func (e *Engine) env(u *unit, b *runbook.Block, attempt int, log *logFile) (env 
 		By: e.cfg.By, Book: e.view().Started.Book, Scratch: scratch, Dir: e.cfg.Dir,
 		Vars: vars, Secrets: secrets, Timeout: b.Timeout, Fence: e.cfg.Fence,
 	}
+	for _, d := range e.view().Debts {
+		env.Debts = append(env.Debts, action.Debt{ID: d.ID, Text: d.Text, Within: d.Within})
+	}
 	if log != nil {
 		env.Log = log
 		env.Progress = func(n, total int64, unit string) {

@@ -44,6 +44,7 @@ type Estate struct {
 	Retention  Retention
 	Alerts     []Alert
 	Schedules  []Schedule
+	Apps       []App
 
 	Documents  []Document
 	Contacts   []Contact

@@ -36,6 +36,7 @@ type Observed struct {
 	CriticalFiles  []string // files without which nothing works
 	D1             []D1     // databases of Cloudflare
 	Kubernetes     bool     // something is deployed to a cluster
+	Deployments    []string // names of Deployments in manifests
 	LFS            bool     // Git LFS is in use
 	Submodules     []string
 	Truncated      bool // the directory has more entries than were looked at
@@ -149,6 +150,8 @@ func (w *walk) file(p, name string) {
 		for _, m := range databaseName.FindAllSubmatch(w.read(p, maxConfig), maxFound) {
 			o.D1 = append(o.D1, D1{string(m[1]), p})
 		}
+	case (ext == ".yaml" || ext == ".yml") && deploys(p):
+		o.Deployments = append(o.Deployments, deployments(w.read(p, maxConfig))...)
 	case name == ".gitattributes" && bytes.Contains(w.read(p, maxConfig), []byte("filter=lfs")):
 		o.LFS = true
 	case p == ".gitmodules":
@@ -162,6 +165,32 @@ var (
 	databaseName = regexp.MustCompile(`(?m)^[^#/\n]*?"?database_name"?\s*[:=]\s*["']([A-Za-z0-9_][A-Za-z0-9_-]{0,99})["']`)
 	modulePath   = regexp.MustCompile(`(?m)^\s*path\s*=\s*(.+)$`)
 )
+
+// deploys says whether a file lies where manifests of a cluster do.
+func deploys(p string) bool {
+	return slices.ContainsFunc(strings.Split(path.Dir(p), "/"), func(d string) bool {
+		return slices.Contains([]string{"k8s", "kubernetes", "deploy", "manifests"}, d)
+	})
+}
+
+var (
+	isDeployment = regexp.MustCompile(`(?m)^kind:\s*["']?Deployment["']?\s*$`)
+	objectName   = regexp.MustCompile(`(?m)^metadata:\s*(?:\{[^}\n]*?\bname:\s*["']?([a-z0-9.-]{1,253})["']?\s*[,}]|(?:#.*)?\n(?:[ \t]+.*\n|[ \t]*#.*\n)*?[ \t]{1,8}name:\s*["']?([a-z0-9.-]{1,253})["']?\s*$)`)
+)
+
+// deployments finds the names of Deployments in a manifest. A template does not look like
+// one, and says nothing.
+func deployments(text []byte) (names []string) {
+	for _, doc := range bytes.Split(text, []byte("\n---")) {
+		if !isDeployment.Match(doc) {
+			continue
+		}
+		if m := objectName.FindSubmatch(append(doc, '\n')); m != nil {
+			names = append(names, string(m[1])+string(m[2]))
+		}
+	}
+	return names
+}
 
 // envGlob generalises the path of a file of variables: one of an app stands for those of
 // all apps, also of the next one.
@@ -220,7 +249,7 @@ func (w *walk) settle() {
 			}
 		}
 	}
-	for _, list := range []*[]string{&o.Databases, &o.EnvPatterns, &o.Infrastructure, &o.CriticalFiles, &o.Submodules} {
+	for _, list := range []*[]string{&o.Deployments, &o.Databases, &o.EnvPatterns, &o.Infrastructure, &o.CriticalFiles, &o.Submodules} {
 		if list != &o.CriticalFiles { // these stand in the order of their weight
 			slices.Sort(*list)
 		}

@@ -19,6 +19,7 @@ func Propose(o Observed) []byte {
 	p := &proposal{seen: o, names: map[string]bool{}}
 	p.head()
 	p.assets()
+	p.apps()
 	p.schedule()
 	p.people()
 	return []byte(p.b.String())
@@ -202,6 +203,31 @@ func (p *proposal) streams() {
 	p.add("  #   {kind: stream, dump: [my-dump], load: [my-load]}")
 	if p.seen.Kubernetes {
 		p.add("  # (there are manifests for Kubernetes here: \"lifeboat schedule export --format kubernetes\")")
+	}
+}
+
+// apps proposes what to stop before its data is replaced. What was found is what manifests
+// name; in which cluster it runs only a person knows.
+func (p *proposal) apps() {
+	found := slices.DeleteFunc(slices.Clone(p.seen.Deployments), func(d string) bool { return !deploymentName.MatchString(d) || !assetName.MatchString(d) })
+	if len(found) == 0 && !p.seen.Kubernetes {
+		p.add(`
+# Applications that are stopped before what they write to is replaced: by kubectl, or by any programs.
+# apps:
+#   booking-app:
+#     {stop: [systemctl, stop, booking], start: [systemctl, start, booking], status: [systemctl, is-active, --quiet, booking], health: "http://127.0.0.1:8080/health"}`)
+		return
+	}
+	p.add("\n# Applications that are stopped before what they write to is replaced. Without a context and a")
+	p.add("# namespace the current ones of kubectl are meant: better name them.")
+	if len(found) == 0 {
+		p.add("# apps:")
+		p.add("#   booking-app: {deployment: booking-app, context: production, namespace: default, health: \"https://booking.example.org/health\"}")
+		return
+	}
+	p.add("apps:")
+	for _, d := range found {
+		p.add("  %s: {deployment: %s}   # context: production, namespace: default, health: \"https://example.org/health\"", scalar(d), scalar(d))
 	}
 }
 

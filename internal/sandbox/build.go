@@ -91,6 +91,10 @@ assets:
     kind: files
     path: server
     include: [infrastructure/, .github/workflows/]
+apps:
+  booking-app:
+    deployment: booking-app
+    health: "http://booking.sandbox/health"
 `
 
 // repositories makes the origin with its history and the developer's clone of it.

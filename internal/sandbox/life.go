@@ -39,6 +39,9 @@ func (s *Sandbox) runtime(name string) string { return filepath.Join(s.dir, runt
 // Runtime is the path of a file of the process that keeps the sandbox alive.
 func (s *Sandbox) Runtime(name string) string { return s.runtime(name) }
 
+// Forge is the directory that the forge of the sandbox keeps its state in.
+func (s *Sandbox) Forge() string { return s.runtime("forge") }
+
 // Visit is somebody's presence in a sandbox: as long as one lasts, the sandbox lives.
 type Visit struct {
 	dir, exe string

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"lifeboat/internal/sandbox"
+	"lifeboat/internal/sandbox/forge"
 )
 
 // Serve keeps the sandbox alive until nobody needs it, or ctx ends. exe is this program,
@@ -75,7 +76,12 @@ func Serve(ctx context.Context, s *sandbox.Sandbox, exe string) error {
 
 // hosts serves each host of the sandbox, and nothing under any other name.
 func hosts(s *sandbox.Sandbox, c *cluster, end func()) (http.Handler, error) {
+	f, err := forge.New(s.Forge())
+	if err != nil {
+		return nil, err
+	}
 	by := map[string]http.Handler{
+		sandbox.ForgeHost:   f,
 		sandbox.AlertsHost:  alerts{s},
 		sandbox.BookingHost: c.balancer(),
 		sandbox.ClusterHost: c.api(end),
