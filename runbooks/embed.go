@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds the runbooks, each a Markdown file.
 //
-//go:embed *.md
+//go:embed *.md triage.yaml
 var FS embed.FS

@@ -16,6 +16,7 @@ import (
 	"lifeboat/internal/action"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
@@ -41,7 +42,7 @@ func cmdRuns(env environment, s *settings) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return runsJSON(env, list)
+				return w.runsJSON(list)
 			}
 			if len(list) == 0 {
 				fmt.Fprintln(env.stdout, "no runs yet; lifeboat run RUNBOOK begins one")
@@ -53,7 +54,17 @@ func cmdRuns(env environment, s *settings) *cobra.Command {
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID.Short(), r.Started.Mode, printable.Line(r.Started.Book),
 					printable.Line(r.Started.By), r.First.UTC().Format("2006-01-02 15:04:05"), orElse(string(r.Outcome), "open"))
 			}
-			return t.Flush()
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			owed, err := w.debtLines("")
+			if err != nil {
+				return err
+			}
+			for _, text := range owed {
+				w.lines().bare("%s", text)
+			}
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
@@ -61,7 +72,26 @@ func cmdRuns(env environment, s *settings) *cobra.Command {
 	return c
 }
 
-func runsJSON(env environment, list []journal.Summary) error {
+type debtJSON struct {
+	ID      string    `json:"id"`
+	Text    string    `json:"text"`
+	Since   time.Time `json:"since"`
+	Due     time.Time `json:"due,omitzero"`
+	Overdue bool      `json:"overdue"`
+}
+
+func (w *world) runsJSON(list []journal.Summary) error {
+	env := w.env
+	owed := map[run.ID][]debtJSON{}
+	runs, err := w.owing()
+	if err != nil {
+		return err
+	}
+	for i := range runs {
+		for _, d := range incident.Debts(runs[i].Debts) {
+			owed[runs[i].ID] = append(owed[runs[i].ID], debtJSON{d.ID, d.Text, d.At, d.Due(), d.Overdue(env.now())})
+		}
+	}
 	for _, r := range list {
 		data, err := json.Marshal(struct {
 			Run     run.ID      `json:"run"`
@@ -72,7 +102,8 @@ func runsJSON(env environment, list []journal.Summary) error {
 			Started time.Time   `json:"started"`
 			Last    time.Time   `json:"last"`
 			Outcome run.Outcome `json:"outcome,omitempty"`
-		}{r.ID, r.Started.Mode, r.Started.Book, r.Started.Asset, r.Started.By, r.First, r.Last, r.Outcome})
+			Debts   []debtJSON  `json:"debts,omitempty"`
+		}{r.ID, r.Started.Mode, r.Started.Book, r.Started.Asset, r.Started.By, r.First, r.Last, r.Outcome, owed[r.ID]})
 		if err != nil {
 			return err
 		}
@@ -120,7 +151,7 @@ func cmdShow(env environment, s *settings) *cobra.Command {
 
 // show replays a history through the printer that shows live runs.
 func (w *world) show(list []run.Event, logs bool) error {
-	l := &lines{w: w.env.stdout, now: w.env.now}
+	l := w.lines()
 	var r run.Run
 	for _, ev := range list {
 		n, err := run.Fold(r, ev)
@@ -141,6 +172,9 @@ func (w *world) show(list []run.Event, logs bool) error {
 			where = fmt.Sprintf("at step %d of %d, %q, which is %s", i+1, len(r.Steps), r.Steps[i].Title, r.Steps[i].State)
 		}
 		l.say(w.env.now(), "OPEN %s", where)
+		for _, d := range incident.Owed(&r, w.env.now()) {
+			l.add("OWED: %s", d)
+		}
 		l.add("lifeboat resume %s takes it up again", r.ID.Short())
 	}
 	fmt.Fprintf(w.env.stdout, "\nrecord  %d events, runbook %.12s\nlogs    %s\n", r.Seq, r.Started.Digest, w.files.Run(r.ID))
@@ -181,7 +215,7 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 	}
 	var all []runbook.Problem
 	if len(args) == 0 {
-		all = slices.Concat(w.shelf.library.General(), w.lintSchedules())
+		all = slices.Concat(w.shelf.library.General(), w.lintSchedules(), w.lintTriage())
 	}
 	for _, name := range names {
 		book, found, err := w.shelf.find(name)

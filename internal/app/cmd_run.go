@@ -39,6 +39,7 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 		params   []string
 		dry      bool
 		incident string
+		level    int
 		shard    string
 	)
 	c := &cobra.Command{
@@ -57,13 +58,16 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if level < 0 || level > run.MaxLevel {
+				return usage(hint.New(fmt.Sprintf("there is no level %d", level), "levels are 1, 2 and 3"))
+			}
 			if shard != "" {
 				if _, given := pairs["shard"]; given {
 					return usage(hint.New("both --shard and --param shard", "give one of them"))
 				}
 				pairs["shard"] = shard
 			}
-			wish := wish{book: args[0], params: pairs, dry: dry}
+			wish := wish{book: args[0], params: pairs, dry: dry, level: level}
 			if wish.allow, err = parsePairs("allow", a.allow); err != nil {
 				return err
 			}
@@ -93,6 +97,7 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 	c.Flags().StringArrayVar(&params, "param", nil, "set a parameter: NAME=VALUE")
 	c.Flags().BoolVar(&dry, "dry-run", false, "plan every step and change nothing")
 	c.Flags().StringVar(&shard, "shard", "", "the parameter shard: which part of the assets, 0/4 is the first of four")
+	c.Flags().IntVar(&level, "level", 0, "the level of the incident, 1 to 3, where it is above that of the runbook")
 	c.Flags().StringVar(&incident, "incident", "", "when it happened, \"2026-11-24 02:52\" in UTC or \"10m\" ago: the RTO counts from then")
 	return c
 }
@@ -140,7 +145,8 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 	if a.json {
 		return newPolicy(w.env.user, a.yes, allow), w.jsonWatcher(), nil
 	}
-	l := &lines{w: w.env.stdout, quiet: a.quiet, now: w.env.now}
+	l := w.lines()
+	l.quiet = a.quiet
 	out := &watcher{
 		observe: l.event, output: l, lines: l,
 		end: func(r run.Run, err error) error {

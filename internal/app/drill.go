@@ -85,7 +85,8 @@ func rehearse(env environment, s settings, h rehearsal) error {
 		}
 		return w.console(id)
 	}
-	l := &lines{w: env.stdout, quiet: h.quiet, now: env.now}
+	l := w.lines()
+	l.quiet = h.quiet
 	out := &watcher{observe: l.event, output: l, lines: l, end: func(r run.Run, err error) error {
 		if err != nil {
 			return err

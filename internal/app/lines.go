@@ -31,6 +31,7 @@ type lines struct {
 	partial  []byte
 	titled   string // step whose head was written last
 	now      func() time.Time
+	asks     func(level int) // writes what a level asks for; nil: nothing
 }
 
 // say writes one time-stamped line, wrapped.
@@ -145,6 +146,8 @@ func (l *lines) event(r run.Run, ev run.Event) {
 		l.ended(&r, ev, b)
 	case run.Note:
 		l.say(ev.At, "NOTE %s: %s", b.By, b.Text)
+	case run.Raise:
+		l.raised(ev.At, b)
 	case run.Debt:
 		if ev.Kind == run.DebtOpened {
 			l.say(ev.At, "DEBT opened: %s", b.Text)
@@ -172,6 +175,57 @@ func (l *lines) start(r *run.Run) {
 			from = r.Started.Incident
 		}
 		l.add("RTO %s from %s.", clock(rto), from.UTC().Format("15:04:05"))
+	}
+}
+
+// raised writes that the level went up, and what that asks for.
+func (l *lines) raised(at time.Time, b run.Raise) {
+	l.say(at, "LEVEL RAISED from %d to %d by %s%s", b.From, b.To, b.By, prefix(": ", b.Reason))
+	if l.asks != nil {
+		l.asks(b.To)
+	}
+}
+
+// bare writes a line that belongs to no moment.
+func (l *lines) bare(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := printable.Line(fmt.Sprintf(format, args...))
+	hang := strings.Repeat(" ", len(text)-len(strings.TrimLeft(text, " "))+3)
+	width := lineWidth
+	if len(text) > width {
+		width -= 3 // for the margin of what follows
+	}
+	for i, line := range wrap(text, width) {
+		if i > 0 {
+			line = hang + strings.TrimLeft(line, " ")
+		}
+		fmt.Fprintln(l.w, line)
+	}
+}
+
+// choice writes a numbered way on.
+func (l *lines) choice(n int, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	head := fmt.Sprintf("  %d  ", n)
+	for i, line := range wrap(printable.Line(text), lineWidth-len(head)) {
+		if i > 0 {
+			head = strings.Repeat(" ", len(head))
+		}
+		fmt.Fprintf(l.w, "%s%s\n", head, line)
+	}
+}
+
+// fact writes "  label   text" with a margin of its own.
+func (l *lines) fact(label, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, line := range wrap(printable.Line(text), lineWidth-2-labelWidth) {
+		if i > 0 {
+			label = ""
+		}
+		fmt.Fprintf(l.w, "  %-*s%s\n", labelWidth, label, line)
 	}
 }
 
@@ -244,19 +298,23 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 // title writes the head of a step with the beginning of its guidance.
 func (l *lines) title(r *run.Run, s *run.Step, n int, ev run.Event) {
 	l.titled = s.ID
-	how := "runs and checks itself"
-	switch {
-	case s.Hand:
-		how = "by hand"
-	case s.Effect == "destroy":
-		how = "danger gate"
-	case s.Effect == "write":
-		how = "asks first"
-	}
-	l.say(ev.At, "STEP %d of %d: %s (%s)", n, len(r.Steps), s.Title, how)
+	l.say(ev.At, "STEP %d of %d: %s (%s)", n, len(r.Steps), s.Title, how(s.Outline))
 	for _, p := range prose(l.guidance[s.ID]) {
 		l.add("%s", p)
 	}
+}
+
+// how says how a step is done.
+func how(o run.Outline) string {
+	switch {
+	case o.Hand:
+		return "by hand"
+	case o.Effect == "destroy":
+		return "danger gate"
+	case o.Effect == "write":
+		return "asks first"
+	}
+	return "runs and checks itself"
 }
 
 func (l *lines) gate(r *run.Run, s *run.Step, n int, ev run.Event, g run.Gate) {

@@ -30,6 +30,7 @@ type wish struct {
 	allow    map[string]string // step id -> token
 	dry      bool
 	incident time.Time
+	level    int    // of the incident where it is above that of the runbook
 	asset    string // what the run is about, where the runbook does not say
 }
 
@@ -49,7 +50,7 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 	if err := knows(s.allow, p.Outline()); err != nil {
 		return "", err
 	}
-	start := engine.Start{Mode: w.mode(s.dry), Params: s.params, Section: p.Book.Anchor, Incident: s.incident}
+	start := engine.Start{Mode: w.mode(s.dry), Level: s.level, Params: s.params, Section: p.Book.Anchor, Incident: s.incident}
 	if w.estate != nil {
 		start.Estate = w.estate.File
 	}

@@ -47,6 +47,7 @@ var layer = map[string]int{
 	"internal/sandbox/forge": 2, // below the sandbox that it is a part of
 	"internal/sandbox/mongo": 2, // programs of the sandbox; a store on disk and nothing of Lifeboat
 
+	"internal/incident":       3, // above the estate, below all that show it
 	"internal/engine":         3,
 	"internal/builtin/git":    3,
 	"internal/builtin/sqlite": 3,

@@ -43,6 +43,7 @@ type Engine struct {
 // Start is what a person decides before a run begins.
 type Start struct {
 	Mode     run.Mode
+	Level    int               // of the incident where it is above that of the runbook
 	Params   map[string]string // values given; defaults are filled in
 	Section  string            // of a plain document
 	Estate   string            // path of the estate file
@@ -63,7 +64,7 @@ func Begin(ctx context.Context, cfg Config, p *Program, s Start) (run.ID, error)
 	}
 	now := cfg.Now().UTC()
 	body := run.Started{
-		Mode: s.Mode, Book: p.Book.Name, Title: p.Book.Title, Level: p.Book.Meta.Level, Digest: p.Digest,
+		Mode: s.Mode, Book: p.Book.Name, Title: p.Book.Title, Level: min(max(p.Book.Meta.Level, s.Level), run.MaxLevel), Digest: p.Digest,
 		Section: s.Section, Estate: s.Estate, Asset: s.Asset, Params: params, Steps: p.Outline(),
 		By: cfg.By, Host: cfg.Host, Version: cfg.Version, Incident: s.Incident, RTO: s.RTO,
 	}
@@ -186,6 +187,19 @@ func (e *Engine) view() *run.Run {
 // Note adds a remark. It may be called from any goroutine, also while a step runs.
 func (e *Engine) Note(ctx context.Context, by, text string) error {
 	return e.commit(ctx, run.NoteAdded, "", 0, run.Note{By: by, Text: text})
+}
+
+// ErrLevel is a level that is not above the one the run has.
+var ErrLevel = errors.New("a level is only ever raised")
+
+// Raise puts the incident on a more serious level. Like [Engine.Note] it may be called
+// from any goroutine, also while a step runs, and changes nothing about the steps.
+func (e *Engine) Raise(ctx context.Context, by string, to int, reason string) error {
+	from := e.Snapshot().Level
+	if to <= from || to > run.MaxLevel {
+		return hint.Wrapf(fmt.Errorf("raise the level from %d to %d: %w", from, to, ErrLevel), "the levels above it end at %d", run.MaxLevel)
+	}
+	return e.commit(ctx, run.LevelRaised, "", 0, run.Raise{By: by, From: from, To: to, Reason: reason})
 }
 
 // Stop asks the running step to stop; false when none runs.

@@ -786,3 +786,34 @@ func TestNoteWhileAStepRuns(t *testing.T) {
 		t.Fatalf("%v, notes %v", err, r.Notes)
 	}
 }
+
+// The level goes up while a step has its effect, and the step knows nothing of it.
+func TestRaiseWhileAStepRuns(t *testing.T) {
+	b := newBench(t)
+	prog := b.program(threeSteps)
+	p := &person{t: t}
+	id, err := Begin(t.Context(), b.config(p), prog, Start{Mode: run.Live, Level: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Open(t.Context(), b.config(p), prog, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.during = func(ctx context.Context, _ string) error {
+		if err := e.Raise(ctx, "s.kaya", 2, "again"); !errors.Is(err, ErrLevel) {
+			t.Errorf("raised to the level it has: %v", err)
+		}
+		if e.Snapshot().Level == 3 {
+			return nil
+		}
+		return e.Raise(ctx, "s.kaya", 3, "it spreads")
+	}
+	r, err := e.Run(t.Context())
+	if err != nil || r.Started.Level != 2 || r.Level != 3 || len(r.Raised) != 1 || r.Outcome != run.Complete {
+		t.Fatalf("%v, level %d, raised %+v, %s", err, r.Level, r.Raised, r.Outcome)
+	}
+	if err := e.Raise(t.Context(), "s.kaya", 3, ""); err == nil {
+		t.Error("a run that has ended was raised")
+	}
+}

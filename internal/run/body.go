@@ -83,6 +83,29 @@ type Debt struct {
 	Seq    int64         `json:"-"`                // of the event that opened it, filled in by the fold
 }
 
+// Due is when the debt should have been closed; zero when it has no deadline.
+func (d Debt) Due() time.Time {
+	if d.Within <= 0 {
+		return time.Time{}
+	}
+	return d.At.Add(d.Within)
+}
+
+// Overdue says whether the deadline of the debt has passed.
+func (d Debt) Overdue(now time.Time) bool { return d.Within > 0 && now.After(d.Due()) }
+
+// MaxLevel is the most serious level of an incident.
+const MaxLevel = 3
+
+// Raise puts the incident on a more serious level. A level never goes down while the
+// run is open: who was called stays called.
+type Raise struct {
+	By     string `json:"by"`
+	From   int    `json:"from"`
+	To     int    `json:"to"`
+	Reason string `json:"reason,omitempty"`
+}
+
 // GateKind is what a gate asks for.
 type GateKind string
 

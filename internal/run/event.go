@@ -31,6 +31,8 @@ const (
 	DebtOpened Kind = "debt-opened" // Debt: something must be put back before the end
 	DebtClosed Kind = "debt-closed" // Debt: it was put back
 
+	LevelRaised Kind = "level-raised" // Raise: the incident is more serious than it was taken for
+
 	GateOpened   Kind = "gate-opened"   // Gate: the run waits for a person
 	GateAnswered Kind = "gate-answered" // Answer: the person decided
 
@@ -103,6 +105,7 @@ var bodies = map[Kind]func() any{
 	NoteAdded:      func() any { return new(Note) },
 	DebtOpened:     func() any { return new(Debt) },
 	DebtClosed:     func() any { return new(Debt) },
+	LevelRaised:    func() any { return new(Raise) },
 	GateOpened:     func() any { return new(Gate) },
 	GateAnswered:   func() any { return new(Answer) },
 	StepBegan:      func() any { return new(Began) },
@@ -202,6 +205,8 @@ func value(p any) any {
 	case *Note:
 		return *b
 	case *Debt:
+		return *b
+	case *Raise:
 		return *b
 	case *Gate:
 		return *b

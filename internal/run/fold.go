@@ -11,7 +11,7 @@ type refuse func(state State, why string, args ...any) error
 func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 	switch b := ev.Body.(type) {
 	case Started:
-		n.ID, n.At, n.Started = ev.Run, ev.At, b
+		n.ID, n.At, n.Started, n.Level = ev.Run, ev.At, b, b.Level
 		n.Steps = make([]Step, len(b.Steps))
 		for i, o := range b.Steps {
 			n.Steps[i] = Step{Outline: o, State: Pending}
@@ -39,6 +39,12 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 		n.Outcome, n.EndedAt, n.EndedBy, n.Reason, n.Gate = b.Outcome, ev.At, b.By, b.Reason, nil
 	case Note:
 		n.Notes = append(slices.Clone(n.Notes), Noted{At: ev.At, Note: b})
+	case Raise:
+		if b.From != n.Level || b.To <= b.From || b.To > MaxLevel {
+			return n, illegal("", "level %d cannot be raised from %d to %d", n.Level, b.From, b.To)
+		}
+		n.Level = b.To
+		n.Raised = append(slices.Clone(n.Raised), Raised{At: ev.At, Raise: b})
 	case Debt:
 		open := slices.IndexFunc(n.Debts, func(d Debt) bool { return d.ID == b.ID })
 		switch {

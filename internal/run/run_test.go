@@ -331,6 +331,9 @@ func fitting(rng *rand.Rand, r *Run, ev *Event) any {
 	case Debt:
 		b.ID = digest
 		return b
+	case Raise:
+		b.From, b.To = r.Level, r.Level+rng.IntN(3)
+		return b
 	case Finished:
 		b.Save, b.Outputs = digest, map[string]any{"at": ev.Seq}
 		return b
@@ -386,7 +389,7 @@ func fingerprint(t *testing.T, r Run) string {
 // changes a state that somebody still looks at.
 func TestFoldIsPure(t *testing.T) {
 	ended := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(120) {
 		type snapshot struct {
 			run  Run
 			text string
@@ -426,5 +429,47 @@ func TestFoldIsPure(t *testing.T) {
 	}
 	if ended == 0 {
 		t.Error("no walk reached the end of a run")
+	}
+}
+
+// A level only goes up, by an event that knows where it was, and stays an integer of the table.
+func TestLevelOnlyRises(t *testing.T) {
+	started := Event{Run: "r", Seq: 1, At: noon, Kind: RunStarted, Body: Started{Mode: Live, Level: 1, Steps: []Outline{{ID: "a"}}}}
+	raise := func(seq int64, from, to int) Event {
+		return Event{Run: "r", Seq: seq, At: noon, Kind: LevelRaised, Body: Raise{By: "ada", From: from, To: to, Reason: "it spreads"}}
+	}
+	r, err := FoldAll([]Event{started, raise(2, 1, 3)})
+	if err != nil || r.Level != 3 || len(r.Raised) != 1 || r.Raised[0].By != "ada" || !r.Raised[0].At.Equal(noon) {
+		t.Fatalf("level %d, raised %+v, %v", r.Level, r.Raised, err)
+	}
+	if r.Started.Level != 1 {
+		t.Errorf("the start was changed to level %d", r.Started.Level)
+	}
+	for _, tt := range []struct{ from, to int }{{3, 3}, {3, 2}, {3, 4}, {1, 2}, {2, 3}} {
+		if n, err := Fold(r, raise(3, tt.from, tt.to)); err == nil || n.Level != 3 {
+			t.Errorf("raised from %d to %d: level %d, error %v", tt.from, tt.to, n.Level, err)
+		}
+	}
+	ended, err := Fold(r, Event{Run: "r", Seq: 3, At: noon, Kind: RunEnded, Body: Ended{Outcome: Aborted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Fold(ended, raise(4, 3, 3)); err == nil {
+		t.Error("a run that has ended was raised")
+	}
+}
+
+func TestDebtDue(t *testing.T) {
+	d := Debt{ID: "protection", Within: time.Hour, At: noon}
+	for _, tt := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, false}, {time.Hour, false}, {time.Hour + time.Second, true}} {
+		if got := d.Overdue(noon.Add(tt.after)); got != tt.want {
+			t.Errorf("after %s overdue %v, want %v", tt.after, got, tt.want)
+		}
+	}
+	if d.Within = 0; !d.Due().IsZero() || d.Overdue(noon.Add(1000*time.Hour)) {
+		t.Error("a debt without a deadline is never overdue")
 	}
 }

@@ -153,8 +153,10 @@ type Run struct {
 	Vars    map[string]map[string]any // scope -> saved name -> outputs
 	Debts   []Debt
 	Notes   []Noted
-	Resumed []Event // who took it up, and when
-	Outcome Outcome // empty while it is open
+	Level   int      // of the incident now; 0: the runbook has none and nobody gave one
+	Raised  []Raised // how it got there
+	Resumed []Event  // who took it up, and when
+	Outcome Outcome  // empty while it is open
 	EndedAt time.Time
 	EndedBy string
 	Reason  string
@@ -165,6 +167,21 @@ type Run struct {
 type Noted struct {
 	At time.Time
 	Note
+}
+
+// Raised is a level that was raised, with its time.
+type Raised struct {
+	At time.Time
+	Raise
+}
+
+// Began is when the incident began, as far as the run knows: the clocks of target and
+// level count from here.
+func (r *Run) Began() time.Time {
+	if t := r.Started.Incident; !t.IsZero() {
+		return t
+	}
+	return r.At
 }
 
 // Step finds a step by its id.

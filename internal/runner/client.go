@@ -99,6 +99,12 @@ func (c Client) Note(ctx context.Context, id run.ID, by, text string) error {
 	return err
 }
 
+// Raise puts the incident on a more serious level.
+func (c Client) Raise(ctx context.Context, id run.ID, by string, level int, reason string) error {
+	_, err := c.call(ctx, id, request{Verb: verbRaise, By: by, Level: level, Text: reason})
+	return err
+}
+
 // Progress tells how far the running step is.
 func (c Client) Progress(ctx context.Context, id run.ID) (Progress, error) {
 	rep, err := c.call(ctx, id, request{Verb: verbProgress})

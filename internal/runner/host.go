@@ -351,6 +351,11 @@ func (h *Host) handle(req request) reply {
 			return reply{Error: err.Error(), Hints: hint.All(err)}
 		}
 		return reply{}
+	case verbRaise:
+		if err := e.Raise(ctx, req.By, req.Level, req.Text); err != nil {
+			return reply{Error: err.Error(), Hints: hint.All(err)}
+		}
+		return reply{}
 	case verbProgress:
 		h.mu.Lock()
 		defer h.mu.Unlock()

@@ -122,6 +122,15 @@ func TestStopNoteProgress(t *testing.T) {
 	if n, ok := list[len(list)-1].Body.(run.Note); !ok || n.By != "a.chen" || n.Text != "called the landlord" {
 		t.Errorf("last event %+v, want the note, made durable while the step runs", list[len(list)-1])
 	}
+	if err := b.client.Raise(t.Context(), id, "a.chen", 3, "it spreads"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.client.Raise(t.Context(), id, "a.chen", 2, "no, less"); err == nil || !strings.Contains(err.Error(), "only ever raised") {
+		t.Errorf("a level was lowered: %v", err)
+	}
+	if r := b.fold(id); r.Level != 3 || len(r.Raised) != 1 || r.Raised[0].By != "a.chen" {
+		t.Errorf("level %d, raised %+v", r.Level, r.Raised)
+	}
 	if err := b.client.Stop(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}

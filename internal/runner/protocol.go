@@ -24,6 +24,7 @@ const (
 	verbAnswer   verb = "answer"
 	verbStop     verb = "stop"
 	verbNote     verb = "note"
+	verbRaise    verb = "raise"
 	verbProgress verb = "progress"
 )
 
@@ -32,6 +33,7 @@ type request struct {
 	Answer *run.Answer `json:"answer,omitempty"`
 	By     string      `json:"by,omitempty"`
 	Text   string      `json:"text,omitempty"`
+	Level  int         `json:"level,omitempty"`
 }
 
 type reply struct {

@@ -55,6 +55,11 @@ func (b builder) build(ctx context.Context) error {
 const estateFile = `# The estate of a sandbox: everything in it may be broken.
 name: Appointment booking (sandbox)
 vault: file:./vault
+contacts: # in a drill a facilitator answers these numbers
+  - {name: S. Kaya, role: technical lead, phone: "+1 555 0142"}
+  - {name: R. Moss, role: DevOps, phone: "+1 555 0163"}
+  - {name: N. Abadi, role: security, phone: "+1 555 0171"}
+  - {name: P. Osei, role: management, phone: "+1 555 0117"}
 retention: {within: 2d, daily: 14, weekly: 8, monthly: 12, yearly: 7}
 assets:
   monorepo:
