@@ -146,6 +146,7 @@ type Env struct {
 	Timeout  time.Duration             // of the attempt, already on the context; 0: none
 	Fence    func(target string) error // nil error: this path or URL may be touched
 	Debts    []Debt                    // that are open in this run: what an action that puts something back may go by
+	Note     func(text string)         // puts a remark on the record of the run; nil: there is none
 }
 
 // Allowed asks the fence. Every action calls it for each path and URL that it is
@@ -162,6 +163,16 @@ func (e *Env) Printf(format string, args ...any) {
 	if e.Log != nil {
 		fmt.Fprintf(e.Log, format+"\n", args...)
 	}
+}
+
+// Remark puts on the record of the run what must not drown in a log. Without a record
+// it goes there.
+func (e *Env) Remark(format string, args ...any) {
+	if e.Note == nil {
+		e.Printf(format, args...)
+		return
+	}
+	e.Note(fmt.Sprintf(format, args...))
 }
 
 // Report tells how far the work is.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -8,62 +9,139 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"lifeboat/internal/action"
+	"lifeboat/internal/alert"
+	"lifeboat/internal/builtin/notify"
 	vaultactions "lifeboat/internal/builtin/vault"
 	"lifeboat/internal/command"
+	"lifeboat/internal/durable"
 	"lifeboat/internal/engine"
+	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
+	"lifeboat/internal/secret"
 )
 
-// alertTimeout bounds one command of an alert: a dead channel never holds up what it is
-// to tell of.
-const alertTimeout = 30 * time.Second
+// sender is what everything in Lifeboat tells people with.
+func (w *world) sender() *notify.Sender {
+	return &notify.Sender{
+		HTTP: w.client(), Service: w.throughService, Redact: w.redact.Text, Now: w.env.now, Ledger: told{w},
+		Hide: func(s secret.String) { _ = w.redact.Add(s) }, // one too short to mask is no address
+	}
+}
 
-// alert is the hook point for notifications: it hands an event to every command under
-// alerts: in lifeboat.yaml that wants it, as one line of JSON on standard input. One that
-// fails is tried a second time and is named in the log of the step, so that nobody takes
-// silence for good news.
-func (w *world) alert(ctx context.Context, log io.Writer, a vaultactions.Alert) {
-	w.alerted.Store(true)
+// channels are those of the estate, each with its address as it is now.
+func (w *world) channels() []notify.Channel {
 	if w.estate == nil {
-		return
+		return nil
 	}
-	line, err := json.Marshal(struct {
-		Time   time.Time `json:"time"`
-		Estate string    `json:"estate"`
-		Host   string    `json:"host"`
-		By     string    `json:"by"`
-		vaultactions.Alert
-	}{w.env.now().UTC(), w.estate.Name, w.env.host, w.env.user, a})
-	if err != nil {
-		fmt.Fprintf(log, "alert %s: %v\n", a.Event, err)
-		return
+	var out []notify.Channel
+	for _, a := range w.estate.Alerts {
+		c := notify.Channel{Name: a.Name, On: a.On, Template: a.Template, Command: a.Command, Dir: w.estate.Dir}
+		if a.Command == nil {
+			c.Address = func() (secret.String, error) { return w.address(a.URL) }
+		}
+		out = append(out, c)
 	}
-	line = []byte(w.redact.Text(string(line)) + "\n")
-	for _, hook := range w.estate.Alerts {
-		if len(hook.On) > 0 && !slices.Contains(hook.On, a.Event) {
-			continue
+	return out
+}
+
+// address finds where a channel is.
+func (w *world) address(url string) (secret.String, error) {
+	text := url
+	if name, ok := estate.FromEnv(url); ok {
+		if text = strings.TrimSpace(w.env.get(name)); text == "" {
+			return secret.String{}, hint.Wrap(fmt.Errorf("its address is in $%s, which is not set", name), "set "+name+" where Lifeboat runs, also in its schedule")
 		}
-		var err error
-		for range 2 {
-			_, err = command.Run(context.WithoutCancel(ctx), command.Cmd{
-				Argv: hook.Command, Dir: w.estate.Dir, Stdin: bytes.NewReader(line), Timeout: alertTimeout,
-				Env: map[string]string{"LIFEBOAT_EVENT": a.Event, "LIFEBOAT_ASSET": a.Asset},
-			})
-			if err == nil {
-				break
-			}
-		}
+	}
+	if path, ok := estate.FromFile(url); ok {
+		f, err := os.Open(path)
 		if err != nil {
-			fmt.Fprintf(log, "ALERT NOT DELIVERED: %s by %q: %v\n", a.Event, hook.Command[0], err)
+			return secret.String{}, hint.Wrap(fmt.Errorf("read its address: %w", err), "write the address into that file, one line that only you can read")
+		}
+		defer f.Close()
+		line, err := bufio.NewReader(io.LimitReader(f, 8<<10)).ReadString('\n')
+		if text = strings.TrimSpace(line); text == "" {
+			return secret.String{}, errors.Join(fmt.Errorf("its address is in %q, which is empty", path), ignoreEOF(err))
+		}
+	}
+	return secret.New(text), nil
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// about fills in what a message says of where it comes from.
+func (w *world) about(m alert.Message) alert.Message {
+	m.Host, m.By = cmp.Or(m.Host, w.env.host), cmp.Or(m.By, w.env.user)
+	if w.estate != nil {
+		m.Estate = cmp.Or(m.Estate, w.estate.Name)
+	}
+	if m.Time.IsZero() {
+		m.Time = w.env.now()
+	}
+	m.Drill = m.Drill || w.sandbox != nil
+	return m
+}
+
+// people are whom to tell by hand.
+func (w *world) people() []string {
+	if w.estate == nil {
+		return nil
+	}
+	var out []string
+	for _, c := range w.estate.Contacts {
+		out = append(out, strings.Join(slices.DeleteFunc([]string{c.Name, c.Phone, c.Email}, func(s string) bool { return s == "" }), ", "))
+	}
+	return out
+}
+
+// fence is that of the sandbox, nil in the real world.
+func (w *world) fence() func(string) error {
+	if w.sandbox == nil {
+		return nil
+	}
+	return w.sandbox.Fence()
+}
+
+// tell sends a message to every channel that wants its event, and gives what became of it.
+// It takes as long as the slowest channel, at most a minute.
+func (w *world) tell(ctx context.Context, m alert.Message) []notify.Delivery {
+	var list []notify.Channel
+	for _, c := range w.channels() {
+		if c.Wants(m.Event) {
+			list = append(list, c)
+		}
+	}
+	return w.sender().Send(context.WithoutCancel(ctx), list, w.about(m), w.fence())
+}
+
+// alert is the hook of the actions on the vault. What a channel did not take stands in the
+// log of the step and on the record of the run, so that nobody takes silence for good news.
+func (w *world) alert(ctx context.Context, env *action.Env, a vaultactions.Alert) {
+	w.alerted.Store(true)
+	m := alert.Message{Event: a.Event, Asset: a.Asset, Vault: a.Vault, Text: a.Text, Advice: a.Advice,
+		Runbook: env.Book, Run: env.RunID, Step: env.Step, By: env.By}
+	for _, d := range w.tell(ctx, m) {
+		if d.Done {
+			env.Printf("alert %s: %s", a.Event, d)
 			continue
 		}
-		fmt.Fprintf(log, "alert %s handed to %q\n", a.Event, hook.Command[0])
+		env.Printf("ALERT NOT DELIVERED: %s: %s", a.Event, d)
+		if env.Note != nil {
+			env.Remark("Alert %s: %s", a.Event, d)
+		}
 	}
 }
 
@@ -74,16 +152,16 @@ func (w *world) missed(ctx context.Context, kind runbook.Kind, step string, id r
 	if err == nil || w.env.terminal || w.alerted.Load() || ctx.Err() != nil || errors.Is(err, engine.ErrPerson) {
 		return
 	}
-	a := vaultactions.Alert{Event: vaultactions.BackupFailed, Text: err.Error(), Run: string(id), Advice: strings.Join(hint.All(err), "; ")}
+	a := vaultactions.Alert{Event: alert.BackupFailed, Text: err.Error(), Advice: strings.Join(hint.All(err), "; ")}
 	switch {
 	case step == "git.mirror":
-		a.Event = vaultactions.MirrorFailed
+		a.Event = alert.MirrorFailed
 	case kind == runbook.Verification:
-		a.Event = vaultactions.VerificationFailed
+		a.Event = alert.VerificationFailed
 	case kind != runbook.Backup:
 		return
 	}
-	w.alert(ctx, w.env.stderr, a)
+	w.alert(ctx, &action.Env{Log: w.env.stderr, RunID: string(id)}, a)
 }
 
 // missedRun is missed for a run that has ended, or that could not go on.
@@ -102,4 +180,53 @@ func (w *world) missedRun(ctx context.Context, p *engine.Program, r run.Run, err
 	if r.Started.Mode != run.Dry {
 		w.missed(ctx, p.Book.Meta.Kind, step, r.ID, err)
 	}
+}
+
+// told remembers in the directory of a run which channels heard what.
+type told struct{ w *world }
+
+var _ notify.Ledger = told{}
+
+func (t told) path(id, message string) string {
+	return filepath.Join(t.w.files.Run(run.ID(id)), "told", message)
+}
+
+// Told implements notify.Ledger.
+func (t told) Told(id, message string) bool {
+	_, err := os.Stat(t.path(id, message))
+	return err == nil
+}
+
+// Keep implements notify.Ledger.
+func (t told) Keep(id, message string) error {
+	path := t.path(id, message)
+	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return durable.WriteFile(path, nil, 0o600)
+}
+
+// parcel is what the process that speaks to a service is handed, on standard input: an
+// argument list can be read by others.
+type parcel struct{ To, Title, Text string }
+
+// throughService delivers through a library that cannot be stopped and reads answers of
+// any length. So it runs in a process of its own, which can be stopped and is bounded.
+func (w *world) throughService(ctx context.Context, to secret.String, title, text string) error {
+	data, err := json.Marshal(parcel{to.Reveal(), title, text})
+	if err != nil {
+		return err
+	}
+	_, err = command.Run(ctx, command.Cmd{
+		Argv: []string{w.env.exe, "alerts", "deliver"}, Stdin: bytes.NewReader(data), Grace: time.Second, Dir: w.state,
+		Inherit: []string{"SSL_CERT_FILE", "SSL_CERT_DIR"},
+	})
+	exit, ok := errors.AsType[*command.ExitError](err)
+	switch {
+	case ok && exit.Exit == exitNotComplete && exit.Signal == "":
+		return errors.New(strings.TrimPrefix(strings.TrimSpace(exit.Stderr), "lifeboat: "))
+	case ok && ctx.Err() == nil:
+		return errors.New("the process that speaks to the service broke: the answer was too long, or the address is not what it seems")
+	}
+	return err
 }

@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/builtin"
 	"lifeboat/internal/builtin/files"
 	"lifeboat/internal/builtin/git"
+	"lifeboat/internal/builtin/notify"
 	sqliteactions "lifeboat/internal/builtin/sqlite"
 	streamactions "lifeboat/internal/builtin/stream"
 	vaultactions "lifeboat/internal/builtin/vault"
@@ -46,6 +47,7 @@ func (w *world) deps() builtin.Deps {
 			Vault: w.vaults.get, Asset: w.protected, Names: w.assetNames, Archive: w.archive, Retention: w.keep,
 			Copies: w.vaults.copies, Hold: w.vaults.hold, Alert: w.alert,
 		},
+		Notify: notify.Deps{Sender: w.sender(), Channels: w.channels, People: w.people, About: w.about},
 	}
 }
 

@@ -35,6 +35,7 @@ var layer = map[string]int{
 	"internal/runbook":  1, // the grammar
 	"internal/action":   1, // what an action is
 	"internal/run":      1, // events, states, the fold
+	"internal/alert":    1, // what people are told; below the estate, which reads templates with it
 	"internal/schedule": 1, // when something is due; below the estate, which reads lines of cron with it
 
 	"internal/journal":       2,
@@ -55,6 +56,8 @@ var layer = map[string]int{
 	"internal/builtin/stream": 3,
 	"internal/builtin/shell":  3,
 	"internal/builtin/vault":  3,
+	"internal/builtin/notify": 3,
+	"internal/builtin/check":  3,
 	"internal/sandbox":        3,
 
 	"internal/builtin":      4, // the list: above its families, below all who are handed it
@@ -98,6 +101,7 @@ var fences = []struct {
 	{"github.com/aws/", []string{"internal/vault"}, "what gocloud leaves out: object lock, and the key that a KMS must use"},
 	{"cloud.google.com/", []string{"internal/vault"}, "what gocloud leaves out: object lock"},
 	{"github.com/Azure/", []string{"internal/vault"}, "what gocloud leaves out: what a container enforces"},
+	{"github.com/nicholas-fedor/shoutrrr", []string{"internal/builtin/notify"}, "it takes no context and reads without end: one call, in a process of its own"},
 	{"charm.land", []string{"internal/console", "internal/app"}, "drawing; app only styles the help of its commands"},
 	{"github.com/spf13/cobra", []string{"internal/app"}, "the command line"},
 	{"github.com/yuin/goldmark", []string{"internal/runbook"}, "the grammar"},

@@ -3,8 +3,8 @@
 // The list is a slice, in the order of the manual, made from what its families need.
 // Nothing registers itself: what is not written here does not exist. Left out on
 // purpose: anything that only wraps one shell command (a runbook can say it itself, in
-// a sh block that people can read), and anything that talks to a forge, a cluster or an
-// alert service, which come with the issues that need them.
+// a sh block that people can read), and anything that talks to a forge or a cluster, which
+// come with the issues that need them.
 package builtin
 
 import (
@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/action"
 	"lifeboat/internal/builtin/files"
 	"lifeboat/internal/builtin/git"
+	"lifeboat/internal/builtin/notify"
 	"lifeboat/internal/builtin/shell"
 	"lifeboat/internal/builtin/sqlite"
 	"lifeboat/internal/builtin/stream"
@@ -26,6 +27,7 @@ type Deps struct {
 	Files  files.Deps
 	Stream stream.Deps
 	Vault  vault.Deps
+	Notify notify.Deps
 }
 
 // All lists the actions.
@@ -37,5 +39,6 @@ func All(d Deps) []action.Action {
 		files.Actions(d.Files),
 		stream.Actions(d.Stream),
 		vault.Actions(d.Vault),
+		notify.Actions(d.Notify),
 	)
 }

@@ -42,7 +42,7 @@ func (e *Engine) plan(ctx context.Context, u *unit) (planned, error) {
 	if err != nil {
 		return planned{}, err
 	}
-	env, done, err := e.env(u, u.do.block, 0, nil)
+	env, done, err := e.env(ctx, u, u.do.block, 0, nil)
 	if err != nil {
 		return planned{}, err
 	}
@@ -86,7 +86,7 @@ func limit(ctx context.Context, b *runbook.Block) (context.Context, context.Canc
 }
 
 // env is the world as an action sees it. done must be called when it is over.
-func (e *Engine) env(u *unit, b *runbook.Block, attempt int, log *logFile) (env *action.Env, done func(), err error) {
+func (e *Engine) env(ctx context.Context, u *unit, b *runbook.Block, attempt int, log *logFile) (env *action.Env, done func(), err error) {
 	scratch, done, err := e.cfg.Spool.Scratch(e.view().ID, fmt.Sprintf("%s.%d", fileName(u.ID), attempt))
 	if err != nil {
 		return nil, nil, fmt.Errorf("make scratch directory: %w", err)
@@ -103,6 +103,10 @@ func (e *Engine) env(u *unit, b *runbook.Block, attempt int, log *logFile) (env 
 	}
 	if log != nil {
 		env.Log = log
+		env.Note = func(text string) {
+			// One that cannot be recorded breaks the engine, which the next event tells.
+			_ = e.Note(context.WithoutCancel(ctx), "lifeboat", text)
+		}
 		env.Progress = func(n, total int64, unit string) {
 			if e.cfg.Progress != nil {
 				e.cfg.Progress(u.ID, n, total, unit)
@@ -124,7 +128,7 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 	if err != nil {
 		return e.fail(ctx, u, fmt.Errorf("open the log: %w", err), nil)
 	}
-	env, done, err := e.env(u, u.do.block, n, log)
+	env, done, err := e.env(ctx, u, u.do.block, n, log)
 	if err != nil {
 		return e.fail(ctx, u, err, log.close())
 	}
@@ -347,7 +351,7 @@ func (e *Engine) checkOne(ctx context.Context, u *unit, s run.Step, v *bound, i 
 	if err != nil {
 		return nil, err
 	}
-	env, done, err := e.env(u, v.block, s.Attempt, log)
+	env, done, err := e.env(ctx, u, v.block, s.Attempt, log)
 	if err != nil {
 		log.close()
 		return nil, err

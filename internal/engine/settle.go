@@ -181,7 +181,7 @@ func (e *Engine) probe(ctx context.Context, u *unit, s run.Step) run.Probe {
 	if err != nil {
 		return unknown(err)
 	}
-	env, done, err := e.env(u, u.do.block, s.Attempt, nil)
+	env, done, err := e.env(ctx, u, u.do.block, s.Attempt, nil)
 	if err != nil {
 		return unknown(err)
 	}
@@ -208,7 +208,7 @@ func (e *Engine) probeBlock(ctx context.Context, u *unit, unknown func(error) ru
 	if err != nil {
 		return unknown(err)
 	}
-	env, done, err := e.env(u, u.probe.block, 0, nil)
+	env, done, err := e.env(ctx, u, u.probe.block, 0, nil)
 	if err != nil {
 		return unknown(err)
 	}

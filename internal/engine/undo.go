@@ -98,7 +98,7 @@ func (e *Engine) planUndo(ctx context.Context, u *unit, s run.Step) (planned, er
 	if err != nil {
 		return planned{}, err
 	}
-	env, done, err := e.env(u, b.block, s.Attempt, nil)
+	env, done, err := e.env(ctx, u, b.block, s.Attempt, nil)
 	if err != nil {
 		return planned{}, err
 	}
@@ -135,7 +135,7 @@ func (e *Engine) runUndo(ctx context.Context, u *unit, s run.Step, p planned, ap
 	if b == nil {
 		b = u.do
 	}
-	env, done, err := e.env(u, b.block, n, log)
+	env, done, err := e.env(ctx, u, b.block, n, log)
 	if err != nil {
 		log.close()
 		return err

@@ -51,18 +51,6 @@ func (r Retention) span() time.Duration {
 		time.Duration(r.Weekly)*7*day, time.Duration(r.Monthly)*31*day, time.Duration(r.Yearly)*366*day)
 }
 
-// Alert is a program that is told what went wrong: the event as JSON on its standard input.
-type Alert struct {
-	Command []string // an argument list; a program with a slash in its name is absolute
-	On      []string // of [Events]; empty: all of them
-}
-
-// Events are what an alert can be about.
-func Events() []string {
-	return []string{"backup-failed", "backup-late", "verification-failed", "mirror-failed", "copy-failed",
-		"prune-frozen", "vault-problem"}
-}
-
 // withoutSecrets is the advice wherever a secret stands in the file.
 const withoutSecrets = "lifeboat.yaml is shared and kept in history: remove it, and make a new secret, since this one was seen"
 
@@ -264,28 +252,6 @@ func (l *loader) retention(n ast.Node) {
 	}
 	if r.Lock > 0 && r.LockMode == "" {
 		r.LockMode = "governance"
-	}
-}
-
-func (l *loader) alerts(n ast.Node) {
-	for _, body := range l.maps(n, "alerts") {
-		var a Alert
-		seen := l.fields(body, "an alert", []field{
-			{"command", func(n ast.Node) { a.Command = l.argv(n, "command") }},
-			{"on", func(n ast.Node) {
-				texts, nodes := l.list(n, "on")
-				for i, t := range texts {
-					if !slices.Contains(Events(), t) {
-						l.add(l.pos(nodes[i]), "value", choice(t, Events()), "there is no event %q", t)
-					}
-				}
-				a.On = texts
-			}},
-		})
-		if seen["command"] == nil {
-			l.add(l.pos(body), "missing-key", `add "command: [PROGRAM, ARGUMENT]"`, "an alert has no command")
-		}
-		l.estate.Alerts = append(l.estate.Alerts, a)
 	}
 }
 

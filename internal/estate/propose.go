@@ -245,8 +245,10 @@ schedule:
   # reads back only what is new; the daily one proves all of it:
   often: {cron: "*/15 * * * *", runbook: daily-backup, params: {level: checked}}
 
-# A program that gets the event as JSON on standard input.
+# Who is told at once: a webhook, a service such as slack:// or ntfy://, a program that gets
+# the message as JSON. "lifeboat alerts test" sends a test to each.
 # alerts:
+#   - {name: team, url: env:TEAM_ALERTS}   # the address is a secret, and stands in a variable
 #   - command: [./alert.sh]
 #     on: [verification-failed, backup-failed, backup-late]   # without "on": everything`)
 }

@@ -223,7 +223,7 @@ func TestCommentsAreTrue(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("%v\n%s", problems, text)
 	}
-	if len(e.Contacts) != 1 || len(e.Alerts) != 1 || len(e.Documents) != 1 || len(e.Schedules) != 5 || len(e.Copies) != 1 || e.Encryption.Method != "age" || len(e.Assets) != 9 || len(e.Assets[0].Mirrors) != 1 || len(e.Assets[0].Build) != 2 {
+	if len(e.Contacts) != 1 || len(e.Alerts) != 2 || len(e.Documents) != 1 || len(e.Schedules) != 5 || len(e.Copies) != 1 || e.Encryption.Method != "age" || len(e.Assets) != 9 || len(e.Assets[0].Mirrors) != 1 || len(e.Assets[0].Build) != 2 {
 		t.Errorf("not everything was a comment: %+v", e)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/alert"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
@@ -257,7 +258,7 @@ func (d Deps) backUp(ctx context.Context, env *action.Env, p backupParams, docum
 		if err != nil {
 			errs = append(errs, err)
 			check.Evidence = err.Error()
-			d.alert(ctx, env, BackupFailed, c.Name, v, err)
+			d.alert(ctx, env, alert.BackupFailed, c.Name, v, err)
 		} else {
 			n := written(m)
 			size, last = size+n, m

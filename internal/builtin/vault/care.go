@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/alert"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
@@ -138,7 +139,7 @@ func (d Deps) runCopy(ctx context.Context, env *action.Env, p copyParams, _ acti
 	if broken != nil {
 		errs = append(errs, broken)
 		res.Checks = append(res.Checks, action.Check{Text: "every other vault is reached", Evidence: broken.Error()})
-		d.alert(ctx, env, CopyFailed, "", v, broken)
+		d.alert(ctx, env, alert.CopyFailed, "", v, broken)
 	}
 	var sum vault.Copied
 	for _, to := range copies {
@@ -151,7 +152,7 @@ func (d Deps) runCopy(ctx context.Context, env *action.Env, p copyParams, _ acti
 			if err != nil {
 				c.Evidence = err.Error()
 				errs = append(errs, fmt.Errorf("%s: copy to %s: %w", name, to, err))
-				d.alert(ctx, env, CopyFailed, name, to, err)
+				d.alert(ctx, env, alert.CopyFailed, name, to, err)
 			}
 			env.Printf("%s: %s", c.Text, c.Evidence)
 			res.Checks = append(res.Checks, c)
@@ -237,7 +238,7 @@ func (d Deps) runDoctor(ctx context.Context, env *action.Env, _ noParams, _ acti
 				problem = hint.Wrap(problem, f.Advice)
 			}
 			problems = append(problems, problem)
-			d.alert(ctx, env, VaultProblem, "", v, problem)
+			d.alert(ctx, env, alert.VaultProblem, "", v, problem)
 		case vault.FindingWarning:
 			warnings++
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/alert"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
@@ -103,7 +104,7 @@ func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan 
 	m, err := v.Latest(ctx, vault.AssetID(a.Asset))
 	if err != nil {
 		if unfit(err) {
-			d.alert(ctx, env, BackupLate, p.Asset, v, err)
+			d.alert(ctx, env, alert.BackupLate, p.Asset, v, err)
 			err = fmt.Errorf("%w: %w", action.ErrCheck, err)
 		}
 		return action.Result{}, err
@@ -127,7 +128,7 @@ func (d Deps) latest(ctx context.Context, env *action.Env, p latestParams, plan 
 		res, err = d.ahead(ctx, env, v, p, m, res)
 	}
 	if err != nil {
-		d.alert(ctx, env, BackupLate, p.Asset, v, err)
+		d.alert(ctx, env, alert.BackupLate, p.Asset, v, err)
 	}
 	return res, err
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/alert"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
@@ -209,7 +210,7 @@ func (d Deps) runPrune(ctx context.Context, env *action.Env, p retentionParams, 
 	var total vault.Pruned
 	for _, pr := range list {
 		if pr.plan.Frozen != "" {
-			d.alert(ctx, env, PruneFrozen, pr.name, v, fmt.Errorf("%w: %s", vault.ErrFrozen, pr.plan.Frozen))
+			d.alert(ctx, env, alert.PruneFrozen, pr.name, v, fmt.Errorf("%w: %s", vault.ErrFrozen, pr.plan.Frozen))
 		}
 		done, err := v.Prune(ctx, pr.plan, pr.options)
 		total.Points += done.Points

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -40,9 +39,9 @@ type Deps struct {
 	// while one does.
 	Hold func(ctx context.Context) (release func() error, err error) // required for vault.prune
 	// Alert is the hook for whoever wants to know at once what went wrong. A failure of
-	// its own goes to the log and does not change the outcome of the step. ctx is alive
-	// also when the time of the step is up.
-	Alert func(ctx context.Context, log io.Writer, a Alert) // nil: nobody
+	// its own goes to the log and onto the record and does not change the outcome of the
+	// step. ctx is alive also when the time of the step is up.
+	Alert func(ctx context.Context, env *action.Env, a Alert) // nil: nobody
 }
 
 // Protected is an asset with what understands its kind.
@@ -58,24 +57,12 @@ type Protected struct {
 
 // Alert is something that somebody has to know.
 type Alert struct {
-	Event  string `json:"event"` // one of those below
-	Asset  string `json:"asset,omitempty"`
-	Vault  string `json:"vault,omitempty"`
-	Text   string `json:"text"`
-	Run    string `json:"run,omitempty"`
-	Advice string `json:"advice,omitempty"`
+	Event  string // of package alert
+	Asset  string
+	Vault  string
+	Text   string
+	Advice string
 }
-
-// What alerts are about.
-const (
-	BackupFailed       = "backup-failed"
-	BackupLate         = "backup-late" // or absent
-	VerificationFailed = "verification-failed"
-	MirrorFailed       = "mirror-failed"
-	CopyFailed         = "copy-failed"
-	PruneFrozen        = "prune-frozen"
-	VaultProblem       = "vault-problem"
-)
 
 // alert tells of err, which befell an asset ("" is none in particular) in v, a vault. A
 // dry run tells nobody, and neither does a step that was stopped: whoever stopped it
@@ -84,12 +71,8 @@ func (d Deps) alert(ctx context.Context, env *action.Env, event, asset string, v
 	if d.Alert == nil || env.Dry || errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
-	log := env.Log
-	if log == nil {
-		log = io.Discard
-	}
-	d.Alert(context.WithoutCancel(ctx), log, Alert{
-		Event: event, Asset: asset, Vault: v.String(), Text: err.Error(), Run: env.RunID, Advice: strings.Join(hint.All(err), "; "),
+	d.Alert(context.WithoutCancel(ctx), env, Alert{
+		Event: event, Asset: asset, Vault: v.String(), Text: err.Error(), Advice: strings.Join(hint.All(err), "; "),
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/alert"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
@@ -110,7 +111,7 @@ func (d Deps) verify(ctx context.Context, env *action.Env, p verifyParams, _ act
 			err = fmt.Errorf("it could not be verified: %w", err)
 		}
 		if err != nil {
-			d.alert(ctx, env, VerificationFailed, name, v, err)
+			d.alert(ctx, env, alert.VerificationFailed, name, v, err)
 		}
 	}
 	return t.result(names, p)
