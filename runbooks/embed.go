@@ -4,7 +4,8 @@ package runbooks
 
 import "embed"
 
-// FS holds the runbooks, each a Markdown file.
+// FS holds the runbooks, each a Markdown file, beside them their tests, and the way from
+// symptoms to one of them.
 //
-//go:embed *.md triage.yaml
+//go:embed *.md *.test.yaml triage.yaml
 var FS embed.FS

@@ -103,7 +103,7 @@ func (b *backend) describe(book *runbook.Book) console.Book {
 		c.Problems = append(c.Problems, f.Error())
 	}
 	c.Checks = b.checks(book)
-	if sc, ok := scenarioOf(book.Name); ok && b.world.sandbox != nil && sc.Breakage != "" {
+	if sc, ok := b.world.scenarioOf(book.Name); ok && b.world.sandbox != nil && sc.Breaks() {
 		c.Staged = "First a backup is taken, then this happens: " + sc.Summary
 	}
 	for _, m := range book.Params() {
@@ -260,23 +260,4 @@ func (s spoolLog) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-// stageFor breaks the sandbox in the way that a runbook is for. A sandbox that is
-// broken already, by an earlier drill, is made anew.
-func (w *world) stageFor(ctx context.Context, book string) error {
-	sc, ok := scenarioOf(book)
-	if !ok {
-		return nil
-	}
-	broken, err := w.sandbox.Broken()
-	if err != nil {
-		return err
-	}
-	if broken != "" {
-		if w.sandbox, err = w.sandbox.Reset(ctx); err != nil {
-			return fmt.Errorf("make the sandbox anew: %w", err)
-		}
-	}
-	return w.stage(ctx, sc, func(string, ...any) {})
 }

@@ -30,13 +30,14 @@ type rehearsal struct {
 
 func cmdDrill(env environment, s *settings, plainMode *bool) *cobra.Command {
 	var h rehearsal
+	names := strings.Join(shippedScenarios(), ", ")
 	c := &cobra.Command{
 		Use: "drill SCENARIO", Short: "Rehearse a recovery on real systems that are really broken",
 		Long: "Makes a sandbox estate of its own, takes a backup, breaks something for real, and walks the\n" +
 			"runbook. An oracle that shares no code with the recovery says what was recovered and what\n" +
-			"was lost. Nothing outside the sandbox can be reached.\n\nScenarios: " + strings.Join(drill.Names(), ", "),
+			"was lost. Nothing outside the sandbox can be reached.\n\nScenarios: " + names,
 		Example: "  lifeboat drill accidental-force-push          in the console, by yourself\n  lifeboat drill accidental-force-push --auto   played by a script, for CI",
-		Args:    exactly(1, "a scenario: "+strings.Join(drill.Names(), ", ")),
+		Args:    exactly(1, "a scenario: "+names),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h.scenario, h.plain = args[0], *plainMode
 			return rehearse(env, *s, h)
@@ -51,15 +52,16 @@ func cmdDrill(env environment, s *settings, plainMode *bool) *cobra.Command {
 
 // rehearse plays a drill.
 func rehearse(env environment, s settings, h rehearsal) error {
-	sc, err := drill.Find(h.scenario)
-	if err != nil {
-		return usage(err)
-	}
 	w, err := openState(env, s)
 	if err != nil {
 		return err
 	}
 	defer w.close()
+	w.books = ownBooks(env, s)
+	sc, err := w.rehearsals().Find(h.scenario)
+	if err != nil {
+		return usage(err)
+	}
 	if h.auto {
 		return w.rehearseAuto(sc, h)
 	}
@@ -72,7 +74,7 @@ func rehearse(env environment, s settings, h rehearsal) error {
 		return err
 	}
 	defer leave()
-	if err := w.stageFor(env.ctx, sc.Runbook); err != nil {
+	if sc, err = w.stageAnew(env.ctx, sc); err != nil {
 		return err
 	}
 	id, p, err := w.begin(env.ctx, wish{book: sc.Runbook, params: sc.Params})
@@ -125,7 +127,7 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 		return err
 	}
 	defer leave()
-	if err := w.stage(ctx, sc, say); err != nil {
+	if sc, err = w.stage(ctx, sc, say); err != nil {
 		return err
 	}
 	began := w.env.now()
@@ -180,49 +182,6 @@ func (w *world) score(sc drill.Scenario, h rehearsal, r run.Run, took time.Durat
 		return silentError{ended{r, exitNotComplete}}
 	}
 	return nil
-}
-
-// stage prepares and breaks the sandbox: what the scenario wants to have happened
-// before the trainee comes in.
-func (w *world) stage(ctx context.Context, sc drill.Scenario, say func(string, ...any)) error {
-	for _, name := range sc.Prepare {
-		say("PREPARE %s", name)
-		id, p, err := w.begin(ctx, wish{book: name})
-		if err != nil {
-			return fmt.Errorf("prepare with %q: %w", name, err)
-		}
-		r, err := w.drive(ctx, p, id, drill.NewAuto(sc), nil, w.files)
-		if err != nil {
-			return fmt.Errorf("prepare with %q: %w", name, err)
-		}
-		if err := outcome(r); err != nil {
-			return fmt.Errorf("prepare with %q: %w", name, err)
-		}
-		for _, s := range r.Steps {
-			if s.Evidence != "" {
-				say("  %s: %s", s.Title, s.Evidence)
-			}
-		}
-	}
-	if sc.Breakage == "" {
-		return nil
-	}
-	b, err := w.sandbox.Break(ctx, sc.Breakage)
-	if err != nil {
-		return fmt.Errorf("break the sandbox: %w", err)
-	}
-	say("BROKEN %s", b.Summary)
-	return nil
-}
-
-// scenarioOf finds the drill that rehearses a runbook.
-func scenarioOf(book string) (drill.Scenario, bool) {
-	for _, sc := range drill.All() {
-		if sc.Runbook == book {
-			return sc, true
-		}
-	}
-	return drill.Scenario{}, false
 }
 
 var _ engine.Asker = drill.NewAuto(drill.Scenario{})

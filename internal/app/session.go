@@ -251,6 +251,7 @@ func (w *world) judge(ctx context.Context, e *engine.Engine, r run.Run) (run.Run
 	if err != nil {
 		return r, fmt.Errorf("judge the sandbox: %w", err)
 	}
+	w.verdict = &v
 	for _, line := range verdictLines(v) {
 		if err := e.Note(ctx, oracle, line); err != nil {
 			return r, err

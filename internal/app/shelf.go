@@ -28,14 +28,25 @@ type shelf struct {
 }
 
 func newShelf(w *world) (*shelf, error) {
-	sources := []runbook.NamedFS{{Name: "", FS: runbooks.FS}}
+	return &shelf{world: w, library: runbook.NewLibrary(w.places()...), beside: map[string]string{}}, nil
+}
+
+// places are where runbooks and their tests lie, from the weakest to the strongest.
+func (w *world) places() []runbook.NamedFS {
+	places := append([]runbook.NamedFS{{Name: "", FS: runbooks.FS}}, w.books...)
 	if w.estate != nil {
-		dir := filepath.Join(w.estate.Dir, "runbooks")
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			sources = append(sources, runbook.NamedFS{Name: dir, FS: os.DirFS(dir)})
-		}
+		places = append(places, beside(w.estate.Dir)...)
 	}
-	return &shelf{world: w, library: runbook.NewLibrary(sources...), beside: map[string]string{}}, nil
+	return places
+}
+
+// beside gives the runbooks that lie beside an estate file in dir, if there are any.
+func beside(dir string) []runbook.NamedFS {
+	dir = filepath.Join(dir, "runbooks")
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil
+	}
+	return []runbook.NamedFS{{Name: dir, FS: os.DirFS(dir)}}
 }
 
 // find gives the runbook that a person means: a name of the library or the path of a

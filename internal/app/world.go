@@ -15,12 +15,14 @@ import (
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/builtin"
+	"lifeboat/internal/drill"
 	"lifeboat/internal/durable"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/runner"
 	"lifeboat/internal/sandbox"
 	"lifeboat/internal/secret"
@@ -49,6 +51,11 @@ type world struct {
 	secrets map[string]secret.String
 	vaults  *vaults
 	scratch *scratchDir // nil in a world that only looks
+
+	books   []runbook.NamedFS   // of a person, for a sandbox whose own estate has none
+	drills  *drill.Library      // see [world.rehearsals]
+	before  func(engine.Before) // of a test; nil: nobody asks
+	verdict *sandbox.Verdict    // of the oracle about the run that ended last
 
 	alerted  atomic.Bool                                       // somebody was told of a failure
 	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
@@ -207,7 +214,7 @@ func (w *world) config(asker engine.Asker, spool engine.Spool) engine.Config {
 	c := engine.Config{
 		Journal: events{w.journal}, Actions: w.actions, Asker: asker, Spool: spool, Now: w.env.now,
 		By: w.env.user, Host: w.env.host, PID: os.Getpid(), Version: version, Dir: w.dir(),
-		Redact: w.redact, Secrets: w.secrets,
+		Redact: w.redact, Secrets: w.secrets, Before: w.before,
 	}
 	if w.sandbox != nil {
 		c.Fence = w.sandbox.Fence()

@@ -3,7 +3,6 @@ package drill_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,64 +18,45 @@ import (
 	"lifeboat/runbooks"
 )
 
+// shipped are the rehearsals that Lifeboat brings.
+func shipped(t *testing.T) *drill.Library {
+	t.Helper()
+	lib := drill.NewLibrary(runbook.NamedFS{FS: runbooks.FS})
+	for _, p := range lib.Problems() {
+		t.Error(p)
+	}
+	return lib
+}
+
 func TestFind(t *testing.T) {
-	for _, name := range drill.Names() {
-		if s, err := drill.Find(name); err != nil || s.Name != name {
+	lib := shipped(t)
+	for _, name := range lib.Names() {
+		if s, err := lib.Find(name); err != nil || s.Name != name {
 			t.Errorf("Find(%q) = %q, %v", name, s.Name, err)
 		}
 	}
 	for typed, want := range map[string]string{
-		"acidental-force-push": "Did you mean accidental-force-push?",
-		"backup":               "Did you mean repository-backup or verify-backups?",
-		"Corrupted":            "Did you mean corrupted-repository?",
-		"verify-bakcups":       "Did you mean verify-backups?",
-		"zzz":                  "Choose one of accidental-force-push, corrupted-repository, repository-backup, verify-backups.",
-		"":                     "Choose one of",
+		"acidental-force-push": "did you mean \"accidental-force-push\"?",
+		"verify-bakcups":       "did you mean \"verify-backups\"?",
+		"zzz":                  "there are accidental-force-push",
+		"":                     "there are",
 	} {
-		_, err := drill.Find(typed)
+		_, err := lib.Find(typed)
 		if err == nil || !strings.Contains(strings.Join(hint.All(err), " "), want) {
 			t.Errorf("Find(%q): %v, advice %q, want %q", typed, err, hint.All(err), want)
 		}
 	}
 }
 
-// TestScenariosFit holds the data against the runbooks and breakages that it names.
+// TestScenariosFit holds the data against the runbooks that it names.
 func TestScenariosFit(t *testing.T) {
-	load := func(name string) *runbook.Book {
-		source, err := runbooks.FS.ReadFile(name + ".md")
-		if err != nil {
-			t.Fatal(err)
+	books := runbook.NewLibrary(runbook.NamedFS{FS: runbooks.FS})
+	for _, s := range shipped(t).All() {
+		for _, p := range s.Check(books.Get) {
+			t.Error(p)
 		}
-		book, problems := runbook.Parse(name+".md", source)
-		if book == nil {
-			t.Fatal(problems)
-		}
-		return book
-	}
-	known := map[string]bool{"": true}
-	for _, b := range sandbox.Breakages() {
-		known[b.Name] = true
-	}
-	for _, s := range drill.All() {
-		book := load(s.Runbook)
-		for _, name := range s.Prepare {
-			load(name)
-		}
-		if !known[s.Breakage] || s.Title == "" || s.Summary == "" || s.RTO <= 0 {
-			t.Errorf("%s: %+v", s.Name, s)
-		}
-		for name := range s.Params {
-			if !slices.ContainsFunc(book.Meta.Params, func(p runbook.Param) bool { return p.Name == name }) {
-				t.Errorf("%s: the runbook has no parameter %q", s.Name, name)
-			}
-		}
-		for key := range s.Answers {
-			fits := func(step *runbook.Step) bool {
-				return step.ID == key || slices.ContainsFunc(step.Items, func(i runbook.Item) bool { return i.Text == key })
-			}
-			if !slices.ContainsFunc(book.Steps, fits) {
-				t.Errorf("%s: no step or item %q", s.Name, key)
-			}
+		if s.RTO == 0 {
+			t.Errorf("%s: how long may it take?", s.File)
 		}
 	}
 }
@@ -226,14 +206,14 @@ func TestScore(t *testing.T) {
 		why  []string
 	}{
 		"passed":               {ended(run.Complete), good, 4200 * time.Millisecond, nil},
-		"passed, overrides":    {ended(run.CompleteWithOverrides), good, time.Hour, nil},
-		"aborted":              {ended(run.Aborted), good, time.Minute, []string{"the run is aborted"}},
-		"not complete":         {ended(run.NotComplete), good, time.Minute, []string{"the run is not complete"}},
-		"open":                 {ended(""), good, time.Minute, []string{"the run is still open"}},
+		"overrides":            {ended(run.CompleteWithOverrides), good, time.Hour, []string{`the run is "complete with overrides", and it should be "complete"`}},
+		"aborted":              {ended(run.Aborted), good, time.Minute, []string{`the run is "aborted", and it should be "complete"`}},
+		"not complete":         {ended(run.NotComplete), good, time.Minute, []string{`the run is "not complete", and it should be "complete"`}},
+		"open":                 {ended(""), good, time.Minute, []string{`the run is "still open", and it should be "complete"`}},
 		"late":                 {ended(run.Complete), good, time.Hour + time.Second, []string{"it took 1h0m1s, the promise is 1h"}},
 		"not recovered":        {ended(run.Complete), bad, time.Minute, []string{"the oracle finds it not recovered: 1 of 1 checks fail"}},
 		"nothing was broken":   {ended(run.Complete), sandbox.Verdict{Recovered: true}, time.Minute, []string{`the sandbox suffered "" and not "force-push", so this proves nothing`}},
-		"everything was wrong": {ended(run.Aborted), bad, 2 * time.Hour, []string{"the run is aborted", "the oracle finds it not recovered: 1 of 1 checks fail", "it took 2h, the promise is 1h"}},
+		"everything was wrong": {ended(run.Aborted), bad, 2 * time.Hour, []string{`the run is "aborted", and it should be "complete"`, "the oracle finds it not recovered: 1 of 1 checks fail", "it took 2h, the promise is 1h"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := drill.Score(s, c.r, c.v, c.took)

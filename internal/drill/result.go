@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -20,18 +21,24 @@ type Result struct {
 	Why      []string // why it did not pass, one sentence each
 }
 
-// Score says whether a rehearsal passed: the run came to its end, the oracle finds
-// everything recovered, and it was fast enough. What was lost without making the
+// Score says whether a rehearsal passed: the run came to the end that was expected, the
+// oracle finds everything recovered, and it was fast enough. A run that is expected to
+// stop half-way need not have recovered anything. What was lost without making the
 // sandbox unrecovered, such as uncommitted work, is on record and does not fail it.
 func Score(s Scenario, r run.Run, v sandbox.Verdict, took time.Duration) Result {
 	res := Result{Scenario: s, Run: r, Verdict: v, Took: took, RTO: s.RTO}
-	if r.Outcome != run.Complete && r.Outcome != run.CompleteWithOverrides {
-		res.Why = append(res.Why, "the run is "+outcome(r))
+	want := cmp.Or(s.Expect, run.Complete)
+	if r.Outcome != want {
+		res.Why = append(res.Why, fmt.Sprintf("the run is %q, and it should be %q", outcome(r), want))
 	}
-	if v.Breakage != s.Breakage {
-		res.Why = append(res.Why, fmt.Sprintf("the sandbox suffered %q and not %q, so this proves nothing", v.Breakage, s.Breakage))
+	suffered := s.Breakage
+	if s.Damage != "" {
+		suffered = sandbox.ByScript
 	}
-	if !v.Recovered {
+	if v.Breakage != suffered {
+		res.Why = append(res.Why, fmt.Sprintf("the sandbox suffered %q and not %q, so this proves nothing", v.Breakage, suffered))
+	}
+	if !v.Recovered && want != run.NotComplete && want != run.Aborted {
 		failed := 0
 		for _, c := range v.Checks {
 			if !c.OK {

@@ -416,5 +416,6 @@ func (e *Engine) propose(ctx context.Context, u *unit, s run.Step) error {
 				Text: fmt.Sprintf("%s: the target changed while the gate was open; nothing was done, and the gate opens anew", u.ID)})
 		}
 	}
+	e.before(ctx, u, s, p)
 	return e.attempt(ctx, u, s, p, e.view().Step(u.ID).Approval)
 }

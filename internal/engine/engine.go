@@ -91,6 +91,10 @@ type Config struct {
 	Progress func(step string, done, total int64, unit string)
 	// Pause says how long to wait before try+2; optional, 1 s, 2 s, 4 s … up to 30 s.
 	Pause func(try int) time.Duration
+	// Before is told what the checks of a step say right before its effect; optional. A
+	// test of a runbook asks for it: a check that holds already proves nothing about the
+	// step. The checks are made for it alone and are none of the step's own.
+	Before func(Before)
 	// Beat is called at named points of the life of a step; tests crash there. Optional.
 	Beat func(point string)
 }

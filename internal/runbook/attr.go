@@ -27,7 +27,7 @@ type attribute struct {
 }
 
 var attributeNames = []string{"effect", "timeout", "retry", "save", "when", "else", "optional", "interactive",
-	"id", "target", "stop", "drill", "verify", "probe", "undo"}
+	"id", "target", "stop", "drill", "before", "verify", "probe", "undo"}
 
 // shellWord says whether the first word of an info string opens a shell block.
 func shellWord(word string) bool {
@@ -126,6 +126,9 @@ func (p *parser) apply(b *Block, attrs []attribute) {
 			b.AttrPos["role"] = pos
 		}
 	}
+	if pos, ok := b.AttrPos["before"]; ok && b.Role != Verify {
+		p.problem(Problem{pos, Error, "bad-attribute", "before= works only on a verify block", "take it away; it says that a check may pass before its step has done anything"})
+	}
 	if b.Action != Include && b.Action != Choose {
 		return
 	}
@@ -150,7 +153,7 @@ func (b *Block) set(a attribute) (msg, fix string) {
 		return fmt.Sprintf("%s=%q is not %s", a.key, a.value, want), "write " + map[string]string{
 			"effect": "effect=read, effect=write or effect=destroy", "timeout": "timeout=90s, timeout=5m or timeout=none",
 			"retry": "retry=3", "save": "save=name, of lower case letters, digits and _", "else": "else=step-id",
-			"id": "id=short-name, of lower case letters, digits and -", "drill": "drill=skip",
+			"id": "id=short-name, of lower case letters, digits and -", "drill": "drill=skip", "before": "before=pass",
 			"when": `when="branch == 'main'"`, "target": `target="what it changes"`, "stop": `stop="is it safe to stop in the middle?"`,
 		}[a.key]
 	}
@@ -198,6 +201,11 @@ func (b *Block) set(a attribute) (msg, fix string) {
 			return bad("known")
 		}
 		b.DrillSkip = true
+	case "before":
+		if a.value != "pass" {
+			return bad("known")
+		}
+		b.BeforePass = true
 	case "when":
 		b.When = a.value
 	case "target":

@@ -120,6 +120,9 @@ func open(fsys fs.FS, name, shown string) (*Book, []Problem, error) {
 	return book, problems, nil
 }
 
+// ReadFile reads what lies beside runbooks, with the care of [OpenFile].
+func ReadFile(fsys fs.FS, name string) ([]byte, error) { return read(fsys, name) }
+
 func read(fsys fs.FS, name string) ([]byte, error) {
 	info, err := fs.Lstat(fsys, name)
 	if err != nil {

@@ -17,6 +17,9 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
+// Suggest says which of the candidates somebody may have meant, as a sentence of advice.
+func Suggest(name string, candidates []string) string { return suggest(name, candidates) }
+
 // suggest makes a fix of the nearest candidate, or of all of them.
 func suggest(name string, candidates []string) string {
 	if c := nearest(name, candidates); c != "" {

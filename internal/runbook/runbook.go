@@ -198,6 +198,7 @@ type Block struct {
 	Interactive bool
 	Bash        bool           // the fence says bash: not every sh understands the text
 	DrillSkip   bool           // drill=skip
+	BeforePass  bool           // before=pass: a check that may hold before its step has done anything
 	Target      string         // target=
 	Stop        string         // stop=: is stopping safe?
 	ID          string         // id=

@@ -33,6 +33,18 @@ func parseShell(text string) (*syntax.File, error) {
 	return syntax.NewParser(syntax.KeepComments(true), syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 }
 
+// CheckShell says what is wrong with the grammar of shell text, at which line of it,
+// from 1. Text that would cost too much to look into passes.
+func CheckShell(text string) (line int, msg string) {
+	_, err := parseShell(text)
+	if err == nil || errors.Is(err, errCostly) {
+		return 0, ""
+	}
+	at, msg := shellError(err)
+	line, _ = place(text, at)
+	return line, msg
+}
+
 // shellError gives the offset and the words of a syntax error.
 func shellError(err error) (offset int, msg string) {
 	var bad syntax.ParseError

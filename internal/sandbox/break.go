@@ -81,15 +81,9 @@ func (s *Sandbox) Break(ctx context.Context, name string) (Breakage, error) {
 	if err != nil {
 		return b, err
 	}
-	if err := s.still(); err != nil {
-		return b, fmt.Errorf("break the sandbox: %w", err)
-	}
-	if _, err := os.Lstat(s.truth(brokenName)); !errors.Is(err, fs.ErrNotExist) {
-		return b, s.brokenBefore()
-	}
-	t, err := s.look(ctx)
+	t, err := s.beforeDamage(ctx)
 	if err != nil {
-		return b, fmt.Errorf("break the sandbox: %w", err)
+		return b, err
 	}
 	t.Breakage = name
 	err = kind.damage(s, ctx, t)
@@ -100,6 +94,21 @@ func (s *Sandbox) Break(ctx context.Context, name string) (Breakage, error) {
 		return b, hint.Wrap(fmt.Errorf("break the sandbox with %s: %w", name, err), "Reset the sandbox before you go on.")
 	}
 	return b, durable.Create(s.truth(doneName), nil, 0o600)
+}
+
+// beforeDamage looks at a sandbox that is about to be broken and was not before.
+func (s *Sandbox) beforeDamage(ctx context.Context) (truth, error) {
+	if err := s.still(); err != nil {
+		return truth{}, fmt.Errorf("break the sandbox: %w", err)
+	}
+	if _, err := os.Lstat(s.truth(brokenName)); !errors.Is(err, fs.ErrNotExist) {
+		return truth{}, s.brokenBefore()
+	}
+	t, err := s.look(ctx)
+	if err != nil {
+		return truth{}, fmt.Errorf("break the sandbox: %w", err)
+	}
+	return t, nil
 }
 
 func (s *Sandbox) brokenBefore() error {

@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/drill"
+	"lifeboat/internal/estate"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/secret"
+	"lifeboat/runbooks"
+)
+
+// shippedScenarios lists the rehearsals that Lifeboat brings, without reading them.
+func shippedScenarios() []string {
+	files, _ := fs.Glob(runbooks.FS, "*"+drill.Suffix) // the pattern is sound
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(f, drill.Suffix)
+	}
+	return files
+}
+
+// ownBooks gives the runbooks that lie beside a person's estate file. The estate itself
+// is not read: a rehearsal has nothing to do with it.
+func ownBooks(env environment, s settings) []runbook.NamedFS {
+	file := s.estate
+	if s.sandbox {
+		return nil
+	}
+	if file == "" {
+		var err error
+		if file, err = estate.Locate(env.dir, env.configDir()); err != nil {
+			return nil
+		}
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil
+	}
+	return beside(dir)
+}
+
+// rehearsals are those that Lifeboat brings and those beside runbooks of a person.
+func (w *world) rehearsals() *drill.Library {
+	if w.drills == nil {
+		w.drills = drill.NewLibrary(w.places()...)
+	}
+	return w.drills
+}
+
+// scenarioOf finds the drill that rehearses a runbook.
+func (w *world) scenarioOf(book string) (drill.Scenario, bool) {
+	if list := w.rehearsals().Of(book); len(list) > 0 {
+		return list[0], true
+	}
+	return drill.Scenario{}, false
+}
+
+// stageFor breaks the sandbox in the way that a runbook is for.
+func (w *world) stageFor(ctx context.Context, book string) error {
+	sc, ok := w.scenarioOf(book)
+	if !ok {
+		return nil
+	}
+	_, err := w.stageAnew(ctx, sc)
+	return err
+}
+
+// stageAnew is stage for the standing sandbox. One that is broken already, by an earlier
+// drill, is made anew.
+func (w *world) stageAnew(ctx context.Context, sc drill.Scenario) (drill.Scenario, error) {
+	broken, err := w.sandbox.Broken()
+	if err != nil {
+		return sc, err
+	}
+	if broken != "" {
+		if w.sandbox, err = w.sandbox.Reset(ctx); err != nil {
+			return sc, fmt.Errorf("make the sandbox anew: %w", err)
+		}
+	}
+	return w.stage(ctx, sc, func(string, ...any) {})
+}
+
+// stage prepares and breaks the sandbox: what the scenario wants to have happened before
+// the trainee comes in. It gives the scenario with what was only known then.
+func (w *world) stage(ctx context.Context, sc drill.Scenario, say func(string, ...any)) (drill.Scenario, error) {
+	for _, p := range sc.Prepare {
+		if err := w.prepare(ctx, sc, p, say); err != nil {
+			return sc, err
+		}
+	}
+	at := w.env.now()
+	switch {
+	case sc.Damage != "":
+		err := w.sandbox.BreakBy(ctx, func(ctx context.Context) error { return w.script(ctx, sc.Damage) })
+		if err != nil {
+			return sc, err
+		}
+		say("BROKEN by the script of %s", sc.Name)
+	case sc.Breakage != "":
+		b, err := w.sandbox.Break(ctx, sc.Breakage)
+		if err != nil {
+			return sc, fmt.Errorf("break the sandbox: %w", err)
+		}
+		say("BROKEN %s", b.Summary)
+	}
+	filled, err := sc.Filled(w.sandbox.Dir(), at)
+	if err != nil {
+		return sc, fmt.Errorf("scenario %q: %w", sc.Name, err)
+	}
+	return filled, nil
+}
+
+func (w *world) prepare(ctx context.Context, sc drill.Scenario, p drill.Preparation, say func(string, ...any)) error {
+	if p.Writes > 0 {
+		say("PREPARE %d bookings more", p.Writes)
+		return w.sandbox.Wait(ctx, p.Writes)
+	}
+	say("PREPARE %s", p.Runbook)
+	now, err := drill.Scenario{Params: p.Params}.Filled(w.sandbox.Dir(), w.env.now())
+	if err != nil {
+		return fmt.Errorf("prepare with %q: %w", p.Runbook, err)
+	}
+	id, program, err := w.begin(ctx, wish{book: p.Runbook, params: now.Params})
+	if err != nil {
+		return fmt.Errorf("prepare with %q: %w", p.Runbook, err)
+	}
+	before := w.before
+	w.before = nil // what prepares is not what is tested
+	r, err := w.drive(ctx, program, id, drill.NewAuto(sc), nil, w.files)
+	w.before = before
+	if err == nil {
+		err = outcome(r)
+	}
+	if err != nil {
+		for _, s := range r.Steps {
+			if s.Error != "" {
+				err = fmt.Errorf("%w: step %q: %s", err, s.ID, s.Error)
+			}
+		}
+		return fmt.Errorf("prepare with %q: %w", p.Runbook, err)
+	}
+	for _, s := range r.Steps {
+		if s.Evidence != "" {
+			say("  %s: %s", s.Title, s.Evidence)
+		}
+	}
+	return nil
+}
+
+// scriptTime bounds a script of a rehearsal.
+const scriptTime = time.Minute
+
+// script runs a script of a rehearsal in the directory of the sandbox, without
+// credentials and with a home of its own. Nothing but that keeps it in there: it is as
+// trusted as the runbook that it tests.
+func (w *world) script(ctx context.Context, text string) error {
+	home, err := os.MkdirTemp(w.scratch.dir(), "home-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(home)
+	_, err = command.Run(w.programs(ctx), command.Cmd{
+		Argv: []string{"sh", "-eu", "-c", text}, Dir: w.sandbox.Dir(), Timeout: scriptTime,
+		Env: map[string]string{"HOME": home, "SSH_AUTH_SOCK": ""},
+	})
+	return err
+}
+
+// secretsOf takes the secret parameters of a runbook out of params: a rehearsal may
+// write them down, and still no run keeps them.
+func (w *world) secretsOf(book *runbook.Book, params map[string]string) (rest map[string]string, secrets map[string]secret.String, err error) {
+	rest, secrets = map[string]string{}, map[string]secret.String{}
+	for name, value := range params {
+		rest[name] = value
+	}
+	for _, p := range book.Params() {
+		v, given := rest[p.Name]
+		if !p.Secret || !given {
+			continue
+		}
+		delete(rest, p.Name)
+		secrets[p.Name] = secret.New(v)
+		if err := w.redact.Add(secrets[p.Name]); err != nil {
+			return nil, nil, hint.Wrap(fmt.Errorf("parameter %q: %w", p.Name, err), "give the test a longer secret")
+		}
+	}
+	return rest, secrets, nil
+}

@@ -1,0 +1,294 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/drill"
+	"lifeboat/internal/durable"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/estate"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
+	"lifeboat/internal/sandbox"
+	"lifeboat/internal/secret"
+)
+
+// bookTest is one test of a runbook: a scenario, and where its runbook is found.
+type bookTest struct {
+	drill.Scenario
+	book  string            // a name of the library, or the path of a file
+	books []runbook.NamedFS // of a person
+}
+
+// finding is one thing that a test has to say, and what to do about it.
+type finding struct {
+	Text string `json:"text"`
+	Fix  string `json:"fix,omitempty"`
+}
+
+// testResult is how a test went.
+type testResult struct {
+	test     bookTest
+	result   drill.Result
+	why      []finding                // why it did not pass
+	marks    map[runbook.Pos]markUsed // of checks with before=pass
+	log      string                   // what happened, as lines; "" when it is gone
+	output   []byte                   // the same, when somebody wants to read it
+	sandbox  string                   // where it was kept, "" when it is gone
+	canceled error
+}
+
+// markUsed says whether the mark before=pass on a check was needed.
+type markUsed struct {
+	step   string
+	needed bool
+}
+
+func (t *testResult) fail(text, fix string) { t.why = append(t.why, finding{text, fix}) }
+
+// passed says whether nothing speaks against it.
+func (t *testResult) passed() bool { return len(t.why) == 0 && t.canceled == nil }
+
+// stageOf is the private place of a test in the state directory:
+//
+//	tests/<test>/      0700, made anew by each test of that name, held while it goes on
+//	  log              what happened, as lines
+//	  state/           journal and logs of its runs
+//	  sandbox/         the systems that were broken
+//
+// A test that passed leaves nothing of it, one that failed all but the sandbox.
+type stageOf struct {
+	dir  string
+	held *durable.FileLock
+}
+
+func openStage(state, name string, who environment) (stageOf, error) {
+	parent := filepath.Join(state, "tests")
+	if err := durable.MkdirAll(parent); err != nil {
+		return stageOf{}, err
+	}
+	held, err := durable.Lock(filepath.Join(parent, name+".lock"), fmt.Sprintf("%s on %s, process %d", who.user, who.host, os.Getpid()))
+	if err != nil {
+		if _, taken := errors.AsType[*durable.LockedError](err); taken {
+			err = hint.Wrap(fmt.Errorf("%w: %w", errBusy, err), "wait for the other test, or give this one a --state DIRECTORY of its own")
+		}
+		return stageOf{}, err
+	}
+	s := stageOf{filepath.Join(parent, name), held}
+	if err := errors.Join(durable.RemoveTree(s.dir), durable.MkdirAll(s.dir)); err != nil {
+		return s, errors.Join(err, held.Unlock())
+	}
+	return s, nil
+}
+
+// playTest makes a sandbox of its own, breaks it, lets the script walk the runbook and
+// asks the oracle. It never looks at the estate of the person.
+func playTest(env environment, state string, t bookTest, keep bool) (res testResult) {
+	res = testResult{test: t, marks: map[runbook.Pos]markUsed{}}
+	s, err := openStage(state, t.Name, env)
+	if err != nil {
+		res.fail(err.Error(), firstHint(err))
+		return res
+	}
+	defer s.held.Unlock()
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		res.fail(err.Error(), "")
+		return res
+	}
+	err = env.perform(s.dir, log, &res)
+	log.Close()
+	if err != nil {
+		if env.ctx.Err() != nil {
+			res.canceled = err
+		}
+		res.fail(err.Error(), firstHint(err))
+	}
+	res.log, res.sandbox = log.Name(), filepath.Join(s.dir, "sandbox")
+	res.output, _ = os.ReadFile(log.Name()) // to be shown; the file is the record
+	var left error
+	switch {
+	case keep:
+		return res
+	case res.passed():
+		left, res.log = durable.RemoveTree(s.dir), ""
+	default:
+		left = durable.RemoveTree(res.sandbox)
+	}
+	res.sandbox = ""
+	if left != nil {
+		res.fail("its sandbox could not be removed: "+left.Error(), "")
+	}
+	return res
+}
+
+func firstHint(err error) string {
+	for _, h := range hint.All(err) {
+		return h
+	}
+	return ""
+}
+
+// perform plays the test in dir. Its error is one of the test itself; what the test has
+// found is in res.
+func (env environment) perform(dir string, log io.Writer, res *testResult) (err error) {
+	t := res.test
+	env.stdout, env.stderr, env.dir, env.terminal = log, log, dir, false
+	w, err := openState(env, settings{state: filepath.Join(dir, "state")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	w.books, w.secrets, w.redact = t.books, map[string]secret.String{}, secret.NewRedactor()
+	place := filepath.Join(dir, "sandbox")
+	if _, err := sandbox.Make(env.ctx, place, sandbox.Options{}); err != nil {
+		return fmt.Errorf("make sandbox: %w", err)
+	}
+	if err := w.useEstate(filepath.Join(place, estate.FileName)); err != nil {
+		return err
+	}
+	leave, err := w.enter(env.ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	l := &lines{w: log, now: env.now}
+	if t.Scenario, err = w.stage(env.ctx, t.Scenario, func(format string, args ...any) { l.say(env.now(), format, args...) }); err != nil {
+		return err
+	}
+	if t.Breaks() && t.Expect == run.Complete {
+		v, _, err := w.askOracle(env.ctx, t.Scenario)
+		if err != nil {
+			return err
+		}
+		if v.Recovered {
+			res.fail("the oracle finds nothing wrong right after the breakage, so its verdict proves nothing",
+				"let the oracle look at what is broken")
+		}
+	}
+	w.before = res.early
+	r, took, err := w.walk(env.ctx, t, l)
+	if err != nil && !errors.Is(err, engine.ErrPerson) && !errors.Is(err, drill.ErrRefused) {
+		return err
+	}
+	if err != nil {
+		res.fail(err.Error(), `say under "answers:" in `+t.File+" what the rehearsal does there")
+	}
+	v, said, err := w.askOracle(env.ctx, t.Scenario)
+	if err != nil {
+		return err
+	}
+	res.judge(r, took, v, said)
+	for _, line := range res.result.Lines() {
+		fmt.Fprintln(log, line)
+	}
+	return nil
+}
+
+// walk plays the run.
+func (w *world) walk(ctx context.Context, t bookTest, l *lines) (run.Run, time.Duration, error) {
+	program, err := w.shelf.ready(t.book)
+	if err != nil {
+		return run.Run{}, 0, err
+	}
+	params, secrets, err := w.secretsOf(program.Book, t.Params)
+	if err != nil {
+		return run.Run{}, 0, err
+	}
+	w.secrets = secrets
+	began := w.env.now()
+	id, err := w.start(ctx, program, wish{book: t.book, params: params})
+	if err == nil {
+		err = w.shelf.pin(id, program)
+	}
+	if err != nil {
+		return run.Run{}, 0, err
+	}
+	l.guidance = program.Guidance()
+	r, err := w.drive(ctx, program, id, drill.NewAuto(t.Scenario), l.event, tee{w.files, l})
+	return r, w.env.now().Sub(began), err
+}
+
+// askOracle lets the sandbox and the script of the test say whether all is recovered.
+// said is what the script says, "" where there is none or it is content.
+func (w *world) askOracle(ctx context.Context, sc drill.Scenario) (v sandbox.Verdict, said string, err error) {
+	if w.verdict != nil {
+		v, w.verdict = *w.verdict, nil
+	} else if v, err = w.sandbox.Judge(ctx); err != nil {
+		return v, "", fmt.Errorf("ask the oracle: %w", err)
+	}
+	if sc.Oracle == "" {
+		return v, "", nil
+	}
+	err = w.script(ctx, sc.Oracle)
+	exit, ended := errors.AsType[*command.ExitError](err)
+	if err != nil && !ended {
+		return v, "", fmt.Errorf("ask the oracle of %s: %w", sc.Name, err)
+	}
+	c := sandbox.Check{Text: "the oracle of the test", OK: err == nil, Evidence: "exit 0"}
+	if ended {
+		said = exit.Error()
+		c.Evidence = printable.Line(said)
+	}
+	v.Checks, v.Recovered = append(v.Checks, c), v.Recovered && c.OK
+	return v, said, nil
+}
+
+// early takes what the checks of a step say before its effect.
+func (t *testResult) early(b engine.Before) {
+	for _, c := range b.Checks {
+		if c.Marked {
+			m := t.marks[c.Pos]
+			t.marks[c.Pos] = markUsed{b.Step, m.needed || c.Holds}
+			continue
+		}
+		if c.Holds {
+			t.fail(fmt.Sprintf("%s: step %q: its check %q holds before the step has done anything, so it proves nothing", c.Pos, b.Step, c.Text),
+				"let it look at what the step changes; if it may hold before and has to hold after, mark it before=pass")
+		}
+	}
+	if len(b.Checks) == 0 && b.Action == runbook.Shell {
+		t.fail(fmt.Sprintf("%s: step %q: nothing proves it: it has no check, and that a script ends with 0 says only that it ended", b.Pos, b.Step),
+			"add a block sh verify below it that looks at what the script changes")
+	}
+}
+
+// judge holds the end against what the test expects.
+func (t *testResult) judge(r run.Run, took time.Duration, v sandbox.Verdict, said string) {
+	t.result = drill.Score(t.test.Scenario, r, v, took)
+	for _, why := range t.result.Why {
+		t.fail(why, "")
+	}
+	if r.Outcome != t.test.Expect {
+		for _, s := range r.Steps {
+			if s.Error != "" && !slices.Contains([]run.State{run.Verified, run.Claimed}, s.State) {
+				t.fail(fmt.Sprintf("step %q: %s", s.ID, s.Error), firstOf(s.Hints))
+			}
+		}
+	}
+	if t.test.Expect != run.Complete && said != "" { // else the score says so
+		t.fail("the oracle of the test: "+said, "")
+	}
+	for _, c := range v.Checks {
+		if !c.OK && !t.result.Passed {
+			t.fail("oracle: "+c.Text+prefix(": ", c.Evidence), "")
+		}
+	}
+}
+
+func firstOf(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
