@@ -75,6 +75,7 @@ type Deps struct {
 func Actions(d Deps) []action.Action {
 	return []action.Action{
 		d.backup(), d.check(), d.restore(), d.findLost(), d.keep(), d.push(), d.compare(), d.activity(), d.mirror(),
+		d.status(), d.gather(), d.publish(),
 	}
 }
 

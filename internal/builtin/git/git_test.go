@@ -79,6 +79,12 @@ func (b *bay) git(dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// tryGit is git for a call that may fail.
+func (b *bay) tryGit(dir string, args ...string) (string, error) {
+	out, err := command.Output(b.t.Context(), command.Git(dir, args...))
+	return strings.TrimSpace(string(out)), err
+}
+
 // commit adds a file named like the subject, by an author of the same name as the clone.
 func (b *bay) commit(dir, subject string) string {
 	b.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -208,6 +209,9 @@ func (d Deps) bring(ctx context.Context, env *action.Env, k *desk, r Repo, id st
 		return err
 	}
 	dir := filepath.Join(k.tmp, "point-"+m.ID+".git")
+	if _, err := os.Lstat(dir); err == nil {
+		return nil // brought before, for this desk
+	}
 	if _, err := v.Restore(ctx, m, repo.Kind{}, dir, vault.RestoreOptions{Progress: env.Progress, Log: env.Log}); err != nil {
 		return err
 	}
