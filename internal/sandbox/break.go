@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +37,9 @@ type breakage struct {
 	look func(j *judge, ctx context.Context)
 }
 
-func breakages() []breakage { return slices.Concat(repositoryBreakages()) }
+func breakages() []breakage {
+	return slices.Concat(repositoryBreakages(), workBreakages(), lossBreakages())
+}
 
 // Breakages lists all there are.
 func Breakages() []Breakage {
@@ -136,16 +137,12 @@ const (
 // forcePush lets colleagues push five commits that the working clone never fetches,
 // and then one of them force-push a demo that drops those and nine more.
 func (s *Sandbox) forcePush(ctx context.Context, t truth) error {
-	temp, err := os.MkdirTemp(s.dir, ".colleague-*")
+	mine, drop, err := s.aside(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
+	defer drop()
 	now := s.marker.Now
-	if err := (repo{dir: temp, by: colleague}).git(ctx, now, "clone", "--quiet", "--bare", "--no-local", "--template=", s.Origin(), "mine.git"); err != nil {
-		return err
-	}
-	mine := repo{dir: filepath.Join(temp, "mine.git"), by: colleague}
 	if err := s.writeDemo(ctx, mine); err != nil {
 		return err
 	}
@@ -205,14 +202,7 @@ func (s *Sandbox) writeDemo(ctx context.Context, mine repo) error {
 	}
 	r := stream(s.marker.Seed, "colleague")
 	booking := componentAt("apps/booking")
-	var in strings.Builder
-	for i, c := range []struct {
-		by            person
-		ago           int // minutes
-		from, branch  string
-		message, file string
-		text          string
-	}{
+	return s.edits(ctx, mine, []edit{
 		{team[2], 140, "refs/heads/main^0", "good", "feat(booking): hold a slot while the customer pays", "apps/booking/src/lib/hold.ts", function(r, booking, "holdSlot")},
 		{team[2], 110, "", "good", "fix(booking): release the hold when the payment fails", "apps/booking/src/lib/release.ts", function(r, booking, "releaseSlot")},
 		{team[5], 85, "", "good", "fix(booking): say which slot was taken meanwhile", "apps/booking/src/lib/conflict.ts", function(r, booking, "explainConflict")},
@@ -220,16 +210,5 @@ func (s *Sandbox) writeDemo(ctx context.Context, mine repo) error {
 		{team[4], 40, "", "good", "test(booking): two customers and one slot", "apps/booking/src/hold.test.ts", unitTest(r, "holdSlot")},
 		{colleague, 25, fmt.Sprintf("refs/heads/main~%d", droppedKnown), "demo", "squash for demo", "apps/booking/src/app/page.tsx", page + "\n\n" + function(r, booking, "DemoBanner")},
 		{colleague, 20, "", "demo", "demo", "README.md", readme + "\n\n## Demo\n\nThursday, 14:00. Do not touch.\n"},
-	} {
-		at := c.by.stamp(s.marker.Now.Add(-time.Duration(c.ago) * time.Minute))
-		fmt.Fprintf(&in, "commit refs/heads/%s\nmark :%d\nauthor %s <%s> %s\ncommitter %s <%s> %s\n",
-			c.branch, i+1, c.by.name, c.by.email, at, c.by.name, c.by.email, at)
-		data(&in, c.message+"\n")
-		if c.from != "" {
-			fmt.Fprintf(&in, "from %s\n", c.from)
-		}
-		fmt.Fprintf(&in, "M 100644 inline %s\n", c.file)
-		data(&in, c.text)
-	}
-	return mine.feed(ctx, in.String(), "fast-import", "--quiet", "--force")
+	}...)
 }

@@ -31,7 +31,7 @@ func (b builder) build(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { filled <- fillDatabase(ctx, b.path("booking.db"), b.o) }()
-	err := b.host(ctx)
+	err := errors.Join(b.host(ctx), b.ci())
 	if err == nil {
 		err = b.repositories(ctx)
 	}

@@ -36,6 +36,13 @@ type truth struct {
 	Lost    []string `json:"lost,omitempty"`    // force-push: commits that the push dropped
 	Foreign []string `json:"foreign,omitempty"` // force-push: commits that it brought
 	Damaged []string `json:"damaged,omitempty"` // corrupt-object: files in the clone
+
+	Ours   string `json:"ours,omitempty"`   // merge-conflict: the developer's commit
+	Theirs string `json:"theirs,omitempty"` // merge-conflict: the colleague's
+	Wrong  string `json:"wrong,omitempty"`  // bad-config, broken-workflow: the commit that did it
+	After  string `json:"after,omitempty"`  // the same: the good one on top of it
+	Path   string `json:"path,omitempty"`   // the file it is about
+	Want   string `json:"want,omitempty"`   // bad-config: SHA-256 of that file when it is mended
 }
 
 // table is what must still be in a table: all rows up to an id, in the columns that
