@@ -11,6 +11,7 @@ import (
 	"lifeboat/internal/asset/sqlite"
 	streamasset "lifeboat/internal/asset/stream"
 	"lifeboat/internal/builtin"
+	checkactions "lifeboat/internal/builtin/check"
 	"lifeboat/internal/builtin/files"
 	"lifeboat/internal/builtin/git"
 	"lifeboat/internal/builtin/notify"
@@ -35,10 +36,6 @@ func (w *world) deps() builtin.Deps {
 			return w.vaults.get(ctx)
 		}},
 		Files: files.Deps{
-			Asset: func(name string) (files.Asset, error) {
-				a, err := w.asset(name, "")
-				return files.Asset{Name: a.Name, Path: a.Path, Critical: a.Critical}, err
-			},
 			Source: w.chosenFiles,
 			Vault:  func(ctx context.Context) (files.Vault, error) { return w.vaults.get(ctx) },
 		},
@@ -46,6 +43,13 @@ func (w *world) deps() builtin.Deps {
 		Vault: vaultactions.Deps{
 			Vault: w.vaults.get, Asset: w.protected, Names: w.assetNames, Archive: w.archive, Retention: w.keep,
 			Copies: w.vaults.copies, Hold: w.vaults.hold, Alert: w.alert,
+		},
+		Check: checkactions.Deps{
+			HTTP: w.client(), Room: w.room,
+			Asset: func(name string) (checkactions.Asset, error) {
+				a, err := w.asset(name, "")
+				return checkactions.Asset{Name: a.Name, Path: a.Path, Critical: a.Critical}, err
+			},
 		},
 		Notify: notify.Deps{Sender: w.sender(), Channels: w.channels, People: w.people, About: w.about},
 	}
@@ -135,6 +139,23 @@ func (w *world) dump(name string) (streamactions.Asset, error) {
 
 func filesKind(a estate.Asset) filesasset.Kind {
 	return filesasset.Kind{Include: a.Include, Exclude: a.Exclude}
+}
+
+// room is how many bytes a restore of the newest backup of an asset may need.
+func (w *world) room(ctx context.Context, asset string) (int64, error) {
+	a, err := w.protected(asset, "")
+	if err != nil {
+		return 0, err
+	}
+	v, err := w.vaults.get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	m, err := v.Latest(ctx, vault.AssetID(a.Asset))
+	if err != nil {
+		return 0, err
+	}
+	return m.Room(), nil
 }
 
 // protected is an asset as the vault knows it, with what understands its kind. class is

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/builtin/check"
 	"lifeboat/internal/builtin/files"
 	"lifeboat/internal/builtin/git"
 	"lifeboat/internal/builtin/notify"
@@ -27,6 +28,7 @@ type Deps struct {
 	Files  files.Deps
 	Stream stream.Deps
 	Vault  vault.Deps
+	Check  check.Deps
 	Notify notify.Deps
 }
 
@@ -39,6 +41,7 @@ func All(d Deps) []action.Action {
 		files.Actions(d.Files),
 		stream.Actions(d.Stream),
 		vault.Actions(d.Vault),
+		check.Actions(d.Check),
 		notify.Actions(d.Notify),
 	)
 }

@@ -159,12 +159,17 @@ func (p *verification) runScript(ctx context.Context, dir, bin, script string, k
 	return last.String(), nil
 }
 
-// lacking is an error when the disk of dir had perhaps not enough room for a restore.sh
-// that has failed, and has cleaned up since: it holds the plain objects, and what it makes
-// of them, which a repository with its indexes may be twice over.
-func lacking(dir string, m Manifest) error {
+// Room is how many bytes a restore of the point may need: it holds the plain objects, and
+// what it makes of them, which a repository with its indexes may be twice over.
+func (m Manifest) Room() int64 {
 	const spare = 32 << 20
-	need := 3*plainSize(m.Chain) + spare
+	return 3*plainSize(m.Chain) + spare
+}
+
+// lacking is an error when the disk of dir had perhaps not enough room for a restore.sh
+// that has failed, and has cleaned up since.
+func lacking(dir string, m Manifest) error {
+	need := m.Room()
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return fmt.Errorf("look how much room %q has: %w", dir, err)

@@ -1,4 +1,4 @@
-package files_test
+package check_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
-	"lifeboat/internal/builtin/files"
+	"lifeboat/internal/builtin/check"
 	"lifeboat/internal/hint"
 )
 
@@ -43,16 +43,16 @@ func estate(t *testing.T) (dir string, actions []action.Action) {
 	if err := os.Symlink("package.json", filepath.Join(dir, "inside")); err != nil {
 		t.Fatal(err)
 	}
-	return dir, files.Actions(files.Deps{Asset: func(name string) (files.Asset, error) {
+	return dir, check.Actions(check.Deps{Asset: func(name string) (check.Asset, error) {
 		switch name {
 		case "repo":
-			return files.Asset{Name: name, Path: dir, Critical: []string{"package.json", "infra/main.tf"}}, nil
+			return check.Asset{Name: name, Path: dir, Critical: []string{"package.json", "infra/main.tf"}}, nil
 		case "file":
-			return files.Asset{Name: name, Path: filepath.Join(dir, "package.json"), Critical: []string{"package.json"}}, nil
+			return check.Asset{Name: name, Path: filepath.Join(dir, "package.json"), Critical: []string{"package.json"}}, nil
 		case "bare":
-			return files.Asset{Name: name, Path: dir}, nil
+			return check.Asset{Name: name, Path: dir}, nil
 		}
-		return files.Asset{}, hint.Wrap(fmt.Errorf("there is no asset %q", name), "the assets are: repo")
+		return check.Asset{}, hint.Wrap(fmt.Errorf("there is no asset %q", name), "the assets are: repo")
 	}})
 }
 
@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 		"unknown asset":      {map[string]any{"asset": "nope"}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := actions[1].Bind(tt.args)
+			c, err := actions[3].Bind(tt.args)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,13 +117,13 @@ func TestBadArguments(t *testing.T) {
 		"files": {"asset": "repo", "files": []any{"../x"}},
 		"dir":   {"files": []any{"x"}},
 	} {
-		_, err := actions[1].Bind(args)
+		_, err := actions[3].Bind(args)
 		bad, ok := errors.AsType[*action.ArgError](err)
 		if !ok || bad.Name != name || bad.Fix == "" {
 			t.Errorf("%v: Bind = %v, want an error for %q with a fix", args, err, name)
 		}
 	}
-	if _, err := actions[1].Bind(nil); err == nil {
+	if _, err := actions[3].Bind(nil); err == nil {
 		t.Error("nothing to look for was accepted")
 	}
 }
