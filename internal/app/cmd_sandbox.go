@@ -14,7 +14,7 @@ import (
 // hiddenSandbox are the programs that a sandbox consists of while it is alive. They know
 // nothing of runs and have no state but what lies in the sandbox.
 func hiddenSandbox(env environment) []*cobra.Command {
-	return []*cobra.Command{cmdSandboxLive(env), cmdSandboxApp(env), cmdSandboxKubectl(env)}
+	return []*cobra.Command{cmdSandboxLive(env), cmdSandboxApp(env), cmdSandboxKubectl(env), cmdSandboxMongo(env)}
 }
 
 func cmdSandboxLive(env environment) *cobra.Command {
@@ -76,6 +76,26 @@ func cmdSandboxKubectl(env environment) *cobra.Command {
 			defer visit.Leave()
 			// What a program in a pod writes may be no text: it goes out as it is.
 			if n := live.Kubectl(env.ctx, sb, args[1:], env.stdin, env.screen, env.stderr); n != 0 {
+				return silentError{ended{code: n}}
+			}
+			return nil
+		},
+	}
+}
+
+// cmdSandboxMongo is mongodump, mongorestore or mongosh of a sandbox.
+func cmdSandboxMongo(env environment) *cobra.Command {
+	return &cobra.Command{
+		Use: "sandbox-mongo DIRECTORY PROGRAM [ARGUMENT ...]", Short: "Be a program of the document store of a sandbox", Hidden: true, DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("no directory of a sandbox is given"))
+			}
+			sb, err := sandbox.Open(args[0])
+			if err != nil {
+				return usage(err)
+			}
+			if n := sb.AuthStore().Tool(args[1:], env.stdin, env.screen, env.stderr, env.now); n != 0 {
 				return silentError{ended{code: n}}
 			}
 			return nil

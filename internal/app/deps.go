@@ -18,6 +18,7 @@ import (
 	sqliteactions "lifeboat/internal/builtin/sqlite"
 	streamactions "lifeboat/internal/builtin/stream"
 	vaultactions "lifeboat/internal/builtin/vault"
+	"lifeboat/internal/command"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
@@ -185,12 +186,24 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 	case estate.Stream:
 		var k streamasset.Kind
 		if k, err = w.streamKind(a); err == nil {
-			p.Understands, p.Source, p.Reads = k, streamasset.CommandLine(k.Dump), k.Dump[:1]
+			p.Understands, p.Source, p.Reads = k, streamasset.CommandLine(k.Dump), w.reaches(k.Dump[0])
 		}
 	default:
 		err = fmt.Errorf("asset %q: nothing understands kind %q", a.Name, a.Kind)
 	}
 	return p, err
+}
+
+// reaches is what the fence of a drill is asked for a program. One of the sandbox's own
+// reaches nothing outside of it.
+func (w *world) reaches(program string) []string {
+	if w.sandbox != nil {
+		path, err := command.Find(w.programs(w.env.ctx), program)
+		if err == nil && filepath.Dir(path) == w.sandbox.Bin() {
+			return []string{}
+		}
+	}
+	return []string{program}
 }
 
 // stranger is an asset that is in the vault and not in the estate, by its id there: what

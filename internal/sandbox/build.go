@@ -19,7 +19,7 @@ type builder struct {
 func (b builder) path(name string) string { return filepath.Join(b.dir, name) }
 
 func (b builder) build(ctx context.Context) error {
-	for _, dir := range []string{"vault", truthDir} {
+	for _, dir := range []string{"vault", "mongo", truthDir} {
 		if err := os.Mkdir(b.path(dir), 0o700); err != nil {
 			return err
 		}
@@ -46,6 +46,9 @@ func (b builder) build(ctx context.Context) error {
 	}
 	s := &Sandbox{dir: b.dir, marker: marker{Options: b.o}}
 	t, err := s.look(ctx)
+	if err == nil {
+		err = s.copyAuth(authTruth)
+	}
 	if err != nil {
 		return err
 	}
@@ -84,8 +87,9 @@ assets:
     tier: critical
   auth:
     kind: stream
-    dump: [./auth/auth.sh, dump, auth]
-    load: [./auth/auth.sh, load, auth]
+    preset: mongodump
+    workload: deployment/booking-app
+    database: auth_db
   env:
     kind: files
     path: server

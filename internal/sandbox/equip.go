@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/durable"
+	"lifeboat/internal/sandbox/mongo"
 )
 
 // Bin is the directory of the sandbox's own programs. A run in the sandbox finds them
@@ -22,9 +23,15 @@ type program struct {
 
 // programs lists what a sandbox has in place of what talks to the outside.
 func programs() []program {
-	return []program{
+	list := []program{
 		{"kubectl", func(exe, dir string) string { return "exec " + exe + " sandbox-kubectl " + dir + " \"$@\"\n" }},
 	}
+	for _, name := range mongo.Tools() {
+		list = append(list, program{name, func(exe, dir string) string {
+			return "exec " + exe + " sandbox-mongo " + dir + " " + name + " \"$@\"\n"
+		}})
+	}
+	return list
 }
 
 // equip writes the programs, also into a sandbox that an older Lifeboat made.

@@ -4,22 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+
+	"lifeboat/internal/sandbox/mongo"
 )
 
 // hostFiles are what a server of the estate has beside its code: settings with secrets
 // that no repository holds, and the infrastructure as code.
 func hostFiles(r *random) map[string]string {
-	token := func() string {
-		const hex = "0123456789abcdef"
-		b := make([]byte, 32)
-		for i := range b {
-			b[i] = hex[r.below(len(hex))]
-		}
-		return string(b)
-	}
+	token := func() string { return hexText(r, 32) }
 	return map[string]string{
 		"apps/booking/.env":                       "NODE_ENV=production\nDATABASE_URL=file:../../booking.db\nNEXTAUTH_SECRET=" + token() + "\n",
 		"apps/booking/.env.local":                 "SMTP_PASSWORD=" + token() + "\n",
@@ -32,21 +26,6 @@ func hostFiles(r *random) map[string]string {
 	}
 }
 
-// authScript is the program of the sandbox that dumps and loads the sessions of people
-// who are signed in. It stands for a database that only its own tools can read.
-const authScript = `#!/bin/sh
-# auth.sh dump|load DIRECTORY: the sessions, one in each line.
-set -eu
-case $1 in
-dump) cat "$2/sessions" ;;
-load)
-	cat >"$2/sessions.new"
-	mv "$2/sessions.new" "$2/sessions"
-	;;
-*) exit 64 ;;
-esac
-`
-
 // host makes what the estate has beside its repository and its database.
 func (b builder) host(ctx context.Context) error {
 	r := stream(b.o.Seed, "host")
@@ -56,21 +35,8 @@ func (b builder) host(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(b.path("auth"), 0o700); err != nil {
-		return err
-	}
-	var sessions []byte
-	for i := range 400 {
-		sessions = fmt.Appendf(sessions, `{"_id":"%06x","user":"user%d@example.com","expires":"%s"}`+"\n", r.below(1<<24), i,
-			b.o.Now.AddDate(0, 0, r.below(30)).UTC().Format("2006-01-02"))
-	}
-	for name, f := range map[string]struct {
-		text []byte
-		perm fs.FileMode
-	}{"auth/sessions": {sessions, 0o600}, "auth/auth.sh": {[]byte(authScript), 0o700}} {
-		if err := os.WriteFile(b.path(name), f.text, f.perm); err != nil {
-			return err
-		}
+	if err := fillAuth(mongo.Store{Dir: b.path("mongo")}, b.o.Seed, b.o.Now); err != nil {
+		return fmt.Errorf("fill the auth data: %w", err)
 	}
 	return (repo{dir: b.dir}).git(ctx, b.o.Now, "init", "--quiet", "--bare", "--template=", "mirror.git")
 }

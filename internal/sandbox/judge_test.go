@@ -356,7 +356,7 @@ func TestJudgeDatabase(t *testing.T) {
 				t.Fatal(err)
 			}
 			var failing []string
-			for _, check := range v.Checks[len(v.Checks)-2:] {
+			for _, check := range v.Checks {
 				if !check.OK && (check.Text == whole || check.Text == rows) {
 					failing = append(failing, check.Text)
 				}

@@ -58,6 +58,15 @@ func copied(t *testing.T, s *sandbox.Sandbox) *sandbox.Sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A copy of files has the modes that the system gives.
+	if err := filepath.WalkDir(own.Server(), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return os.Chmod(name, 0o600)
+	}); err != nil {
+		t.Fatal(err)
+	}
 	git(t, own.Clone(), "remote", "set-url", "origin", own.Origin())
 	return own
 }

@@ -43,6 +43,8 @@ type truth struct {
 	After  string `json:"after,omitempty"`  // the same: the good one on top of it
 	Path   string `json:"path,omitempty"`   // the file it is about
 	Want   string `json:"want,omitempty"`   // bad-config: SHA-256 of that file when it is mended
+	Host map[string]hostFile `json:"host"`           // env files and infrastructure, by their path below the server
+	Leak *leak               `json:"leak,omitempty"` // leaked-secret
 }
 
 // table is what must still be in a table: all rows up to an id, in the columns that
@@ -88,6 +90,9 @@ func (s *Sandbox) look(ctx context.Context) (truth, error) {
 	}
 	if t.Files, err = ownFiles(ctx, clone); err != nil {
 		return t, fmt.Errorf("read the clone: %w", err)
+	}
+	if t.Host, err = s.lookHost(); err != nil {
+		return t, fmt.Errorf("read the server: %w", err)
 	}
 	db, err := openDatabase(s.Database(), "ro")
 	if err != nil {
@@ -230,6 +235,6 @@ func (s *Sandbox) Broken() (string, error) {
 }
 
 // only lists the keys of m in order that keep holds for.
-func only(m map[string]string, keep func(key string) bool) []string {
+func only[V any](m map[string]V, keep func(key string) bool) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(k string) bool { return !keep(k) })
 }

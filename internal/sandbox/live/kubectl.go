@@ -354,16 +354,18 @@ func (k *kubectl) exec(ctx context.Context) error {
 	if len(k.after) == 0 {
 		return errors.New("error: you must specify at least one command for the container")
 	}
-	body, err := k.ask(ctx, http.MethodGet, "/deployment")
+	// The real one waits a minute for a pod that runs. Where none is wanted there is nothing
+	// to wait for.
+	var last seen
+	err := k.until(ctx, 20*time.Second, func(v seen) bool {
+		last = v
+		return v.Status.ReadyReplicas > 0 || v.Spec.Replicas == 0
+	})
+	if errors.Is(err, context.DeadlineExceeded) || err == nil && last.Status.ReadyReplicas == 0 {
+		return errors.New("error: timed out waiting for the condition") // what the real one says when there is no pod
+	}
 	if err != nil {
 		return err
-	}
-	var v seen
-	if err := json.Unmarshal(body, &v); err != nil {
-		return err
-	}
-	if v.Status.ReadyReplicas == 0 {
-		return errors.New("error: timed out waiting for the condition") // what the real one says when there is no pod
 	}
 	c := command.Cmd{Argv: k.after, Dir: k.s.Dir(), Stdout: k.out, Stderr: k.err}
 	if _, stdin := k.flags["stdin"]; stdin {

@@ -195,7 +195,9 @@ func TestHostile(t *testing.T) {
 	}
 	const end = "\xff\xff\xff\xff"
 	head := string(magic) + doc(Doc{{"version", formatVersion}})
-	meta := func(db, c string) string { return doc(Doc{{"db", db}, {"collection", c}, {"metadata", ""}, {"size", int64(3)}}) }
+	meta := func(db, c string) string {
+		return doc(Doc{{"db", db}, {"collection", c}, {"metadata", ""}, {"size", int64(3)}})
+	}
 	ns := func(db, c string, eof bool, crc int64) string {
 		return doc(Doc{{"db", db}, {"collection", c}, {"EOF", eof}, {"CRC", crc}})
 	}

@@ -13,7 +13,10 @@ import (
 	"time"
 )
 
-// Tool runs one of the programs, "mongodump" or "mongorestore", on a store. It takes the
+// Tools are the names of the programs.
+func Tools() []string { return []string{"mongodump", "mongorestore", "mongosh"} }
+
+// Tool runs one of the programs on a store. It takes the
 // flags that a backup needs and refuses the others, as the real programs do. The result is
 // the exit code.
 func (s Store) Tool(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() time.Time) int {
@@ -25,7 +28,7 @@ func (s Store) Tool(args []string, stdin io.Reader, stdout, stderr io.Writer, no
 		return 1
 	}
 	t := tool{store: s, stdin: stdin, stdout: stdout, say: say}
-	run := map[string]func() error{"mongodump": t.dump, "mongorestore": t.restore}[args[0]]
+	run := map[string]func() error{"mongodump": t.dump, "mongorestore": t.restore, "mongosh": t.shell}[args[0]]
 	if run == nil {
 		say("there is no program %q", args[0])
 		return 1
@@ -50,6 +53,7 @@ type tool struct {
 
 	archive, gzip, drop, dry bool
 	file, dir                string // of the archive, "" for the pipe; of a dump without one
+	eval                     string
 	db, collection           string
 	include, exclude         []string
 }
@@ -70,7 +74,7 @@ func (t *tool) parse(program string, args []string) error {
 			}
 			t.gzip, t.drop, t.dry = t.gzip || name == "--gzip", t.drop || name == "--drop", t.dry || name == "--dryRun"
 			continue
-		case "--db", "--collection", "--out", "--dir", "--nsInclude", "--nsExclude", "--config":
+		case "--db", "--collection", "--out", "--dir", "--nsInclude", "--nsExclude", "--config", "--eval":
 		default:
 			if strings.HasPrefix(name, "-") || program == "mongodump" || t.dir != "" {
 				return fmt.Errorf("unknown option %q", args[i])
@@ -95,6 +99,8 @@ func (t *tool) parse(program string, args []string) error {
 			t.include = append(t.include, value)
 		case "--nsExclude":
 			t.exclude = append(t.exclude, value)
+		case "--eval":
+			t.eval = value
 		case "--config":
 			if _, err := os.ReadFile(value); err != nil { // who may read the store needs no password
 				return err
@@ -102,6 +108,8 @@ func (t *tool) parse(program string, args []string) error {
 		}
 	}
 	switch {
+	case t.eval != "" && program != "mongosh", t.archive && program == "mongosh":
+		return errors.New("this flag belongs to another program")
 	case t.archive && t.dir != "":
 		return errors.New("--archive and a directory cannot be given together")
 	case program == "mongodump" && t.drop, program == "mongodump" && t.include != nil:
