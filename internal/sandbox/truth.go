@@ -37,14 +37,14 @@ type truth struct {
 	Foreign []string `json:"foreign,omitempty"` // force-push: commits that it brought
 	Damaged []string `json:"damaged,omitempty"` // corrupt-object: files in the clone
 
-	Ours   string `json:"ours,omitempty"`   // merge-conflict: the developer's commit
-	Theirs string `json:"theirs,omitempty"` // merge-conflict: the colleague's
-	Wrong  string `json:"wrong,omitempty"`  // bad-config, broken-workflow: the commit that did it
-	After  string `json:"after,omitempty"`  // the same: the good one on top of it
-	Path   string `json:"path,omitempty"`   // the file it is about
-	Want   string `json:"want,omitempty"`   // bad-config: SHA-256 of that file when it is mended
-	Host map[string]hostFile `json:"host"`           // env files and infrastructure, by their path below the server
-	Leak *leak               `json:"leak,omitempty"` // leaked-secret
+	Ours   string              `json:"ours,omitempty"`   // merge-conflict: the developer's commit
+	Theirs string              `json:"theirs,omitempty"` // merge-conflict: the colleague's
+	Wrong  string              `json:"wrong,omitempty"`  // bad-config, broken-workflow: the commit that did it
+	After  string              `json:"after,omitempty"`  // the same: the good one on top of it
+	Path   string              `json:"path,omitempty"`   // the file it is about
+	Want   string              `json:"want,omitempty"`   // bad-config: SHA-256 of that file when it is mended
+	Host   map[string]hostFile `json:"host"`             // env files and infrastructure, by their path below the server
+	Leak   *leak               `json:"leak,omitempty"`   // leaked-secret
 }
 
 // table is what must still be in a table: all rows up to an id, in the columns that
