@@ -18,6 +18,7 @@ import (
 	sqliteactions "lifeboat/internal/builtin/sqlite"
 	streamactions "lifeboat/internal/builtin/stream"
 	vaultactions "lifeboat/internal/builtin/vault"
+	"lifeboat/internal/builtin/workload"
 	"lifeboat/internal/command"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
@@ -40,7 +41,8 @@ func (w *world) deps() builtin.Deps {
 			Source: w.chosenFiles,
 			Vault:  func(ctx context.Context) (files.Vault, error) { return w.vaults.get(ctx) },
 		},
-		Stream: streamactions.Deps{Asset: w.dump, Vault: func(ctx context.Context) (streamactions.Vault, error) { return w.vaults.get(ctx) }},
+		Stream:   streamactions.Deps{Asset: w.dump, Vault: func(ctx context.Context) (streamactions.Vault, error) { return w.vaults.get(ctx) }},
+		Workload: workload.Deps{App: w.application, HTTP: w.client(), Kubectl: w.kubectl},
 		Vault: vaultactions.Deps{
 			Vault: w.vaults.get, Asset: w.protected, Names: w.assetNames, Archive: w.archive, Retention: w.keep,
 			Copies: w.vaults.copies, Hold: w.vaults.hold, Alert: w.alert,
@@ -136,6 +138,26 @@ func (w *world) dump(name string) (streamactions.Asset, error) {
 	}
 	k, err := w.streamKind(a)
 	return streamactions.Asset{Name: a.Name, Source: streamasset.CommandLine(k.Dump), Kind: k, Secret: a.Secret && !a.Unencrypted, RPO: a.RPO}, err
+}
+
+func (w *world) application(name string) (workload.App, error) {
+	if w.estate == nil {
+		return workload.App{}, errNoEstate
+	}
+	a, err := w.estate.App(name)
+	return workload.App{
+		Name: a.Name, Deployment: a.Deployment, Namespace: a.Namespace, Context: a.Context,
+		Stop: a.Stop, Start: a.Start, Status: a.Status, Health: a.Health,
+	}, err
+}
+
+// kubectl is the program that talks to the cluster: in a sandbox its own by its path, so
+// that there is no way to another.
+func (w *world) kubectl() string {
+	if w.sandbox != nil {
+		return filepath.Join(w.sandbox.Bin(), "kubectl")
+	}
+	return "kubectl"
 }
 
 func filesKind(a estate.Asset) filesasset.Kind {

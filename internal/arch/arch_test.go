@@ -48,17 +48,18 @@ var layer = map[string]int{
 	"internal/sandbox/forge": 2, // below the sandbox that it is a part of
 	"internal/sandbox/mongo": 2, // programs of the sandbox; a store on disk and nothing of Lifeboat
 
-	"internal/incident":       3, // above the estate, below all that show it
-	"internal/engine":         3,
-	"internal/builtin/git":    3,
-	"internal/builtin/sqlite": 3,
-	"internal/builtin/files":  3,
-	"internal/builtin/stream": 3,
-	"internal/builtin/shell":  3,
-	"internal/builtin/vault":  3,
-	"internal/builtin/notify": 3,
-	"internal/builtin/check":  3,
-	"internal/sandbox":        3,
+	"internal/incident":         3, // above the estate, below all that show it
+	"internal/engine":           3,
+	"internal/builtin/git":      3,
+	"internal/builtin/sqlite":   3,
+	"internal/builtin/files":    3,
+	"internal/builtin/stream":   3,
+	"internal/builtin/shell":    3,
+	"internal/builtin/workload": 3, // one family: an application is stopped and started alike in a cluster and outside
+	"internal/builtin/vault":    3,
+	"internal/builtin/notify":   3,
+	"internal/builtin/check":    3,
+	"internal/sandbox":          3,
 
 	"internal/builtin":      4, // the list: above its families, below all who are handed it
 	"internal/drill":        4,

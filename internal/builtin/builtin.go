@@ -3,8 +3,7 @@
 // The list is a slice, in the order of the manual, made from what its families need.
 // Nothing registers itself: what is not written here does not exist. Left out on
 // purpose: anything that only wraps one shell command (a runbook can say it itself, in
-// a sh block that people can read), and anything that talks to a forge or a cluster, which
-// come with the issues that need them.
+// a sh block that people can read).
 package builtin
 
 import (
@@ -19,17 +18,19 @@ import (
 	"lifeboat/internal/builtin/sqlite"
 	"lifeboat/internal/builtin/stream"
 	"lifeboat/internal/builtin/vault"
+	"lifeboat/internal/builtin/workload"
 )
 
 // Deps are what the families need, each of its own.
 type Deps struct {
-	Git    git.Deps
-	SQLite sqlite.Deps
-	Files  files.Deps
-	Stream stream.Deps
-	Vault  vault.Deps
-	Check  check.Deps
-	Notify notify.Deps
+	Git      git.Deps
+	SQLite   sqlite.Deps
+	Files    files.Deps
+	Stream   stream.Deps
+	Vault    vault.Deps
+	Check    check.Deps
+	Notify   notify.Deps
+	Workload workload.Deps
 }
 
 // All lists the actions.
@@ -42,6 +43,7 @@ func All(d Deps) []action.Action {
 		stream.Actions(d.Stream),
 		vault.Actions(d.Vault),
 		check.Actions(d.Check),
+		workload.Actions(d.Workload),
 		notify.Actions(d.Notify),
 	)
 }

@@ -83,7 +83,11 @@ func Git(dir string, args ...string) Cmd {
 
 // advise adds what a person can do about well-known ends.
 func advise(e *ExitError) error {
-	if filepath.Base(e.Argv[0]) != "git" {
+	switch filepath.Base(e.Argv[0]) {
+	case "git":
+	case "kubectl":
+		return adviseKubectl(e)
+	default:
 		return e
 	}
 	for _, known := range []struct{ text, advice string }{
