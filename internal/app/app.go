@@ -135,12 +135,16 @@ func parsePairs(flag string, list []string) (map[string]string, error) {
 func home(env environment, s settings, plainMode bool) error {
 	if env.dumb() || plainMode {
 		if !s.sandbox {
-			if w, err := open(env, s); err != nil {
+			w, err := open(env, s)
+			if err != nil {
 				return err
-			} else if err := errors.Join(w.close()); err != nil {
-				return err
-			} else if w.estate != nil {
-				return usage(hint.New("the console needs a terminal", "lifeboat run RUNBOOK works without one, lifeboat runs lists what is open, lifeboat --help the rest"))
+			}
+			defer w.close()
+			switch {
+			case w.estate != nil && plainMode:
+				return w.plainHome()
+			case w.estate != nil:
+				return usage(hint.New("the console needs a terminal", "lifeboat triage finds the right runbook without one, lifeboat run RUNBOOK runs it, lifeboat runs lists what is open, lifeboat --help the rest"))
 			}
 		}
 		return rehearse(env, s, rehearsal{scenario: firstRehearsal, auto: true})

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -49,7 +48,7 @@ func (o *showing) task(env environment, s settings, plainMode bool, force bool, 
 		b := &bar{w: env.stdout, tty: env.terminal && !env.dumb() && !plainMode, now: time.Now}
 		out.lines.w, w.progress = b, b.progress
 		if env.terminal || plainMode {
-			a.person = &plain{in: bufio.NewReader(env.stdin), out: out.lines, by: env.user, echo: !env.terminal}
+			a.person = w.person(out.lines)
 		}
 	}
 	return w.runTask(env.ctx, t, a, out)

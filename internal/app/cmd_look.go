@@ -152,6 +152,7 @@ func cmdShow(env environment, s *settings) *cobra.Command {
 // show replays a history through the printer that shows live runs.
 func (w *world) show(list []run.Event, logs bool) error {
 	l := w.lines()
+	l.replay = true
 	var r run.Run
 	for _, ev := range list {
 		n, err := run.Fold(r, ev)

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -160,10 +159,10 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 		},
 	}
 	if w.env.terminal && !a.yes && len(allow) == 0 && !dry {
-		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user, echo: !w.env.terminal}, out, nil
+		return w.person(l), out, nil
 	}
 	if a.plain && !a.yes && len(allow) == 0 && !dry { // asked for by name: standard input answers, terminal or not
-		return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user, echo: !w.env.terminal}, out, nil
+		return w.person(l), out, nil
 	}
 	return newPolicy(w.env.user, a.yes, allow), out, nil
 }
@@ -209,9 +208,13 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	}
 	if out.lines != nil {
 		out.lines.guidance = p.Guidance()
+		w.remind = func(r run.Run) { out.lines.remind(&r) }
 	}
 	if r.Seq == 1 { // it begins here; its first event was stored before anybody watched
 		out.observe(r, run.Event{Run: id, Seq: 1, At: r.At, Kind: run.RunStarted, Body: r.Started})
+	}
+	if err := w.sayOwed(id, out.lines); err != nil {
+		return err
 	}
 	var spool engine.Spool = w.files
 	if out.output != nil {

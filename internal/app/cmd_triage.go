@@ -108,6 +108,7 @@ func (w *world) arrived(p incident.Place) error {
 // lines is a printer of plain lines on standard output.
 func (w *world) lines() *lines {
 	l := &lines{w: w.env.stdout, now: w.env.now}
+	l.clock = func(r *run.Run) incident.Clock { return incident.LevelClock(r, incident.Levels(w.estate), w.env.now()) }
 	l.asks = func(level int) {
 		at := incident.Level(w.estate, level)
 		l.add("It asks for: %s, within %s.", at.Response, incident.Span(at.Recovery))
@@ -176,6 +177,35 @@ func (w *world) askTriage(tree *incident.Tree) error {
 			l.bare("Type a number from 0 to %d, b, c or q.", len(p.Question.Answers))
 		}
 	}
+}
+
+// plainHome is the first screen without a screen: what is open, what is owed, and what
+// happened?
+func (w *world) plainHome() error {
+	l := w.lines()
+	list, err := w.journal.Runs(w.env.ctx, openRuns)
+	if err != nil {
+		return err
+	}
+	open := 0
+	for _, r := range list {
+		if r.Outcome == "" {
+			open++
+			l.bare("OPEN %s run %s, %s, by %s: lifeboat resume %s --plain", strings.ToUpper(string(r.Started.Mode)), r.ID.Short(), r.Started.Book, r.Started.By, r.ID.Short())
+		}
+	}
+	if open == 0 {
+		l.bare("No run is open.")
+	}
+	owed, err := w.debtLines("")
+	if err != nil {
+		return err
+	}
+	for _, text := range owed {
+		l.bare("%s", text)
+	}
+	tree, _ := w.tree() // lifeboat lint and lifeboat triage say what is wrong with one of ours
+	return w.askTriage(tree)
 }
 
 // question writes a question with its numbered answers.

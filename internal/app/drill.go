@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -95,7 +94,7 @@ func rehearse(env environment, s settings, h rehearsal) error {
 		}
 		return outcome(r)
 	}}
-	return w.foreground(env.ctx, p, id, &plain{in: bufio.NewReader(env.stdin), out: l, by: env.user, echo: !env.terminal}, out)
+	return w.foreground(env.ctx, p, id, w.person(l), out)
 }
 
 // rehearseAuto makes a sandbox, breaks it, lets the script walk the runbook, asks the

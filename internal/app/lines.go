@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -31,7 +32,12 @@ type lines struct {
 	partial  []byte
 	titled   string // step whose head was written last
 	now      func() time.Time
-	asks     func(level int) // writes what a level asks for; nil: nothing
+	asks     func(level int)                 // writes what a level asks for; nil: nothing
+	clock    func(r *run.Run) incident.Clock // of the level; nil: none
+	raises   bool                            // whoever reads can raise the level with a word
+	replay   bool                            // of a record: what time it is now says nothing about it
+	reminded incident.Clock                  // the last reminder
+	prompt   string                          // stands in the last line, and waits for an answer
 }
 
 // say writes one time-stamped line, wrapped.
@@ -137,6 +143,12 @@ func (l *lines) event(r run.Run, ev run.Event) {
 		l.partial = nil
 	}
 	l.mu.Unlock()
+	if _, asks := ev.Body.(run.Gate); asks && !l.replay {
+		for _, d := range incident.Owed(&r, l.now()) {
+			l.say(ev.At, "OWED %s", d)
+		}
+		l.remind(&r)
+	}
 	switch b := ev.Body.(type) {
 	case run.Started:
 		l.start(&r)
@@ -184,6 +196,50 @@ func (l *lines) raised(at time.Time, b run.Raise) {
 	if l.asks != nil {
 		l.asks(b.To)
 	}
+}
+
+// remind reads the clock of the level out when its time is nearly spent, and when it is:
+// once each. It may come while a question waits, which is then asked again.
+func (l *lines) remind(r *run.Run) {
+	if l.clock == nil || l.replay {
+		return
+	}
+	c := l.clock(r)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !c.Reminds() || c.Level == l.reminded.Level && c.Over == l.reminded.Over {
+		return
+	}
+	l.reminded = c
+	if l.prompt != "" {
+		fmt.Fprintln(l.w)
+	}
+	l.put(l.now().UTC().Format("15:04:05")+" ", "TIME "+c.Says)
+	if c.Forecast != "" {
+		l.put(indent, c.Forecast+".")
+	}
+	if c.Next.Number > 0 {
+		text := fmt.Sprintf("In doubt it is the higher level. Level %d: %s, within %s.", c.Next.Number, c.Next.Response, incident.Span(c.Next.Recovery))
+		if l.raises {
+			text += " Type raise to raise it."
+		}
+		l.put(indent, text)
+	}
+	io.WriteString(l.w, l.prompt)
+}
+
+// ask writes a prompt and stays in its line; answered says that the line has ended.
+func (l *lines) ask(prompt string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prompt = prompt
+	io.WriteString(l.w, prompt)
+}
+
+func (l *lines) answered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prompt = ""
 }
 
 // bare writes a line that belongs to no moment.

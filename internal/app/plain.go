@@ -25,7 +25,27 @@ type plain struct {
 	by  string
 	// echo writes what was read: input that is no terminal shows nothing itself.
 	echo bool
+
+	world *world
+	ctx   context.Context // of the question that is being asked
+	hand  hand            // of the engine that asks; nil before it does
 }
+
+// hand is what a person may do to a run beside answering its question.
+type hand interface {
+	Snapshot() run.Run
+	Note(ctx context.Context, by, text string) error
+	Raise(ctx context.Context, by string, to int, reason string) error
+}
+
+// person asks whoever reads the lines and types.
+func (w *world) person(l *lines) *plain {
+	l.raises = true
+	return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user, echo: !w.env.terminal, world: w}
+}
+
+// drives takes the engine whose questions are asked.
+func (p *plain) drives(h hand) { p.hand = h }
 
 var _ engine.Asker = (*plain)(nil)
 
@@ -43,6 +63,7 @@ func (p *plain) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 	if err := ctx.Err(); err != nil {
 		return run.Answer{}, err
 	}
+	p.ctx = ctx
 	g := r.Gate
 	a := run.Answer{Gate: g.Seq, By: p.by, How: "plain"}
 	switch g.Kind {
@@ -117,7 +138,7 @@ func (p *plain) pick(r *run.Run, ways []choice) (run.Answer, error) {
 		}
 	}
 	for {
-		text, err := p.line(r, "")
+		text, err := p.command(r, "", true)
 		if err != nil {
 			return run.Answer{}, err
 		}
@@ -125,7 +146,7 @@ func (p *plain) pick(r *run.Run, ways []choice) (run.Answer, error) {
 		if err == nil && n >= 1 && n <= len(ways) {
 			return ways[n-1].act()
 		}
-		p.out.add("Type a number from 1 to %d, or q to leave: the run stays open.", len(ways))
+		p.out.add("Type a number from 1 to %d, or q to leave: the run stays open. ? lists what else.", len(ways))
 	}
 }
 
@@ -219,11 +240,15 @@ func (p *plain) reason(r *run.Run, a run.Answer) (run.Answer, error) {
 	return a, nil
 }
 
-// line prompts and reads one line. "q" and the end of the input leave.
-func (p *plain) line(r *run.Run, word string) (string, error) {
+// line reads an answer in words of its own.
+func (p *plain) line(r *run.Run, word string) (string, error) { return p.command(r, word, false) }
+
+// read prompts and reads one line. "q" and the end of the input leave.
+func (p *plain) read(r *run.Run, word string) (string, error) {
 	step := min(r.Current()+1, len(r.Steps))
-	fmt.Fprintf(p.out.w, "%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word))
+	p.out.ask(fmt.Sprintf("%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word)))
 	text, err := p.in.ReadString('\n')
+	p.out.answered()
 	if errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) && text == "" { // EIO: the terminal is gone
 		fmt.Fprintln(p.out.w)
 		return "", engine.ErrLeft

@@ -224,8 +224,12 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 			w.progress(step, done, total, unit)
 		}
 	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	watch := w.newWatch(tick.C)
 	cfg.Observe = func(r run.Run, ev run.Event) {
 		host.Observe(r, ev)
+		watch.observe(ev)
 		if observe != nil {
 			observe(r, ev)
 		}
@@ -234,7 +238,15 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	if err != nil {
 		return run.Run{}, err
 	}
+	if hand, ok := asker.(interface{ drives(hand) }); ok {
+		hand.drives(e)
+	}
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); watch.run(watching, e) }()
 	r, err := host.Run(ctx, e)
+	stop()
+	<-watched
 	if err == nil && w.sandbox != nil && !r.Open() {
 		return w.judge(ctx, e, r)
 	}

@@ -138,6 +138,22 @@ func (w *world) owing() ([]run.Run, error) {
 	return out, nil
 }
 
+// sayOwed says, where another run begins or goes on, what is still to be put back.
+func (w *world) sayOwed(id run.ID, l *lines) error {
+	owed, err := w.debtLines(id)
+	if err != nil {
+		return err
+	}
+	for _, text := range owed {
+		if l != nil {
+			l.say(w.env.now(), "%s", text)
+		} else {
+			fmt.Fprintln(w.env.stderr, "lifeboat: "+text)
+		}
+	}
+	return nil
+}
+
 // openRuns is how many runs are looked at for what they owe.
 const openRuns = 200
 

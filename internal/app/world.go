@@ -58,6 +58,7 @@ type world struct {
 	verdict *sandbox.Verdict    // of the oracle about the run that ended last
 
 	alerted  atomic.Bool                                       // somebody was told of a failure
+	remind   func(r run.Run)                                   // of the time of its level, while a run is hosted; nil: nobody reads along
 	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
 }
 

@@ -1,0 +1,213 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeboat/internal/alert"
+	"lifeboat/internal/estate"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runner"
+	"lifeboat/internal/secret"
+)
+
+// record is a run that is driven: its events, folded, at the time of the test.
+type record struct {
+	t    *testing.T
+	now  time.Time
+	r    run.Run
+	fail error // of the next note
+}
+
+func newRecord(t *testing.T) *record {
+	c := &record{t: t, now: time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)}
+	c.add(run.RunStarted, "", run.Started{Mode: run.Live, Book: "branch-protection", Level: 1, Asset: "monorepo", By: "m.ito", Host: "rescue-01",
+		Steps: []run.Outline{{ID: "off", Effect: "write"}, {ID: "on", Effect: "write"}}})
+	return c
+}
+
+func (c *record) add(kind run.Kind, step string, body any) {
+	c.t.Helper()
+	next, err := run.Fold(c.r, run.Event{Run: "20261124T030000Z-7F3A", Seq: c.r.Seq + 1, At: c.now, Kind: kind, Step: step, Body: body})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.r = next
+}
+
+func (c *record) Snapshot() run.Run { return c.r }
+
+func (c *record) Note(_ context.Context, by, text string) error {
+	if c.fail != nil {
+		return c.fail
+	}
+	c.add(run.NoteAdded, "", run.Note{By: by, Text: text})
+	return nil
+}
+
+// watched is a world whose alerts append to a file.
+func (c *record) watched(command string, on ...string) (w *world, told func() string) {
+	dir := c.t.TempDir()
+	w = &world{env: environment{now: func() time.Time { return c.now }, user: "m.ito", host: "rescue-01", stderr: &bytes.Buffer{}}, redact: secret.NewRedactor(), files: runner.Files{Dir: c.t.TempDir()},
+		estate: &estate.Estate{Dir: dir, Name: "company", Levels: estate.DefaultLevels(), Alerts: []estate.Alert{{Command: []string{"sh", "-c", command}, On: on}}}}
+	return w, func() string {
+		data, err := os.ReadFile(filepath.Join(dir, "told"))
+		if err != nil && !os.IsNotExist(err) {
+			c.t.Fatal(err)
+		}
+		return string(data)
+	}
+}
+
+// A debt that is overdue is put on record once and told of once, by whichever host sees it
+// first; one that has time left, or none, is not.
+func TestDebtOverdueOnce(t *testing.T) {
+	t.Parallel()
+	c := newRecord(t)
+	w, told := c.watched("cat >>told", alert.DebtOverdue)
+	c.add(run.DebtOpened, "", run.Debt{ID: "protection", Text: "branch protection of main is off", Within: 15 * time.Minute})
+	c.add(run.DebtOpened, "", run.Debt{ID: "light", Text: "a light is on"})
+	c.now = c.now.Add(15 * time.Minute)
+	w.newWatch(nil).look(t.Context(), c)
+	if len(c.r.Notes) != 0 || told() != "" {
+		t.Fatalf("notes %v, told %q before it was due", c.r.Notes, told())
+	}
+	c.now = c.now.Add(5 * time.Minute)
+	c.fail = errors.New("the disk is full")
+	w.newWatch(nil).look(t.Context(), c)
+	if told() != "" {
+		t.Errorf("told of what is not on record: %s", told())
+	}
+	c.fail = nil
+	for range 2 { // hosts, one after another
+		watch := w.newWatch(nil)
+		watch.look(t.Context(), c)
+		watch.look(t.Context(), c)
+	}
+	if len(c.r.Notes) != 1 || c.r.Notes[0].Text != incident.OverdueNote(c.r.Debts[0]) || c.r.Notes[0].By != "lifeboat" {
+		t.Errorf("notes %+v", c.r.Notes)
+	}
+	if n := strings.Count(told(), "\n"); n != 1 || !strings.Contains(told(), `"event":"debt-overdue"`) || !strings.Contains(told(), "branch protection of main is off, OVERDUE by 5 min") {
+		t.Errorf("told %d times: %s", n, told())
+	}
+	// Closed and opened again it is another debt, with a deadline of its own.
+	c.add(run.DebtClosed, "", run.Debt{ID: "protection"})
+	c.add(run.DebtOpened, "", run.Debt{ID: "protection", Text: "branch protection of main is off", Within: time.Minute})
+	c.now = c.now.Add(2 * time.Minute)
+	w.newWatch(nil).look(t.Context(), c)
+	if n := strings.Count(told(), "\n"); n != 2 {
+		t.Errorf("told %d times: %s", n, told())
+	}
+}
+
+// A level that was raised right before the end is told of too, and a dead channel does not
+// keep the watch from ending.
+func TestLevelRaisedIsTold(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"cat >>told", "cat >>told; exit 3"} {
+		c := newRecord(t)
+		w, told := c.watched(command, alert.LevelRaised)
+		watch := w.newWatch(nil)
+		raise := run.Raise{By: "s.kaya", From: 1, To: 3, Reason: "it spreads"}
+		c.add(run.LevelRaised, "", raise)
+		watch.observe(run.Event{Kind: run.LevelRaised, Body: raise})
+		watch.observe(run.Event{Kind: run.NoteAdded, Body: run.Note{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		watch.run(ctx, c)
+		if !strings.Contains(told(), "level raised from 1 to 3 by s.kaya: it spreads; the whole incident response team is called, within 24 h") {
+			t.Errorf("%s: told %q", command, told())
+		}
+		if failed := strings.Contains(w.env.stderr.(*bytes.Buffer).String(), "ALERT NOT DELIVERED"); failed != strings.HasSuffix(command, "3") {
+			t.Errorf("%s: %s", command, w.env.stderr)
+		}
+	}
+}
+
+// The watch looks when its clock ticks, and ends with its context.
+func TestWatchTicks(t *testing.T) {
+	t.Parallel()
+	c := newRecord(t)
+	w, _ := c.watched("true")
+	tick, seen := make(chan time.Time), make(chan run.Run, 1)
+	w.remind = func(r run.Run) { seen <- r }
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); w.newWatch(tick).run(ctx, c) }()
+	tick <- c.now
+	if r := <-seen; r.ID != c.r.ID {
+		t.Errorf("reminded of %q", r.ID)
+	}
+	cancel()
+	<-done
+}
+
+// The clock of the level is read out once when it is nearly spent and once when it is,
+// also in the middle of a question, which is then asked again.
+func TestRemind(t *testing.T) {
+	t.Parallel()
+	c := newRecord(t)
+	w, _ := c.watched("true")
+	var out bytes.Buffer
+	w.env.stdout = &out
+	l := w.lines()
+	l.raises = true
+	for range 3 {
+		c.now = c.now.Add(5 * time.Minute) // 15 of 30
+		l.remind(&c.r)
+	}
+	if out.Len() != 0 {
+		t.Fatalf("reminded early: %s", &out)
+	}
+	l.ask("LIVE 1/2> ")
+	c.now = c.now.Add(8 * time.Minute)
+	l.remind(&c.r)
+	l.remind(&c.r)
+	l.answered()
+	c.now = c.now.Add(10 * time.Minute)
+	l.remind(&c.r)
+	c.add(run.LevelRaised, "", run.Raise{By: "m.ito", From: 1, To: 3})
+	l.remind(&c.r)
+	want := `LIVE 1/2> 
+03:23:00 TIME 7 min of the 30 min of level 1 are left.
+         In doubt it is the higher level. Level 2: senior developers take over,
+         within 4 h. Type raise to raise it.
+LIVE 1/2> 03:33:00 TIME The 30 min of level 1 were over 3 min ago.
+         In doubt it is the higher level. Level 2: senior developers take over,
+         within 4 h. Type raise to raise it.
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &out, want)
+	}
+}
+
+// Before every question it is said what is owed.
+func TestOwedBeforeEveryGate(t *testing.T) {
+	t.Parallel()
+	c := newRecord(t)
+	w, _ := c.watched("true")
+	var out bytes.Buffer
+	w.env.stdout = &out
+	c.add(run.DebtOpened, "", run.Debt{ID: "protection", Text: "branch protection of main is off", Within: 15 * time.Minute})
+	for _, after := range []time.Duration{5 * time.Minute, 15 * time.Minute} {
+		c.now = c.now.Add(after)
+		ev := run.Event{Run: c.r.ID, Seq: c.r.Seq + 1, At: c.now, Kind: run.GateOpened, Step: "off", Body: run.Gate{Kind: run.Confirm, Plan: &run.Plan{Summary: "puts it off"}}}
+		next, err := run.Fold(c.r, ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.lines().event(next, ev)
+	}
+	for _, want := range []string{"03:05:00 OWED branch protection of main is off, 10 min left\n", "03:20:00 OWED branch protection of main is off, OVERDUE by 5 min\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &out)
+		}
+	}
+}
