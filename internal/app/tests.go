@@ -85,10 +85,26 @@ func openStage(state, name string, who environment) (stageOf, error) {
 		return stageOf{}, err
 	}
 	s := stageOf{filepath.Join(parent, name), held}
-	if err := errors.Join(durable.RemoveTree(s.dir), durable.MkdirAll(s.dir)); err != nil {
+	if err := errors.Join(s.clear(who.ctx), durable.MkdirAll(s.dir)); err != nil {
 		return s, errors.Join(err, held.Unlock())
 	}
 	return s, nil
+}
+
+// sandbox is where the sandbox of the test lies.
+func (s stageOf) sandbox() string { return filepath.Join(s.dir, "sandbox") }
+
+// tearDown removes the sandbox, after what keeps it alive has ended.
+func (s stageOf) tearDown(ctx context.Context) error {
+	if sb, err := sandbox.Open(s.sandbox()); err == nil {
+		return sb.Remove(context.WithoutCancel(ctx))
+	}
+	return durable.RemoveTree(s.sandbox())
+}
+
+// clear removes all of it.
+func (s stageOf) clear(ctx context.Context) error {
+	return errors.Join(s.tearDown(ctx), durable.RemoveTree(s.dir))
 }
 
 // playTest makes a sandbox of its own, breaks it, lets the script walk the runbook and
@@ -106,7 +122,7 @@ func playTest(env environment, state string, t bookTest, keep bool) (res testRes
 		res.fail(err.Error(), "")
 		return res
 	}
-	err = env.perform(s.dir, log, &res)
+	err = env.perform(s, log, &res)
 	log.Close()
 	if err != nil {
 		if env.ctx.Err() != nil {
@@ -114,16 +130,16 @@ func playTest(env environment, state string, t bookTest, keep bool) (res testRes
 		}
 		res.fail(err.Error(), firstHint(err))
 	}
-	res.log, res.sandbox = log.Name(), filepath.Join(s.dir, "sandbox")
+	res.log, res.sandbox = log.Name(), s.sandbox()
 	res.output, _ = os.ReadFile(log.Name()) // to be shown; the file is the record
 	var left error
 	switch {
 	case keep:
 		return res
 	case res.passed():
-		left, res.log = durable.RemoveTree(s.dir), ""
+		left, res.log = s.clear(env.ctx), ""
 	default:
-		left = durable.RemoveTree(res.sandbox)
+		left = s.tearDown(env.ctx)
 	}
 	res.sandbox = ""
 	if left != nil {
@@ -139,22 +155,21 @@ func firstHint(err error) string {
 	return ""
 }
 
-// perform plays the test in dir. Its error is one of the test itself; what the test has
+// perform plays the test in its place. Its error is one of the test itself; what the test has
 // found is in res.
-func (env environment) perform(dir string, log io.Writer, res *testResult) (err error) {
+func (env environment) perform(s stageOf, log io.Writer, res *testResult) (err error) {
 	t := res.test
-	env.stdout, env.stderr, env.dir, env.terminal = log, log, dir, false
-	w, err := openState(env, settings{state: filepath.Join(dir, "state")})
+	env.stdout, env.stderr, env.dir, env.terminal = log, log, s.dir, false
+	w, err := openState(env, settings{state: filepath.Join(s.dir, "state")})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	w.books, w.secrets, w.redact = t.books, map[string]secret.String{}, secret.NewRedactor()
-	place := filepath.Join(dir, "sandbox")
-	if _, err := sandbox.Make(env.ctx, place, sandbox.Options{}); err != nil {
+	if _, err := sandbox.Make(env.ctx, s.sandbox(), sandbox.Options{}); err != nil {
 		return fmt.Errorf("make sandbox: %w", err)
 	}
-	if err := w.useEstate(filepath.Join(place, estate.FileName)); err != nil {
+	if err := w.useEstate(filepath.Join(s.sandbox(), estate.FileName)); err != nil {
 		return err
 	}
 	leave, err := w.enter(env.ctx)

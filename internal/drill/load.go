@@ -123,13 +123,17 @@ func (l *loader) text(path string, v any) (string, bool) {
 		l.bad(path, "value", "write it, or leave the key out", "%s is empty", path)
 		return "", false
 	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }) {
+		l.bad(path, "value", "take it out", "%s holds a control character", path)
+		return "", false
+	}
 	return s, true
 }
 
 func (l *loader) into(to *string) func(path string, v any) {
 	return func(path string, v any) {
 		if s, ok := l.text(path, v); ok {
-			*to = strings.TrimSpace(s)
+			*to = strings.Join(strings.Fields(s), " ")
 		}
 	}
 }
@@ -205,9 +209,6 @@ func (l *loader) script(path string, v any) string {
 		script, _ = l.text(path, v)
 		if line, msg := runbook.CheckShell(script); msg != "" {
 			l.bad(path, "shell-syntax", "mend it; sh -n shows the same", "the shell cannot read line %d of this: %s", line, msg)
-		}
-		if strings.ContainsRune(script, 0) {
-			l.bad(path, "value", "take it out", "the script holds a zero byte")
 		}
 	}})
 	if _, given := m["sh"]; !given {

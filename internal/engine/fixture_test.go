@@ -223,7 +223,7 @@ func (b *bench) set(ctx context.Context, _ *action.Env, p valueParams, plan acti
 	}
 	b.live = p.Value
 	b.effects = append(b.effects, "set "+p.Value)
-	return action.Result{Evidence: "set"}, b.broken["set"]
+	return action.Result{Evidence: "set", Outputs: map[string]any{"value": p.Value}}, b.broken["set"]
 }
 
 func (b *bench) probeSet(_ context.Context, _ *action.Env, _ valueParams, plan action.Plan) (action.Probe, error) {
