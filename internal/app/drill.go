@@ -76,7 +76,7 @@ func rehearse(env environment, s settings, h rehearsal) error {
 	if sc, err = w.stageAnew(env.ctx, sc); err != nil {
 		return err
 	}
-	id, p, err := w.begin(env.ctx, wish{book: sc.Runbook, params: sc.Params})
+	id, p, err := w.beginScenario(env.ctx, sc, sc.Runbook)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 		return err
 	}
 	began := w.env.now()
-	id, p, err := w.begin(ctx, wish{book: sc.Runbook, params: sc.Params})
+	id, p, err := w.beginScenario(ctx, sc, sc.Runbook)
 	if err != nil {
 		return err
 	}
@@ -153,9 +153,9 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 
 // score asks the oracle and says whether the drill passed.
 func (w *world) score(sc drill.Scenario, h rehearsal, r run.Run, took time.Duration) error {
-	v, err := w.sandbox.Judge(w.env.ctx)
+	v, _, err := w.askOracle(w.env.ctx, sc)
 	if err != nil {
-		return fmt.Errorf("ask the oracle: %w", err)
+		return err
 	}
 	res := drill.Score(sc, r, v, took)
 	if h.json {

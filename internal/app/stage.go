@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +12,10 @@ import (
 
 	"lifeboat/internal/command"
 	"lifeboat/internal/drill"
+	"lifeboat/internal/engine"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/secret"
 	"lifeboat/runbooks"
@@ -174,23 +177,37 @@ func (w *world) script(ctx context.Context, text string) error {
 	return err
 }
 
-// secretsOf takes the secret parameters of a runbook out of params: a rehearsal may
-// write them down, and still no run keeps them.
-func (w *world) secretsOf(book *runbook.Book, params map[string]string) (rest map[string]string, secrets map[string]secret.String, err error) {
-	rest, secrets = map[string]string{}, map[string]secret.String{}
-	for name, value := range params {
-		rest[name] = value
+// beginScenario begins the run of a rehearsal. book is where its runbook is found.
+func (w *world) beginScenario(ctx context.Context, sc drill.Scenario, book string) (run.ID, *engine.Program, error) {
+	program, err := w.shelf.ready(book)
+	if err != nil {
+		return "", nil, err
 	}
+	params, err := w.secretsOf(program.Book, sc.Params)
+	if err != nil {
+		return "", nil, err
+	}
+	id, err := w.start(ctx, program, wish{book: book, params: params})
+	if err != nil {
+		return "", nil, err
+	}
+	return id, program, w.shelf.pin(id, program)
+}
+
+// secretsOf takes the secret parameters of a runbook out of params and hands them to
+// the engine the way that no run keeps: a rehearsal may write them down.
+func (w *world) secretsOf(book *runbook.Book, params map[string]string) (rest map[string]string, err error) {
+	rest, w.secrets = maps.Clone(params), maps.Clone(w.secrets)
 	for _, p := range book.Params() {
 		v, given := rest[p.Name]
 		if !p.Secret || !given {
 			continue
 		}
 		delete(rest, p.Name)
-		secrets[p.Name] = secret.New(v)
-		if err := w.redact.Add(secrets[p.Name]); err != nil {
-			return nil, nil, hint.Wrap(fmt.Errorf("parameter %q: %w", p.Name, err), "give the test a longer secret")
+		w.secrets[p.Name] = secret.New(v)
+		if err := w.redact.Add(w.secrets[p.Name]); err != nil {
+			return nil, hint.Wrap(fmt.Errorf("parameter %q: %w", p.Name, err), "give the rehearsal a longer secret")
 		}
 	}
-	return rest, secrets, nil
+	return rest, nil
 }

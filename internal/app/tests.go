@@ -212,20 +212,8 @@ func (env environment) perform(s stageOf, log io.Writer, res *testResult) (err e
 
 // walk plays the run.
 func (w *world) walk(ctx context.Context, t bookTest, l *lines) (run.Run, time.Duration, error) {
-	program, err := w.shelf.ready(t.book)
-	if err != nil {
-		return run.Run{}, 0, err
-	}
-	params, secrets, err := w.secretsOf(program.Book, t.Params)
-	if err != nil {
-		return run.Run{}, 0, err
-	}
-	w.secrets = secrets
 	began := w.env.now()
-	id, err := w.start(ctx, program, wish{book: t.book, params: params})
-	if err == nil {
-		err = w.shelf.pin(id, program)
-	}
+	id, program, err := w.beginScenario(ctx, t.Scenario, t.book)
 	if err != nil {
 		return run.Run{}, 0, err
 	}
