@@ -60,6 +60,18 @@ var layer = map[string]int{
 	"internal/builtin/notify":   3,
 	"internal/builtin/check":    3,
 	"internal/sandbox":          3,
+	"internal/incident":         3, // above the estate, below all that show it
+	"internal/engine":           3,
+	"internal/builtin/git":      3,
+	"internal/builtin/sqlite":   3,
+	"internal/builtin/files":    3,
+	"internal/builtin/stream":   3,
+	"internal/builtin/shell":    3,
+	"internal/builtin/vault":    3,
+	"internal/builtin/notify":   3,
+	"internal/builtin/check":    3,
+	"internal/builtin/forge":    3,
+	"internal/sandbox":          3,
 
 	"internal/builtin":      4, // the list: above its families, below all who are handed it
 	"internal/drill":        4,
@@ -96,6 +108,7 @@ var fences = []struct {
 	{"os/exec", []string{"internal/command"}, "one place pins the environment, the session and the signals of children"},
 	{"modernc.org/sqlite", []string{"internal/journal", "internal/asset/sqlite", "internal/builtin/sqlite", "internal/sandbox"}, "these own a database"},
 	{"github.com/go-git/", []string{"internal/asset/git", "internal/builtin/git"}, "the git protocol, nowhere else"},
+	{"github.com/google/go-github/", []string{"internal/builtin/forge"}, "who may change a branch of a forge"},
 	{"gocloud.dev", []string{"internal/vault"}, "the vault is the only one who knows where backups lie"},
 	{"filippo.io/age", []string{"internal/vault"}, "encryption happens where objects are written"},
 	{"github.com/ProtonMail/", []string{"internal/vault"}, "encryption happens where objects are written"},

@@ -142,7 +142,7 @@ const (
 // Fault is one wrong answer, or several.
 type Fault struct {
 	Kind    string `json:"kind"`
-	Method  string `json:"method,omitempty"`  // empty: any
+	Method  string `json:"method,omitempty"`  // empty: any; "WRITE": any but GET
 	Path    string `json:"path,omitempty"`    // part of the path; empty: any
 	Skip    int    `json:"skip,omitempty"`    // requests that fit and are answered well first
 	Times   int    `json:"times,omitempty"`   // how often; 0: once, below: for ever
@@ -182,7 +182,7 @@ func (f *Forge) fault(r *http.Request) (*Fault, error) {
 	}
 	for i := range faults {
 		ft := &faults[i]
-		if ft.Method != "" && ft.Method != r.Method || !strings.Contains(r.URL.EscapedPath(), ft.Path) {
+		if ft.Method == "WRITE" && r.Method == http.MethodGet || ft.Method != "" && ft.Method != "WRITE" && ft.Method != r.Method || !strings.Contains(r.URL.EscapedPath(), ft.Path) {
 			continue
 		}
 		hit := *ft

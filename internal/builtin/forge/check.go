@@ -1,0 +1,159 @@
+package forge
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/hint"
+)
+
+const checkDoc = `Looks how a branch is protected, and compares it with a saved copy.
+
+` + "```forge.protection-check" + `
+asset: monorepo
+branch: main
+expect: protected
+` + "```" + `
+
+What is expected decides what fails the step: ` + "`protected`" + ` wants rules of the branch's own that
+forbid force pushes; ` + "`same`" + ` wants exactly what the copy says; ` + "`open`" + ` wants no rule of its own,
+after it was lifted on purpose; ` + "`any`" + ` only looks. Each says in words who may push, whether force
+pushes are allowed, what else guards the branch (rulesets, wildcards, the group's own rules),
+and field by field what differs from the copy.
+
+Outputs: protected, state (missing, different, same, unsaved), digest, may_push, force_pushes,
+differences, beside, copy.
+`
+
+type checkParams struct {
+	Asset  string `param:"asset,required" help:"the repository whose branch it is"`
+	Branch string `param:"branch" help:"the branch, without refs/heads/" default:"main"`
+	Expect string `param:"expect" help:"what must hold" enum:"protected,same,open,any" default:"protected"`
+	From   string `param:"from" help:"the copy to compare with: newest, a digest, or a file" default:"newest"`
+	Force  bool   `param:"allow_force_pushes" help:"do not mind that force pushes are allowed"`
+}
+
+func (d Deps) check() action.Action {
+	return action.New(action.Def[checkParams]{
+		Name: "forge.protection-check", Summary: "Look how a branch is protected", Doc: checkDoc,
+		Effect: action.Read, Repeat: action.Safe,
+		Check: func(p checkParams) error { return checkBranch(p.Branch) },
+		Run:   d.runCheck,
+	})
+}
+
+// States of a protection beside its saved copy.
+const (
+	missingState   = "missing"   // there is a copy, and no protection
+	differentState = "different" // it is not what the copy says
+	sameState      = "same"
+	unsavedState   = "unsaved" // there is no copy to compare with
+)
+
+func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ action.Plan) (action.Result, error) {
+	g, err := d.open(ctx, env, p.Asset, p.Branch)
+	if err != nil {
+		return action.Result{}, err
+	}
+	s, err := g.now(ctx)
+	if err != nil {
+		return action.Result{}, err
+	}
+	copied, fields, cerr := g.choose(env, p.From)
+	if cerr != nil && p.Expect == "same" {
+		return action.Result{}, cerr
+	}
+	mayPush, force := g.says(s.Rules)
+	res := action.Result{Outputs: map[string]any{
+		"protected": len(s.Rules) > 0, "digest": s.digest, "may_push": mayPush, "force_pushes": force,
+		"beside": nonNil(s.Beside), "differences": []string{}, "copy": copied.filePath, "state": unsavedState,
+	}}
+	var ds []Difference
+	switch {
+	case cerr != nil:
+	case len(s.Rules) == 0:
+		res.Outputs["state"] = missingState
+		ds = compare(fields, nil)
+	default:
+		res.Outputs["state"] = sameState
+		if ds = compare(fields, s.fields); len(ds) > 0 {
+			res.Outputs["state"] = differentState
+		}
+	}
+	res.Outputs["differences"] = sentences(ds)
+	res.Evidence = g.describe(s, ds, copied, mayPush, force)
+	for _, f := range s.fields {
+		env.Printf("%s: %s", label(f.Path), f.text())
+	}
+	for _, b := range s.Beside {
+		env.Printf("beside it: %s", b)
+	}
+	for _, one := range ds {
+		env.Printf("DIFFERS  %s", one)
+	}
+	return g.judge(res, s, ds, copied, p, force)
+}
+
+// describe is the whole finding in one line.
+func (g *gate) describe(s state, ds []Difference, copied Saved, mayPush string, force bool) string {
+	text := fmt.Sprintf("%s is %s: may push: %s; force pushes %s", g.branch, s.short(), mayPush, map[bool]string{true: "allowed", false: "forbidden"}[force])
+	switch {
+	case copied.filePath == "":
+		text += "; no saved copy to compare with"
+	case len(ds) == 0:
+		text += "; as saved in " + filepath.Base(copied.filePath)
+	default:
+		text += fmt.Sprintf("; differs from %s in %d of its fields", filepath.Base(copied.filePath), len(ds))
+	}
+	if len(s.Beside) > 0 {
+		text += "; beside it: " + strings.Join(s.Beside, ", ")
+	}
+	return text
+}
+
+// judge fails the check as it was asked to.
+func (g *gate) judge(res action.Result, s state, ds []Difference, copied Saved, p checkParams, force bool) (action.Result, error) {
+	check := func(ok bool, text, evidence string) {
+		res.Checks = append(res.Checks, action.Check{Text: text, OK: ok, Evidence: evidence})
+	}
+	guarded := len(s.Rules) > 0
+	var err error
+	switch p.Expect {
+	case "open":
+		check(!guarded, g.branch+" has no protection of its own", s.short())
+		if guarded {
+			err = fmt.Errorf("%w: %s is %s", action.ErrCheck, g.branch, s.short())
+		}
+	case "same":
+		check(len(ds) == 0, g.branch+" is protected as saved", s.short()+", saved "+shortDigest(copied.Digest, len(copied.Rules)))
+		if len(ds) > 0 {
+			err = fmt.Errorf("%w: %s is not protected as saved in %s: %s", action.ErrCheck, g.branch, filepath.Base(copied.filePath), strings.Join(sentences(ds), "; "))
+		}
+	case "protected":
+		check(guarded, g.branch+" is protected", s.short())
+		check(!force || p.Force, g.branch+" cannot be force-pushed", res.Evidence)
+		switch {
+		case !guarded:
+			err = fmt.Errorf("%w: %s has no protection of its own", action.ErrCheck, g.branch)
+			if len(s.Beside) > 0 {
+				err = fmt.Errorf("%w; it is guarded by %s", err, strings.Join(s.Beside, ", "))
+			}
+		case force && !p.Force:
+			err = fmt.Errorf("%w: %s allows force pushes", action.ErrCheck, g.branch)
+		}
+	}
+	if err != nil && p.Expect != "open" {
+		err = hint.Wrap(err, "run branch-protection, which compares and puts the last saved copy back")
+	}
+	return res, err
+}
+
+func nonNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

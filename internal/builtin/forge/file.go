@@ -1,0 +1,289 @@
+package forge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/durable"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
+)
+
+const (
+	fileKind    = "lifeboat branch protection"
+	fileVersion = 1
+	maxFile     = 1 << 20
+	maxRules    = 500
+)
+
+// Saved is a copy of a protection in a file. People can restore from it with stock tools:
+// By hand holds the requests to send.
+type Saved struct {
+	Kind     string    `json:"kind"`
+	Version  int       `json:"version"`
+	Service  string    `json:"service"`
+	API      string    `json:"api"`
+	Project  string    `json:"project"`
+	Branch   string    `json:"branch"`
+	Saved    time.Time `json:"saved"`
+	By       string    `json:"by,omitempty"`
+	Digest   string    `json:"digest,omitempty"` // of what the rules say; left out by who edited them
+	Says     []string  `json:"says,omitempty"`   // the same in words
+	Beside   []string  `json:"beside,omitempty"` // what guarded it too, and is not in here
+	Rules    []Rule    `json:"rules"`
+	ByHand   []Request `json:"restore_by_hand,omitempty"`
+	filePath string
+}
+
+// ParseSaved reads a copy. It is strict: what is not understood would not be restored.
+func ParseSaved(src []byte) (Saved, error) {
+	var s Saved
+	if len(src) > maxFile {
+		return s, fmt.Errorf("it has more than %d bytes", maxFile)
+	}
+	d := json.NewDecoder(bytes.NewReader(src))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, fmt.Errorf("it is no saved protection: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return s, errors.New("there is more behind the saved protection")
+	}
+	switch {
+	case s.Kind != fileKind:
+		return s, fmt.Errorf("it is no saved protection: its kind is %q", printable.Line(s.Kind))
+	case s.Version != fileVersion:
+		return s, fmt.Errorf("it is of version %d, and this Lifeboat knows %d", s.Version, fileVersion)
+	case services[s.Service] == "":
+		return s, fmt.Errorf("there is no service %q", printable.Line(s.Service))
+	case len(s.Rules) > maxRules:
+		return s, fmt.Errorf("it has more than %d rules", maxRules)
+	case s.Service != Bitbucket && len(s.Rules) > 1:
+		return s, fmt.Errorf("%s has one protection for a branch, and this has %d", services[s.Service], len(s.Rules))
+	}
+	if err := checkBranch(s.Branch); err != nil {
+		return s, err
+	}
+	names := map[string]bool{}
+	for i, r := range s.Rules {
+		if _, err := object(r); err != nil {
+			return s, err
+		}
+		if names[r.Name] {
+			return s, fmt.Errorf("rule %q stands in it twice", printable.Line(r.Name))
+		}
+		names[r.Name] = true
+		var err error
+		if s.Rules[i].Raw, err = compact(r.Raw); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// folder is where the copies of our branch lie.
+func (g *gate) folder() string { return filepath.Join(g.Dir, url.PathEscape(g.branch)) }
+
+var copyName = regexp.MustCompile(`^(\d{8}T\d{6}Z)-([0-9a-f]{7})\.json$`)
+
+const stamp = "20060102T150405Z"
+
+// copies lists the copies of our branch, oldest first.
+func (g *gate) copies() ([]string, error) {
+	entries, err := os.ReadDir(g.folder())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for saved copies: %w", err)
+	}
+	var out []string
+	for _, e := range entries {
+		if copyName.MatchString(e.Name()) && e.Type().IsRegular() {
+			out = append(out, filepath.Join(g.folder(), e.Name()))
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// load reads a copy and makes sure that it is one of our branch.
+func (g *gate) load(path string) (Saved, []Field, error) {
+	bad := func(err error, advice string) (Saved, []Field, error) {
+		return Saved{}, nil, hint.Wrap(fmt.Errorf("%w: saved copy %q: %w", action.ErrRefused, path, err), advice)
+	}
+	const others = "use another copy with from:, or one from the vault (files.restore), or set the protection by hand and save it"
+	f, err := os.Open(path)
+	if err != nil {
+		return bad(err, others)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return bad(errors.New("it is no file"), others)
+	}
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return bad(err, others)
+	}
+	s, err := ParseSaved(src)
+	if err != nil {
+		return bad(err, others)
+	}
+	s.filePath = path
+	switch {
+	case s.Service != g.Service:
+		return bad(fmt.Errorf("it is of %s, and the branch is on %s", services[s.Service], services[g.Service]), others)
+	case !strings.EqualFold(s.Project, g.Project):
+		return bad(fmt.Errorf("it is of %s, and the branch is one of %s", printable.Quote(s.Project), g.Project),
+			"if the project was renamed, write its new name as \"project\" in a copy of the file; else "+others)
+	case s.Branch != g.branch:
+		return bad(fmt.Errorf("it is of the branch %s, not of %s", printable.Quote(s.Branch), g.branch),
+			"if this branch is to have it too, write its name as \"branch\" in a copy of the file; else "+others)
+	}
+	digest, fields, err := g.digest(s.Rules)
+	if err != nil {
+		return bad(err, others)
+	}
+	if s.Digest != "" && s.Digest != digest {
+		return bad(errors.New("its rules are not those that were saved: the file is damaged, or somebody edited it"),
+			"if it was edited on purpose, take the line \"digest\" out of it; else "+others)
+	}
+	s.Digest = digest
+	return s, fields, nil
+}
+
+// newest gives the newest copy, "" when there is none.
+func (g *gate) newest() (string, error) {
+	all, err := g.copies()
+	if err != nil || len(all) == 0 {
+		return "", err
+	}
+	return all[len(all)-1], nil
+}
+
+var digestPrefix = regexp.MustCompile(`^(?:protected-)?([0-9a-f]{4,64})$`)
+
+// choose finds the copy that from: names: "newest", a digest as plans show it, or a file.
+func (g *gate) choose(env *action.Env, from string) (Saved, []Field, error) {
+	all, err := g.copies()
+	if err != nil {
+		return Saved{}, nil, err
+	}
+	if m := digestPrefix.FindStringSubmatch(from); m != nil {
+		for _, path := range slices.Backward(all) {
+			short := copyName.FindStringSubmatch(filepath.Base(path))[2]
+			if strings.HasPrefix(m[1], short) || strings.HasPrefix(short, m[1]) {
+				return g.load(path)
+			}
+		}
+		return Saved{}, nil, hint.Wrapf(fmt.Errorf("%w: no copy of %s has the digest %s", action.ErrRefused, g.branch, m[1]), "the copies are: %s", listed(all))
+	}
+	if from != "newest" {
+		path := absolute(env, from)
+		if err := env.Allowed(path); err != nil {
+			return Saved{}, nil, err
+		}
+		return g.load(path)
+	}
+	if len(all) == 0 {
+		return Saved{}, nil, hint.Wrapf(fmt.Errorf("%w: no copy of the protection of %s was saved in %q", action.ErrRefused, g.branch, g.folder()),
+			"get the directory back from the vault with files.restore; or give the file with from:; or find it in the journal of the run that removed it (lifeboat show RUN); or set the protection by hand, and save it with forge.protection-save")
+	}
+	return g.load(all[len(all)-1])
+}
+
+func listed(paths []string) string {
+	if len(paths) == 0 {
+		return "none"
+	}
+	var out []string
+	for _, p := range paths[max(0, len(paths)-10):] {
+		out = append(out, filepath.Base(p))
+	}
+	return strings.Join(out, ", ")
+}
+
+// keep writes a copy, unless the newest one says the same.
+func (g *gate) keep(env *action.Env, s state) (path string, fresh bool, err error) {
+	all, err := g.copies()
+	if err != nil {
+		return "", false, err
+	}
+	at := env.Now().UTC().Truncate(time.Second)
+	if len(all) > 0 {
+		last := all[len(all)-1]
+		if old, _, err := g.load(last); err == nil && old.Digest == s.digest {
+			return last, false, nil
+		}
+		// A clock that was put back must not hide this copy behind older ones.
+		if t, err := time.Parse(stamp, copyName.FindStringSubmatch(filepath.Base(last))[1]); err == nil && !at.After(t) {
+			at = t.Add(time.Second)
+		}
+	}
+	text, err := g.document(env, s)
+	if err != nil {
+		return "", false, err
+	}
+	if err := durable.MkdirAll(g.folder()); err != nil {
+		return "", false, fmt.Errorf("keep a copy: %w", err)
+	}
+	path = filepath.Join(g.folder(), at.Format(stamp)+"-"+s.digest[:7]+".json")
+	if err := durable.Create(path, text, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", false, fmt.Errorf("keep a copy: %w", err)
+	}
+	// What cannot be read again was not kept.
+	if again, _, err := g.load(path); err != nil || again.Digest != s.digest {
+		return "", false, fmt.Errorf("keep a copy: %q does not read back: %w", path, err)
+	}
+	return path, true, nil
+}
+
+// document is the text of a copy.
+func (g *gate) document(env *action.Env, s state) ([]byte, error) {
+	byHand, err := g.requests(g.branch, s.Rules)
+	if err != nil {
+		return nil, err
+	}
+	d := Saved{
+		Kind: fileKind, Version: fileVersion, Service: g.Service, API: g.API, Project: s.Project, Branch: g.branch,
+		Saved: env.Now().UTC().Truncate(time.Second), By: strings.TrimSpace(env.By + " run " + env.Run),
+		Digest: s.digest, Beside: s.Beside, Rules: s.Rules, ByHand: byHand,
+	}
+	for _, f := range s.fields {
+		d.Says = append(d.Says, label(f.Path)+": "+f.text())
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(d); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// packed is how rules travel in the facts of a plan: in full, and the same each time.
+func packed(rules []Rule) (string, error) {
+	text, err := json.Marshal(rules)
+	return string(text), err
+}
+
+func unpacked(text string) ([]Rule, error) {
+	var rules []Rule
+	if err := json.Unmarshal([]byte(text), &rules); err != nil {
+		return nil, fmt.Errorf("read the protection in the journal: %w", err)
+	}
+	return rules, nil
+}
