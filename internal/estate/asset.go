@@ -16,7 +16,7 @@ import (
 func belongs(kind string) []string {
 	switch kind {
 	case Git:
-		return []string{"path", "remote", "branches", "critical_files", "mirrors", "clones", "exclude", "lfs", "build"}
+		return []string{"path", "remote", "branches", "critical_files", "mirrors", "clones", "exclude", "lfs", "build", "forge"}
 	case SQLite:
 		return []string{"path", "critical_files", "assertions"}
 	case Files:
@@ -31,7 +31,7 @@ func belongs(kind string) []string {
 func (l *loader) asset(name string, entry *ast.MappingValueNode, body *ast.MappingNode) {
 	a := Asset{Name: name, Tier: "standard"}
 	in := fmt.Sprintf("asset %q", name)
-	var kind, tier, include, exclude ast.Node
+	var kind, tier, include, exclude, forge ast.Node
 	seen := l.fields(body, in, append([]field{
 		l.line("kind", func(n ast.Node, t string) { a.Kind, kind = t, n }),
 		l.line("path", func(n ast.Node, t string) { a.Path = l.path(n, t) }),
@@ -45,6 +45,7 @@ func (l *loader) asset(name string, entry *ast.MappingValueNode, body *ast.Mappi
 		{"exclude", func(n ast.Node) { exclude = n }},
 		l.flag("lfs", &a.LFS),
 		{"build", func(n ast.Node) { a.Build = l.build(n) }},
+		{"forge", func(n ast.Node) { forge = n }},
 		{"assertions", func(n ast.Node) { a.Assertions = l.assertions(n) }},
 		l.flag("secret", &a.Secret),
 		l.flag("unencrypted", &a.Unencrypted),
@@ -68,6 +69,9 @@ func (l *loader) asset(name string, entry *ast.MappingValueNode, body *ast.Mappi
 			a.Exclude = l.refGlobs(exclude)
 		} else if exclude != nil {
 			a.Exclude = l.globs(exclude, "exclude")
+		}
+		if a.Kind == Git {
+			l.forge(&a, forge)
 		}
 		l.kind(&a, entry.Key, seen)
 		l.secrecy(&a, entry.Key, seen)

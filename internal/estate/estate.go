@@ -65,6 +65,7 @@ type Asset struct {
 	RTO      time.Duration
 	RPO      time.Duration
 
+	Forge      Forge             // git: where the protection of its branches is kept; no Service when nowhere
 	Mirrors    []Mirror          // git: where further copies of the repository are kept
 	Clones     []string          // git: absolute paths of other people's clones, to look for lost commits in
 	Exclude    []string          // git: patterns of refs, nil when the file is silent; files: patterns of paths

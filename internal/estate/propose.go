@@ -128,6 +128,7 @@ func (p *proposal) repository() {
 	default:
 		p.add("    remote: %s   # backups read from there, since a clone lags behind", scalar(o.Remote))
 	}
+	p.forge(o.Remote)
 	var branches []string
 	for _, b := range o.Branches {
 		if short := strings.TrimPrefix(b, "refs/heads/"); branchName(short) && usable(short) && !slices.Contains(branches, short) {
