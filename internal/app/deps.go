@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/builtin"
 	checkactions "lifeboat/internal/builtin/check"
 	"lifeboat/internal/builtin/files"
+	"lifeboat/internal/builtin/forge"
 	"lifeboat/internal/builtin/git"
 	"lifeboat/internal/builtin/notify"
 	sqliteactions "lifeboat/internal/builtin/sqlite"
@@ -54,6 +55,7 @@ func (w *world) deps() builtin.Deps {
 				return checkactions.Asset{Name: a.Name, Path: a.Path, Critical: a.Critical}, err
 			},
 		},
+		Forge:  forge.Deps{Remote: w.forge, Token: w.forgeToken, HTTP: w.client()},
 		Notify: notify.Deps{Sender: w.sender(), Channels: w.channels, People: w.people, About: w.about},
 	}
 }

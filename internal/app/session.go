@@ -335,7 +335,7 @@ func (w *world) attach(ctx context.Context, id run.ID) error {
 	defer log.Close()
 	_, err = command.Detach(command.Cmd{
 		Argv: []string{w.env.exe, "host", string(id), "--state", w.state},
-		Dir:  w.dir(), Inherit: slices.Concat(command.Cloud(), w.keyVars(), []string{secretPrefix + "*", "LIFEBOAT_USER", "SUDO_USER", "XDG_CONFIG_HOME"}),
+		Dir:  w.dir(), Inherit: slices.Concat(command.Cloud(), w.keyVars(), w.forgeTokens(), []string{secretPrefix + "*", "LIFEBOAT_USER", "SUDO_USER", "XDG_CONFIG_HOME"}),
 	}, log)
 	if err != nil {
 		return fmt.Errorf("start the process that hosts run %s: %w", id.Short(), err)

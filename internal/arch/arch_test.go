@@ -57,20 +57,9 @@ var layer = map[string]int{
 	"internal/builtin/shell":    3,
 	"internal/builtin/workload": 3, // one family: an application is stopped and started alike in a cluster and outside
 	"internal/builtin/vault":    3,
-	"internal/builtin/notify":   3,
-	"internal/builtin/check":    3,
-	"internal/sandbox":          3,
-	"internal/incident":         3, // above the estate, below all that show it
-	"internal/engine":           3,
-	"internal/builtin/git":      3,
-	"internal/builtin/sqlite":   3,
-	"internal/builtin/files":    3,
-	"internal/builtin/stream":   3,
-	"internal/builtin/shell":    3,
-	"internal/builtin/vault":    3,
-	"internal/builtin/notify":   3,
-	"internal/builtin/check":    3,
 	"internal/builtin/forge":    3,
+	"internal/builtin/notify":   3,
+	"internal/builtin/check":    3,
 	"internal/sandbox":          3,
 
 	"internal/builtin":      4, // the list: above its families, below all who are handed it

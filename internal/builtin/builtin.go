@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/action"
 	"lifeboat/internal/builtin/check"
 	"lifeboat/internal/builtin/files"
+	"lifeboat/internal/builtin/forge"
 	"lifeboat/internal/builtin/git"
 	"lifeboat/internal/builtin/notify"
 	"lifeboat/internal/builtin/shell"
@@ -28,6 +29,7 @@ type Deps struct {
 	Files    files.Deps
 	Stream   stream.Deps
 	Vault    vault.Deps
+	Forge    forge.Deps
 	Check    check.Deps
 	Notify   notify.Deps
 	Workload workload.Deps
@@ -42,6 +44,7 @@ func All(d Deps) []action.Action {
 		files.Actions(d.Files),
 		stream.Actions(d.Stream),
 		vault.Actions(d.Vault),
+		forge.Actions(d.Forge),
 		check.Actions(d.Check),
 		workload.Actions(d.Workload),
 		notify.Actions(d.Notify),

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"lifeboat/internal/sandbox/forge"
 )
 
 // builder makes the parts of a sandbox in dir, which becomes final.
@@ -45,6 +47,9 @@ func (b builder) build(ctx context.Context) error {
 		return err
 	}
 	s := &Sandbox{dir: b.dir, marker: marker{Options: b.o}}
+	if _, err := forge.New(s.Forge()); err != nil {
+		return err
+	}
 	t, err := s.look(ctx)
 	if err == nil {
 		err = s.copyAuth(authTruth)
@@ -79,6 +84,7 @@ assets:
       - packages/auth/package.json
     mirrors:
       gitlab: mirror.git
+    forge: {service: github, project: company/monorepo, api: "http://forge.sandbox/github"}
     tier: critical
   booking:
     kind: sqlite

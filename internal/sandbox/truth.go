@@ -30,6 +30,7 @@ type truth struct {
 	Local    []string          `json:"local"`              // commits of branches of the clone that nobody else has
 	Files    map[string]string `json:"files"`              // work in progress, untracked and env files -> SHA-256
 	Rows     map[string]table  `json:"rows"`
+	Guards   guards            `json:"guards,omitempty"` // what protects branches at the forge
 
 	Good    string   `json:"good,omitempty"`    // force-push: where main was
 	Bad     string   `json:"bad,omitempty"`     // force-push: where it is now
@@ -93,6 +94,9 @@ func (s *Sandbox) look(ctx context.Context) (truth, error) {
 	}
 	if t.Host, err = s.lookHost(); err != nil {
 		return t, fmt.Errorf("read the server: %w", err)
+	}
+	if t.Guards, err = readGuards(s.Forge()); err != nil {
+		return t, fmt.Errorf("read the forge: %w", err)
 	}
 	db, err := openDatabase(s.Database(), "ro")
 	if err != nil {
