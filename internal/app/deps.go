@@ -16,6 +16,7 @@ import (
 	"lifeboat/internal/builtin/forge"
 	"lifeboat/internal/builtin/git"
 	"lifeboat/internal/builtin/notify"
+	"lifeboat/internal/builtin/secrets"
 	sqliteactions "lifeboat/internal/builtin/sqlite"
 	streamactions "lifeboat/internal/builtin/stream"
 	vaultactions "lifeboat/internal/builtin/vault"
@@ -41,6 +42,19 @@ func (w *world) deps() builtin.Deps {
 		Files: files.Deps{
 			Source: w.chosenFiles,
 			Vault:  func(ctx context.Context) (files.Vault, error) { return w.vaults.get(ctx) },
+		},
+		Secrets: secrets.Deps{
+			Files: func(name string) (secrets.Source, error) {
+				a, err := w.asset(name, estate.Files)
+				return secrets.Source{Name: a.Name, Path: a.Path, Kind: filesKind(a)}, err
+			},
+			Repository: func(name string) (string, error) {
+				a, err := w.asset(name, estate.Git)
+				if err == nil && a.Path == "" {
+					err = hint.Wrap(fmt.Errorf("asset %q has no clone here", name), "clone it, and give the path of the clone in lifeboat.yaml")
+				}
+				return a.Path, err
+			},
 		},
 		Stream:   streamactions.Deps{Asset: w.dump, Vault: func(ctx context.Context) (streamactions.Vault, error) { return w.vaults.get(ctx) }},
 		Workload: workload.Deps{App: w.application, HTTP: w.client(), Kubectl: w.kubectl},

@@ -54,6 +54,7 @@ var layer = map[string]int{
 	"internal/builtin/sqlite":   3,
 	"internal/builtin/files":    3,
 	"internal/builtin/stream":   3,
+	"internal/builtin/secrets":  3,
 	"internal/builtin/shell":    3,
 	"internal/builtin/workload": 3, // one family: an application is stopped and started alike in a cluster and outside
 	"internal/builtin/vault":    3,

@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/builtin/forge"
 	"lifeboat/internal/builtin/git"
 	"lifeboat/internal/builtin/notify"
+	"lifeboat/internal/builtin/secrets"
 	"lifeboat/internal/builtin/shell"
 	"lifeboat/internal/builtin/sqlite"
 	"lifeboat/internal/builtin/stream"
@@ -32,6 +33,7 @@ type Deps struct {
 	Forge    forge.Deps
 	Check    check.Deps
 	Notify   notify.Deps
+	Secrets  secrets.Deps
 	Workload workload.Deps
 }
 
@@ -48,5 +50,6 @@ func All(d Deps) []action.Action {
 		check.Actions(d.Check),
 		workload.Actions(d.Workload),
 		notify.Actions(d.Notify),
+		secrets.Actions(d.Secrets),
 	)
 }

@@ -95,6 +95,26 @@ func (k Kind) Survey(ctx context.Context, source string) (Facts, error) {
 	return s.facts, nil
 }
 
+// Files names the regular files that a capture of source would hold, in order.
+func (k Kind) Files(ctx context.Context, source string) ([]string, error) {
+	root, err := openSource(source)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	s, err := k.list(ctx, root, io.Discard)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range s.entries {
+		if e.Type == File {
+			out = append(out, e.Path)
+		}
+	}
+	return out, nil
+}
+
 type capture struct {
 	k        Kind
 	root     *os.Root
