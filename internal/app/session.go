@@ -101,6 +101,9 @@ func (w *world) preflight(ctx context.Context, p *engine.Program, start engine.S
 		if !filepath.IsAbs(a.Source()) {
 			return nil // its server says so itself
 		}
+		if kind == runbook.Verification && w.uses(p, "git.check", "git.gather", "git.find-lost") {
+			return nil // that it is gone is what a look at its health has to find, and to tell
+		}
 		if _, err := command.Output(ctx, command.Git(a.Source(), "rev-parse", "--git-dir")); err != nil {
 			return hint.Wrap(fmt.Errorf("asset %q: %q is no git repository: %w", a.Name, a.Source(), err), "mend the path in "+w.estate.File)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -84,12 +85,15 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 		return action.Result{}, err
 	}
 	report, err := repo.Fsck(ctx, dir, env.Log)
+	if _, gone := os.Stat(dir); errors.Is(gone, os.ErrNotExist) {
+		err = hint.Wrap(fmt.Errorf("%q does not exist: %w", dir, repo.ErrNotRepository), "git.restore makes a clone anew; a shared repository comes back with the runbook repository-loss")
+	}
 	if errors.Is(err, repo.ErrNotRepository) {
 		if !p.Allow {
 			return action.Result{}, fmt.Errorf("%w: %w", action.ErrCheck, err)
 		}
 		return action.Result{
-			Evidence: "git does not recognise it as a repository",
+			Evidence: "there is no repository at " + printable.Line(dir),
 			Outputs:  map[string]any{"problems": int64(1), "objects": []string{}, "files": []string{}, "warnings": int64(0)},
 		}, nil
 	}

@@ -128,6 +128,10 @@ func (d Deps) compareAll(ctx context.Context, env *action.Env, r Repo, p compare
 	}
 	defer k.close()
 	live, err := k.remoteRefs(ctx, r, "refs/heads/*", "refs/tags/*")
+	if err != nil && p.Allow && ctx.Err() == nil { // to find that out is what was asked
+		text := "it cannot be read: " + printable.Line(err.Error())
+		return action.Result{Evidence: r.remoteName() + ": " + text, Outputs: map[string]any{"equal": false, "refs": int64(0), "differing": text}}, nil
+	}
 	if err != nil {
 		return action.Result{}, err
 	}

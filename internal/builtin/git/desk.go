@@ -28,7 +28,8 @@ type desk struct {
 	tmp    string // removed by close
 	clone  string // objects directory of the clone, empty without a clone
 	format string
-	others []Place // other repositories of the estate, asked only about what is nowhere else
+	known  []string // commits that other places have, beside the refs of the clone
+	others []Place  // other repositories of the estate, asked only about what is nowhere else
 }
 
 // openDesk makes a desk that sees the clone of r and the other places.

@@ -93,6 +93,9 @@ func (d Deps) runFindLost(ctx context.Context, env *action.Env, p lostParams, _ 
 	if err != nil {
 		return action.Result{}, err
 	}
+	for _, s := range seen {
+		k.known = append(k.known, s.oid)
+	}
 	best, err := f.best(ctx, lost, seen)
 	if err == nil && p.Remembered != "" {
 		best, err = f.recall(ctx, lost, p.Remembered)

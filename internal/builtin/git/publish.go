@@ -3,11 +3,8 @@ package git
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -46,71 +43,6 @@ func (d Deps) publish() action.Action {
 		Plan:  d.planPublish, Run: d.runPublish, Probe: d.probePublish,
 		Inverse: &action.Inverse[gatherParams]{Plan: d.planUnpublish, Run: d.runUnpublish},
 	})
-}
-
-// target is the shared repository as it is now.
-type target struct {
-	dir    string // empty when it is not on this machine
-	absent bool   // the directory has to be made
-	refs   []repo.Ref
-	head   string // its default branch
-}
-
-// aim looks at the target. It refuses a directory that is something else.
-func (k *desk) aim(ctx context.Context, r Repo) (t target, err error) {
-	t.dir, _ = r.localRemote()
-	if t.dir != "" {
-		entries, err := os.ReadDir(t.dir)
-		switch {
-		case errors.Is(err, os.ErrNotExist), err == nil && len(entries) == 0:
-			t.absent = true
-			return t, nil
-		case err != nil:
-			return t, fmt.Errorf("look at %q: %w", t.dir, err)
-		}
-		if _, err := objectsOf(ctx, t.dir); err != nil {
-			return t, hint.Wrap(fmt.Errorf("%w: %q is there and no sound repository: %w", action.ErrRefused, t.dir, err),
-				"move it aside (mv "+shellWord(t.dir)+" "+shellWord(t.dir+".lost")+"): it may still hold commits, and nothing is written over it")
-		}
-	}
-	out, err := k.output(ctx, "ls-remote", "--symref", "--", r.Remote)
-	if err != nil {
-		return t, hint.Wrap(fmt.Errorf("read %s of %q: %w", r.remoteName(), r.Name, err),
-			"make an empty repository at its address first (no README, no licence file), and check network and credentials")
-	}
-	t.head = symref(out)
-	var plain strings.Builder
-	for line := range strings.Lines(out) {
-		if !strings.HasPrefix(line, "ref: ") {
-			plain.WriteString(line)
-		}
-	}
-	if t.refs, err = repo.ParseRefs(plain.String()); err != nil {
-		return t, err
-	}
-	t.refs = slices.DeleteFunc(t.refs, func(ref repo.Ref) bool { return !strings.HasPrefix(ref.Name, "refs/") })
-	if t.dir != "" { // an unborn HEAD is not advertised
-		if state, err := command.Output(ctx, command.Git(t.dir, "symbolic-ref", "--quiet", "HEAD")); err == nil {
-			t.head = strings.TrimSpace(string(state))
-		}
-	}
-	return t, nil
-}
-
-func (t target) at() map[string]string {
-	out := map[string]string{}
-	for _, ref := range t.refs {
-		out[ref.Name] = ref.OID
-	}
-	return out
-}
-
-func (t target) digest() string {
-	h := sha256.New()
-	for _, ref := range t.refs {
-		fmt.Fprintf(h, "%s %s\n", ref.OID, ref.Name)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // move is one ref to create, or to move forward.
@@ -201,7 +133,7 @@ func (d Deps) planPublish(ctx context.Context, env *action.Env, p gatherParams) 
 		Stop:    "Yes: what has arrived stays, and doing it again sends the rest.",
 		Nothing: len(todo) == 0 && !t.absent && (t.dir == "" || t.head == a.head),
 		Command: []string{
-			"git clone --mirror BUNDLE restored.git (each bundle of the point, in order; see RESTORE.md beside it)",
+			a.fetching(),
 			"git -C restored.git push " + shellWord(showURL(r.Remote)) + " '+refs/*:refs/*'",
 		},
 	}
@@ -212,7 +144,7 @@ func (d Deps) planPublish(ctx context.Context, env *action.Env, p gatherParams) 
 		action.Line{Label: "loses", Text: "nothing: no ref is moved back, replaced or deleted"},
 		action.Line{Label: "default", Text: orNone(strings.TrimPrefix(a.head, "refs/heads/"))})
 	if ahead > 0 {
-		plan.Lines = append(plan.Lines, action.Line{Label: "leaves", Text: printable.Count(ahead, "branch") + " that went on already"})
+		plan.Lines = append(plan.Lines, action.Line{Label: "leaves", Text: printable.Count(ahead, "ref") + " that went on already"})
 	}
 	plan.Back = "go back ref by ref with git.push"
 	if len(t.refs) == 0 {
@@ -221,6 +153,14 @@ func (d Deps) planPublish(ctx context.Context, env *action.Env, p gatherParams) 
 	}
 	plan.Checks = []action.Check{{Text: fmt.Sprintf("%s has %s now", r.remoteName(), printable.Count(len(t.refs), "ref")), OK: true, Evidence: "git ls-remote"}}
 	return plan, nil
+}
+
+// fetching is how a person gets what the assembly stands on.
+func (a assembly) fetching() string {
+	if a.point == "" {
+		return "git clone --mirror COPY restored.git (" + a.base + ")"
+	}
+	return "git clone --mirror BUNDLE restored.git (each bundle of the point, in order; see RESTORE.md beside it)"
 }
 
 func orNone(s string) string {

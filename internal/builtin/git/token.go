@@ -140,15 +140,18 @@ func (k *desk) describe(ctx context.Context, oids []string) []string {
 }
 
 // near lists commits or names that a mistyped token may have meant.
-func (k *desk) near(ctx context.Context, dir, text string, isHex bool) []string {
+func (k *desk) near(ctx context.Context, dir, typed string, isHex bool) []string {
 	if isHex {
-		out, err := k.output(ctx, "rev-list", "--all")
+		c := k.git("rev-list", "--all", "--ignore-missing", "--stdin")
+		c.Stdin = strings.NewReader(strings.Join(k.known, "\n") + "\n")
+		text, err := command.Output(ctx, c)
 		if err != nil {
 			return nil
 		}
+		out := string(text)
 		var found []string
 		for oid := range strings.Lines(out) {
-			if oid = strings.TrimSpace(oid); alike(text, oid) {
+			if oid = strings.TrimSpace(oid); alike(typed, oid) {
 				found = append(found, oid)
 			}
 		}
@@ -167,7 +170,7 @@ func (k *desk) near(ctx context.Context, dir, text string, isHex bool) []string 
 		for _, prefix := range []string{"refs/heads/", "refs/tags/", "refs/remotes/"} {
 			name = strings.TrimPrefix(name, prefix)
 		}
-		if steps(strings.ToLower(name), text) <= 2 && !slices.Contains(found, printable.Line(name)) {
+		if steps(strings.ToLower(name), typed) <= 2 && !slices.Contains(found, printable.Line(name)) {
 			found = append(found, printable.Line(name))
 		}
 	}
