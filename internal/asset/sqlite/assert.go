@@ -81,8 +81,8 @@ func assertOne(ctx context.Context, conn *sql.Conn, statement string) error {
 }
 
 // single gives the only value of a query. As a subquery it must be one statement.
-func single(ctx context.Context, conn *sql.Conn, text string) (value any, err error) {
-	rows, err := conn.QueryContext(ctx, "SELECT * FROM (\n"+text+"\n) LIMIT 2")
+func single(ctx context.Context, conn *sql.Conn, text string, args ...any) (value any, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT * FROM (\n"+text+"\n) LIMIT 2", args...)
 	if err != nil {
 		return nil, err
 	}

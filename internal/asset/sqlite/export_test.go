@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"io"
 )
 
 // WithBeat makes r call beat at the named points of its way.
@@ -36,4 +37,31 @@ func BothWays(ctx context.Context, path string) (file, through Facts, direct boo
 	err = s.hash(ctx, &through, true, nil, nil)
 	s.main = main
 	return file, through, true, err
+}
+
+// Split cuts SQL into statements.
+func Split(r io.Reader) (list []Statement, err error) {
+	s := newSplitter(r)
+	for {
+		st, err := s.next()
+		if err == io.EOF {
+			return list, nil
+		}
+		if err != nil {
+			return list, err
+		}
+		list = append(list, st)
+	}
+}
+
+// WithBeat makes c call beat at the named points of its way, and fail where that does.
+func (c Change) WithBeat(beat func(point string) error) Change {
+	c.beat = beat
+	return c
+}
+
+// Beat calls the beat of r.
+func (r Replacement) Beat() error {
+	r.at("")
+	return nil
 }

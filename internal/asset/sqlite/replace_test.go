@@ -33,8 +33,15 @@ func crash(at string) int {
 		}
 	})
 	replace := r.Overwrite
-	if os.Getenv("CRASH_HOW") == "swap" {
+	switch os.Getenv("CRASH_HOW") {
+	case "swap":
 		replace = r.Swap
+	case "change":
+		replace = func(ctx context.Context) error {
+			c := sqlite.Change{Path: r.Live, Keep: r.Keep, Want: r.Want}.WithBeat(func(string) error { return r.Beat() })
+			_, err := c.Do(ctx, changes)
+			return err
+		}
 	}
 	if err := replace(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
