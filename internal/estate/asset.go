@@ -18,7 +18,7 @@ func belongs(kind string) []string {
 	case Git:
 		return []string{"path", "remote", "branches", "critical_files", "mirrors", "clones", "exclude", "lfs", "build", "forge"}
 	case SQLite:
-		return []string{"path", "critical_files", "assertions"}
+		return []string{"path", "critical_files", "assertions", "erasures"}
 	case Files:
 		return []string{"path", "include", "exclude", "critical_files"}
 	case Stream:
@@ -47,6 +47,7 @@ func (l *loader) asset(name string, entry *ast.MappingValueNode, body *ast.Mappi
 		{"build", func(n ast.Node) { a.Build = l.build(n) }},
 		{"forge", func(n ast.Node) { forge = n }},
 		{"assertions", func(n ast.Node) { a.Assertions = l.assertions(n) }},
+		{"erasures", func(n ast.Node) { a.Erasures = l.erasures(n) }},
 		l.flag("secret", &a.Secret),
 		l.flag("unencrypted", &a.Unencrypted),
 	}, l.streamFields(&a)...))

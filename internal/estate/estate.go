@@ -72,6 +72,7 @@ type Asset struct {
 	LFS        bool              // git: what Git LFS stores is kept too
 	Build      [][]string        // git: commands that prove that a restored tree builds, each an argument list
 	Assertions []string          // sqlite: SQL that gives true on a sound database
+	Erasures   Erasures          // sqlite: how people who asked to be forgotten are erased again after a restore
 	Include    []string          // files: patterns of paths
 	Dump, Load []string          // stream: argument lists of programs that write and read a dump; nil with a preset
 	Preset     string            // stream: a ready-made pair of programs, see [Presets]; empty with Dump

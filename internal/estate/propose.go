@@ -90,6 +90,7 @@ func (p *proposal) assets() {
 		p.add("    path: %s", scalar("./"+db))
 		p.add("    tier: critical")
 		p.add("    # assertions: [\"SELECT count(*) > 0 FROM users\"]   # true on a database that is worth keeping")
+		p.add("    # erasures: {register: erasures.jsonl, statements: [\"DELETE FROM users WHERE id = :subject\"]}   # who asked to be forgotten stays so after a restore")
 	}
 	var include []string
 	for _, d := range p.seen.Infrastructure {
