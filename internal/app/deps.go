@@ -36,7 +36,7 @@ var errNoEstate = hint.Wrap(errors.New("there is no estate"), "run in a director
 func (w *world) deps() builtin.Deps {
 	return builtin.Deps{
 		Git: git.Deps{Repo: w.repository, Vault: func(ctx context.Context) (git.Vault, error) { return w.vaults.get(ctx) }},
-		SQLite: sqliteactions.Deps{Asset: w.database, Vault: func(ctx context.Context) (sqliteactions.Vault, error) {
+		SQLite: sqliteactions.Deps{Asset: w.database, Live: w.databases, Vault: func(ctx context.Context) (sqliteactions.Vault, error) {
 			return w.vaults.get(ctx)
 		}},
 		Files: files.Deps{
@@ -139,7 +139,21 @@ func (w *world) otherRepositories(name string) []git.Place {
 
 func (w *world) database(name string) (sqliteactions.Asset, error) {
 	a, err := w.asset(name, estate.SQLite)
-	return sqliteactions.Asset{Name: a.Name, Path: a.Path, RPO: a.RPO}, err
+	out := sqliteactions.Asset{Name: a.Name, Path: a.Path, RPO: a.RPO, Erasures: sqliteactions.Erasures{Register: a.Erasures.Register}}
+	for _, e := range a.Erasures.Statements {
+		out.Erasures.Statements = append(out.Erasures.Statements, sqliteactions.Erasure(e))
+	}
+	return out, err
+}
+
+// databases are the files of all databases of the estate.
+func (w *world) databases() (paths []string) {
+	if w.estate != nil {
+		for _, a := range w.estate.OfKind(estate.SQLite) {
+			paths = append(paths, a.Path)
+		}
+	}
+	return paths
 }
 
 func (w *world) chosenFiles(name string) (files.Source, error) {

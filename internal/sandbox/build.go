@@ -90,6 +90,12 @@ assets:
     kind: sqlite
     path: booking.db
     assertions: ["SELECT count(*) > 0 FROM customers"]
+    erasures:
+      register: erasures.jsonl
+      statements:
+        - DELETE FROM payments WHERE appointment_id IN (SELECT id FROM appointments WHERE customer_id = :subject)
+        - DELETE FROM appointments WHERE customer_id = :subject
+        - DELETE FROM customers WHERE id = :subject
     tier: critical
   auth:
     kind: stream

@@ -38,5 +38,10 @@ func (b builder) host(ctx context.Context) error {
 	if err := fillAuth(mongo.Store{Dir: b.path("mongo")}, b.o.Seed, b.o.Now); err != nil {
 		return fmt.Errorf("fill the auth data: %w", err)
 	}
+	for name, text := range map[string]string{RegisterName: registerText, LogName: logText} {
+		if err := os.WriteFile(b.path(name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
 	return (repo{dir: b.dir}).git(ctx, b.o.Now, "init", "--quiet", "--bare", "--template=", "mirror.git")
 }

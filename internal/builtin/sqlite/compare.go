@@ -15,8 +15,15 @@ import (
 	"lifeboat/internal/vault"
 )
 
-const compareDoc = `Compares a database with a restore point, or with another file: its schema, the rows of
-every table, and, where newest names a column of a table, the greatest value in it.
+const compareDoc = `Compares a database, or a side file, with a restore point or with another file: its schema,
+the rows of every table, and, where newest names a column of a table, the greatest value in
+it.
+
+With rows: true it compares the rows themselves, by primary key, and says in words what the
+other has that the database lacks (gained, were it put in its place), what only the database
+has (lost then), and what differs, the newest first. Of a row it shows its key and its newest
+column, nothing else. With allow_differences: true they fail nothing: they are what a person
+reads before a swap.
 
 ` + "```sqlite.compare" + `
 asset: booking
@@ -27,12 +34,15 @@ at_least: true
 
 type compareParams struct {
 	Asset   string            `param:"asset,required" help:"the database to compare"`
+	File    string            `param:"file" help:"a side file to compare, instead of the database itself"`
 	Point   string            `param:"point" help:"id of the restore point, or latest" default:"latest"`
 	At      string            `param:"at" help:"the newest point that is not younger than this time: 2026-11-23T14:30:00Z"`
 	With    string            `param:"with" help:"a database file to compare with, instead of a point"`
 	Tables  []string          `param:"tables" help:"only these tables"`
 	Newest  map[string]string `param:"newest" help:"table: the column whose greatest value is compared, such as the time of the last change"`
 	AtLeast bool              `param:"at_least" help:"the database may hold more and newer than what it is compared with"`
+	Rows    bool              `param:"rows" help:"compare the rows themselves, by primary key"`
+	Allow   bool              `param:"allow_differences" help:"say what differs and fail nothing"`
 }
 
 func (d Deps) compare() action.Action {
@@ -46,11 +56,11 @@ func (d Deps) compare() action.Action {
 			return checkTime(p.Point, p.At)
 		},
 		Plan: func(_ context.Context, env *action.Env, p compareParams) (action.Plan, error) {
-			a, err := d.Asset(p.Asset)
+			path, err := d.file(env, p.Asset, p.File)
 			if err != nil {
 				return action.Plan{}, err
 			}
-			return action.Plan{Summary: "compares " + a.Path, Target: a.Path, Stop: "Yes: it only reads."}, nil
+			return action.Plan{Summary: "compares " + path, Target: path, Stop: "Yes: it only reads."}, nil
 		},
 		Run: d.runCompare,
 	})
@@ -59,6 +69,8 @@ func (d Deps) compare() action.Action {
 // state is what is compared of a database.
 type state struct {
 	name   string
+	file   string // "": what is known comes from a manifest
+	mode   db.Mode
 	schema string
 	rows   map[string]int64
 	newest map[string]string // by table; "nothing" for an empty one
@@ -69,28 +81,52 @@ func (d Deps) runCompare(ctx context.Context, env *action.Env, p compareParams, 
 	if err != nil {
 		return action.Result{}, err
 	}
-	other, err := d.other(ctx, env, a, p)
+	path := a.Path
+	if p.File != "" {
+		path = absolute(env, p.File)
+	}
+	live, err := read(ctx, path, db.ReadLive, p)
 	if err != nil {
 		return action.Result{}, err
 	}
-	live, err := read(ctx, a.Path, db.ReadLive, p)
+	other, err := d.other(ctx, env, a, p)
 	if err != nil {
 		return action.Result{}, err
 	}
 	res := action.Result{Outputs: map[string]any{}}
 	diff := differences(live, other, p, &res)
+	words := ""
+	if p.Rows {
+		var more []string
+		if words, more, err = rowDifferences(ctx, env, live, other, p, &res); err != nil {
+			return action.Result{}, err
+		}
+		diff = append(diff, more...)
+		words = ": " + words
+	}
 	for _, line := range diff {
 		env.Printf("%s", line)
 	}
 	res.Outputs["differences"] = int64(len(diff))
-	if len(diff) > 0 {
+	if len(diff) > 0 && !p.Allow {
 		return res, fmt.Errorf("%w: %s differs from %s: %s", action.ErrCheck, live.name, other.name, joined(diff))
 	}
-	word := "equals"
-	if p.AtLeast {
-		word = "holds everything of"
+	switch {
+	case len(diff) > 0:
+		for i := range res.Checks { // they were asked for, and are no failure
+			if !res.Checks[i].OK {
+				res.Checks[i].Text, res.Checks[i].OK = "differs: "+res.Checks[i].Text, true
+			}
+		}
+		if words == "" {
+			words = ": " + joined(diff)
+		}
+		res.Evidence = fmt.Sprintf("%s against %s%s", other.name, live.name, words)
+	case p.AtLeast:
+		res.Evidence = fmt.Sprintf("%s holds everything of %s in schema and %d tables%s", live.name, other.name, len(other.rows), words)
+	default:
+		res.Evidence = fmt.Sprintf("%s equals %s in schema and %d tables%s", live.name, other.name, len(other.rows), words)
 	}
-	res.Evidence = fmt.Sprintf("%s %s %s in schema and %d tables", live.name, word, other.name, len(other.rows))
 	return res, nil
 }
 
@@ -104,7 +140,7 @@ func (d Deps) other(ctx context.Context, env *action.Env, a Asset, p comparePara
 	if err != nil {
 		return state{}, err
 	}
-	if len(p.Newest) == 0 && !f.RowsPartial {
+	if len(p.Newest) == 0 && !f.RowsPartial && !p.Rows {
 		return state{name: "point " + m.ID, schema: f.SchemaSHA256, rows: chosen(f.Rows, p.Tables)}, nil
 	}
 	v, err := d.Vault(ctx)
@@ -148,7 +184,7 @@ func read(ctx context.Context, path string, mode db.Mode, p compareParams) (s st
 		return state{}, db.Explain("compare", path, err)
 	}
 	defer tx.Rollback() // it only read
-	s = state{name: path, newest: map[string]string{}}
+	s = state{name: path, file: path, mode: mode, newest: map[string]string{}}
 	if s.schema, err = db.SchemaHash(ctx, tx); err != nil {
 		return state{}, db.Explain("read the schema of", path, err)
 	}

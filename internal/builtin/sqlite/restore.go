@@ -53,8 +53,8 @@ func (d Deps) restore() action.Action {
 		Name: "sqlite.restore", Summary: "Restore a database from the vault", Doc: restoreDoc,
 		Effect: action.Destroy, Repeat: action.Once,
 		Check: func(p restoreParams) error { return checkTime(p.Point, p.At) },
-		Plan:  d.planRestore, Run: d.runRestore, Probe: probeRestore,
-		Inverse: &action.Inverse[restoreParams]{Plan: planUndo, Run: runUndo, Probe: probeUndo},
+		Plan:  d.planRestore, Run: d.runRestore, Probe: probeRestore[restoreParams],
+		Inverse: wayBack[restoreParams](),
 	})
 }
 
@@ -278,17 +278,11 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if err != nil {
 		return action.Result{}, err
 	}
-	// Beside the target, so that the last rename stays on one filesystem. What is left
-	// of it after a crash is removed when the step is tried again.
-	scratch := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.restoring-%s", filepath.Base(path), env.Run))
-	if err := os.RemoveAll(scratch); err != nil {
-		return action.Result{}, fmt.Errorf("make room for the restored point: %w", err)
+	scratch, done, err := workshop(env, path)
+	if err != nil {
+		return action.Result{}, err
 	}
-	defer func() {
-		if rerr := os.RemoveAll(scratch); rerr != nil {
-			env.Printf("%v", rerr)
-		}
-	}()
+	defer done()
 	restored, err := v.Restore(ctx, m, db.Kind{}, scratch, vault.RestoreOptions{Progress: env.Progress, Log: env.Log})
 	if err != nil {
 		return action.Result{}, err
@@ -299,6 +293,20 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 		return action.Result{}, err
 	}
 	return confirm(ctx, env, plan, m, want, restored)
+}
+
+// workshop is a name for a directory beside the target, so that the last rename stays on
+// one filesystem. What is left of it after a crash is removed when the step is tried again.
+func workshop(env *action.Env, path string) (dir string, done func(), err error) {
+	dir = filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.restoring-%s", filepath.Base(path), env.Run))
+	if err := os.RemoveAll(dir); err != nil {
+		return "", nil, fmt.Errorf("make room beside %q: %w", path, err)
+	}
+	return dir, func() {
+		if err := os.RemoveAll(dir); err != nil {
+			env.Printf("%v", err)
+		}
+	}, nil
 }
 
 func changed(path string) error {
@@ -346,21 +354,26 @@ func confirm(ctx context.Context, env *action.Env, plan action.Plan, m vault.Man
 		res.Outputs["kept"] = plan.Facts["keep"]
 		res.Facts = map[string]string{"kept": plan.Facts["keep"]}
 	}
+	return stands(ctx, env, path, want.Content, res)
+}
+
+// stands looks at what is in the place now, after the effect.
+func stands(ctx context.Context, env *action.Env, path, content string, res action.Result) (action.Result, error) {
 	now, err := db.Inspect(ctx, path)
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%w: the restore was done, then: %w", action.ErrUnclear, err)
+		return action.Result{}, fmt.Errorf("%w: it was put there, then: %w", action.ErrUnclear, err)
 	}
-	c := action.Check{Text: "the content is that of the point", OK: now.Content == want.Content, Evidence: "content " + short(now.Content)}
+	c := action.Check{Text: "the content is that which was proven", OK: now.Content == content, Evidence: "content " + short(now.Content)}
 	if !c.OK {
-		c.Text, c.OK = "the content was that of the point; another program has written to it since", true
-		env.Printf("%s was written to right after the restore", path)
+		c.Text, c.OK = "the content was that which was proven; another program has written to it since", true
+		env.Printf("%s was written to right afterwards", path)
 	}
 	complaints, err := quick(ctx, path)
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%w: the restore was done, then: %w", action.ErrUnclear, err)
+		return action.Result{}, fmt.Errorf("%w: it was put there, then: %w", action.ErrUnclear, err)
 	}
 	sound := action.Check{Text: "quick_check", OK: len(complaints) == 0, Evidence: joined(complaints)}
-	res.Checks = []action.Check{c, sound}
+	res.Checks = append(res.Checks, c, sound)
 	if !sound.OK {
 		return res, fmt.Errorf("%w: %w: %s: %s", action.ErrUnclear, action.ErrCheck, path, sound.Evidence)
 	}
@@ -373,7 +386,7 @@ func cutShort(plan action.Plan) bool {
 }
 
 // probeRestore compares the content with that of the point and that of before.
-func probeRestore(ctx context.Context, _ *action.Env, _ restoreParams, plan action.Plan) (action.Probe, error) {
+func probeRestore[P any](ctx context.Context, _ *action.Env, _ P, plan action.Plan) (action.Probe, error) {
 	f := plan.Facts
 	pr := action.Probe{
 		Finding: action.Unknown, Command: []string{"sqlite3 " + f["path"] + " 'PRAGMA integrity_check'"},
@@ -388,13 +401,13 @@ func probeRestore(ctx context.Context, _ *action.Env, _ restoreParams, plan acti
 	switch {
 	case cutShort(plan):
 		pr.Found = "nothing at " + f["path"]
-		pr.Means = fmt.Sprintf("The step was cut short: what stood at %s was moved to %s with its -wal, -shm and -journal, and the point is not there yet. Undo puts it back; another attempt does so first.", f["path"], f["keep"])
+		pr.Means = fmt.Sprintf("The step was cut short: what stood at %s was moved to %s with its -wal, -shm and -journal, and the new one is not there yet. Undo puts it back; another attempt does so first.", f["path"], f["keep"])
 	case t.how == howOverwrite && t.hash == f["want"]:
-		pr.Finding, pr.Means = action.Applied, "The database holds exactly what the point holds."
+		pr.Finding, pr.Means = action.Applied, "The database holds exactly what was to come into its place."
 	case t.how == f["how"] && t.hash == f["hash"]:
 		pr.Finding, pr.Means = action.NotApplied, "The database is as it was before the step."
 	default:
-		pr.Means = fmt.Sprintf("The database is neither as before nor as the point: somebody has written to it. Look whether %s is there.", f["keep"])
+		pr.Means = fmt.Sprintf("The database is neither as before nor as it was to become: somebody has written to it. Look whether %s is there.", f["keep"])
 	}
 	return pr, nil
 }

@@ -1,5 +1,7 @@
 // Package sqlite holds the actions on SQLite databases: backup, check, restore and
-// compare.
+// compare, and what a recovery to a time needs: a database is wound back into a side file,
+// a log and the erasures of people are applied there, and when it is proven and somebody
+// has read what it brings and takes, it is swapped into its place.
 //
 // A live database is read in one read transaction of SQLite. It is replaced through
 // SQLite too while it is sound, so that programs which have it open see the old
@@ -28,6 +30,8 @@ type Asset struct {
 	Name string
 	Path string        // absolute path of the database file
 	RPO  time.Duration // wanted, for manifests
+
+	Erasures Erasures // of people who asked to be forgotten; zero: none are kept
 }
 
 // Vault is what the actions need of the vault.
@@ -35,6 +39,8 @@ type Vault interface {
 	vault.Finder
 	Backup(ctx context.Context, a vault.Asset, k vault.Kind, o vault.BackupOptions) (vault.Manifest, error)
 	Restore(ctx context.Context, m vault.Manifest, k vault.Kind, dir string, o vault.RestoreOptions) (vault.Restored, error)
+	List(ctx context.Context, asset string, since time.Time) ([]vault.Manifest, error)
+	Receipts(ctx context.Context, asset, point string) ([]vault.Receipt, error)
 }
 
 var (
@@ -49,11 +55,17 @@ type Deps struct {
 	Asset func(name string) (Asset, error) // required
 	// Vault gives the open vault; it is not closed here.
 	Vault func(ctx context.Context) (Vault, error) // required
+	// Live lists the files of all databases of the estate: statements of a log or a
+	// register are never run on one of them. nil: it has none.
+	Live func() []string
 }
 
 // Actions lists the family.
 func Actions(d Deps) []action.Action {
-	return []action.Action{d.backup(), d.check(), d.restore(), d.compare()}
+	return []action.Action{
+		d.backup(), d.check(), d.restore(), d.compare(),
+		d.findGood(), d.rewind(), d.replay(), d.erase(), d.erased(), d.swap(),
+	}
 }
 
 // stored is a as the vault knows it.

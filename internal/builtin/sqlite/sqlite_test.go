@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,8 @@ type bench struct {
 	acts  map[string]action.Action
 	runs  int
 	now   time.Time
+
+	erasures sqlite.Erasures
 }
 
 func newBench(t *testing.T, pragmas ...string) *bench {
@@ -46,8 +49,9 @@ func newBench(t *testing.T, pragmas ...string) *bench {
 			if name != "db" {
 				return sqlite.Asset{}, hint.Wrap(fmt.Errorf("there is no asset %q", name), "the assets are: db")
 			}
-			return sqlite.Asset{Name: "db", Path: b.path, RPO: time.Hour}, nil
+			return sqlite.Asset{Name: "db", Path: b.path, RPO: time.Hour, Erasures: b.erasures}, nil
 		},
+		Live:  func() []string { return []string{b.path} },
 		Vault: func(context.Context) (sqlite.Vault, error) { return v, nil },
 	})
 	for _, a := range list {
@@ -665,7 +669,16 @@ func TestBadArguments(t *testing.T) {
 		}
 	}
 	for _, a := range b.acts {
-		call, err := a.Bind(map[string]any{"asset": "other"})
+		args := map[string]any{"asset": "other"}
+		if !slices.ContainsFunc(a.Params, func(p action.Param) bool { return p.Name == "asset" }) {
+			continue
+		}
+		for _, p := range a.Params {
+			if p.Required && p.Name != "asset" {
+				args[p.Name] = "1h" // a time, and the name of a file
+			}
+		}
+		call, err := a.Bind(args)
 		if err != nil {
 			t.Fatal(err)
 		}

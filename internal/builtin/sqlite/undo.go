@@ -13,9 +13,14 @@ import (
 	"lifeboat/internal/hint"
 )
 
+// wayBack is the inverse of everything that puts a database in a place.
+func wayBack[P any]() *action.Inverse[P] {
+	return &action.Inverse[P]{Plan: planUndo[P], Run: runUndo[P], Probe: probeUndo[P]}
+}
+
 // planUndo says how the old database comes back. It works from the plan alone, since
 // an effect that ended in the middle has no result.
-func planUndo(ctx context.Context, env *action.Env, _ restoreParams, plan action.Plan, _ action.Result) (action.Plan, error) {
+func planUndo[P any](ctx context.Context, env *action.Env, _ P, plan action.Plan, _ action.Result) (action.Plan, error) {
 	path, keep, how := plan.Facts["path"], plan.Facts["keep"], plan.Facts["how"]
 	aside := path + ".undone-" + env.Run
 	if err := env.Allowed(path); err != nil {
@@ -63,7 +68,7 @@ func planUndo(ctx context.Context, env *action.Env, _ restoreParams, plan action
 	return out, nil
 }
 
-func runUndo(ctx context.Context, env *action.Env, _ restoreParams, undo, plan action.Plan, _ action.Result) (action.Result, error) {
+func runUndo[P any](ctx context.Context, env *action.Env, _ P, undo, plan action.Plan, _ action.Result) (action.Result, error) {
 	path, keep := plan.Facts["path"], plan.Facts["keep"]
 	if err := env.Allowed(path); err != nil {
 		return action.Result{}, err
@@ -121,7 +126,7 @@ func runUndo(ctx context.Context, env *action.Env, _ restoreParams, undo, plan a
 }
 
 // probeUndo compares with the state before the restore and before the undo.
-func probeUndo(ctx context.Context, _ *action.Env, _ restoreParams, undo, plan action.Plan, _ action.Result) (action.Probe, error) {
+func probeUndo[P any](ctx context.Context, _ *action.Env, _ P, undo, plan action.Plan, _ action.Result) (action.Probe, error) {
 	pr := action.Probe{Finding: action.Unknown, Before: short(undo.Facts["hash"]), Wanted: short(plan.Facts["hash"])}
 	t, err := look(ctx, plan.Facts["path"])
 	if err != nil {

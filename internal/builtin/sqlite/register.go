@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lifeboat/internal/action"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/vault"
+)
+
+// Erasures are how people who asked to be forgotten are erased from a database, also from
+// one that was restored from before they asked.
+type Erasures struct {
+	Register   string // absolute path of the file that says who: one JSON object a line
+	Statements []Erasure
+}
+
+// Erasure is one statement of many. Both have the parameter :subject.
+type Erasure struct {
+	SQL   string // what erases
+	Check string // SELECT that counts what is left of a subject
+}
+
+// Bounds of a register.
+const (
+	maxRegisterLine = 64 << 10
+	maxSubjects     = 1_000_000
+	shownLines      = 10
+)
+
+// subject is one who was erased. The value never leaves this process but into SQLite.
+type subject struct {
+	text string
+	line int
+}
+
+// forms are the values that stand for a subject in a database. A number may be kept as one
+// or as text, and a column without a type does not take the one for the other.
+func (s subject) forms() []any {
+	if n, err := strconv.ParseInt(s.text, 10, 64); err == nil && strconv.FormatInt(n, 10) == s.text {
+		return []any{n, s.text}
+	}
+	return []any{s.text}
+}
+
+// digest tells subjects apart in evidence without naming them.
+func (s subject) digest() string {
+	sum := sha256.Sum256([]byte(s.text))
+	return hex.EncodeToString(sum[:4])
+}
+
+// register is what was read of the file.
+type register struct {
+	subjects []subject // each once
+	lines    int
+	sum      string
+	ahead    int // entries dated in the future
+}
+
+// readRegister reads who was erased. One line that is not understood makes all of it
+// refused: the one who is missing would be the one who complains.
+func readRegister(ctx context.Context, path string, now time.Time) (register, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return register{}, hint.Wrap(fmt.Errorf("%w: the register of erasures %q is not there", action.ErrRefused, path),
+			"get it back first, from its own backup: without it people come back who asked to be forgotten; where nobody was ever erased, make an empty file")
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
+	}
+	if err != nil {
+		return register{}, fmt.Errorf("read the register of erasures %q: %w", path, err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return register{}, fmt.Errorf("read the register of erasures: %w", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	in := bufio.NewScanner(io.TeeReader(f, sum))
+	in.Buffer(nil, maxRegisterLine)
+	var out register
+	var bad []string
+	seen := map[string]bool{}
+	for in.Scan() {
+		if err := ctx.Err(); err != nil {
+			return register{}, err
+		}
+		out.lines++
+		if len(bytes.TrimSpace(in.Bytes())) == 0 {
+			continue
+		}
+		s, at, err := parseErasure(in.Bytes())
+		if err != nil {
+			bad = append(bad, fmt.Sprintf("line %d: %v", out.lines, err))
+			continue
+		}
+		if at.After(now.Add(vault.Skew)) {
+			out.ahead++
+		}
+		if !seen[s] {
+			seen[s] = true
+			out.subjects = append(out.subjects, subject{text: s, line: out.lines})
+		}
+		if len(seen) > maxSubjects {
+			return register{}, fmt.Errorf("%w: the register of erasures %q names more than %d subjects", action.ErrRefused, path, maxSubjects)
+		}
+	}
+	if err := in.Err(); err != nil {
+		bad = append(bad, fmt.Sprintf("line %d: %v", out.lines+1, err))
+	}
+	if len(bad) > 0 {
+		more := ""
+		if len(bad) > shownLines {
+			more = fmt.Sprintf("; and %d more", len(bad)-shownLines)
+			bad = bad[:shownLines]
+		}
+		return register{}, hint.Wrap(fmt.Errorf("%w: the register of erasures %q: %s%s", action.ErrRefused, path, strings.Join(bad, "; "), more),
+			`correct those lines, with who keeps the register: {"time": "2026-11-22T14:30:05Z", "subject": "4711", "by": "dpo"}. Nobody was erased yet`)
+	}
+	out.sum = hex.EncodeToString(sum.Sum(nil))
+	return out, nil
+}
+
+// parseErasure reads one line. Its errors never repeat what stands there.
+func parseErasure(line []byte) (value string, at time.Time, err error) {
+	var entry struct {
+		Time    *string          `json:"time"`
+		Subject *json.RawMessage `json:"subject"`
+		By      *string          `json:"by"`
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&entry); err != nil {
+		return "", at, errors.New("it is no JSON object of time, subject and by")
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return "", at, errors.New("more follows after the object")
+	}
+	switch {
+	case entry.Time == nil:
+		return "", at, errors.New("it has no time")
+	case entry.Subject == nil:
+		return "", at, errors.New("it has no subject")
+	case entry.By == nil || strings.TrimSpace(*entry.By) == "":
+		return "", at, errors.New("it does not say by whom")
+	}
+	if at, err = time.Parse(time.RFC3339Nano, *entry.Time); err != nil {
+		return "", at, errors.New(`its time is none: write "2026-11-22T14:30:05Z"`)
+	}
+	var text string
+	if json.Unmarshal(*entry.Subject, &text) == nil {
+		if strings.TrimSpace(text) == "" {
+			return "", at, errors.New("its subject is empty")
+		}
+		return text, at, nil
+	}
+	var n int64
+	if json.Unmarshal(*entry.Subject, &n) != nil {
+		return "", at, errors.New("its subject is neither a text nor a whole number")
+	}
+	return strconv.FormatInt(n, 10), at, nil
+}
+
+// erasable is what an action needs of the estate to erase, and who is to be erased.
+func (d Deps) erasable(ctx context.Context, env *action.Env, asset string) (Asset, register, error) {
+	a, err := d.Asset(asset)
+	if err != nil {
+		return a, register{}, err
+	}
+	if a.Erasures.Register == "" || len(a.Erasures.Statements) == 0 {
+		return a, register{}, hint.Wrap(fmt.Errorf("%w: nothing says how people are erased from %q", action.ErrRefused, a.Name),
+			`add "erasures: {register: erasures.jsonl, statements: [\"DELETE FROM customers WHERE id = :subject\"]}" to the asset`)
+	}
+	r, err := readRegister(ctx, a.Erasures.Register, env.Now())
+	return a, r, err
+}
+
+// digests are those of some subjects, in an order that tells nothing.
+func digests(list []subject) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, s.digest())
+	}
+	slices.Sort(out)
+	return out
+}
