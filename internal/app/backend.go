@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/console"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/runner"
@@ -166,7 +167,7 @@ func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error
 			if err != nil {
 				return nil, err
 			}
-			c.Done, c.Debts, c.Hosted = r.Current(), len(r.Debts), b.client.Ping(ctx, s.ID)
+			c.Done, c.Debts, c.Hosted = r.Current(), r.Debts, b.client.Ping(ctx, s.ID)
 			if c.Done < len(r.Steps) {
 				c.Step, c.State = r.Steps[c.Done].Title, r.Steps[c.Done].State
 			}
@@ -193,7 +194,7 @@ func (b *backend) Start(ctx context.Context, s console.Start) (run.ID, error) {
 			params[k] = v
 		}
 	}
-	id, _, err := b.world.begin(ctx, wish{book: s.Book, params: params, dry: s.Mode == run.Dry, incident: s.Incident})
+	id, _, err := b.world.begin(ctx, wish{book: s.Book, params: params, dry: s.Mode == run.Dry, incident: s.Incident, level: s.Level})
 	if err != nil {
 		return "", err
 	}
@@ -224,6 +225,22 @@ func (b *backend) Answer(ctx context.Context, id run.ID, a run.Answer) error {
 
 // Stop implements console.Backend.
 func (b *backend) Stop(ctx context.Context, id run.ID) error { return b.client.Stop(ctx, id) }
+
+// Raise implements console.Backend.
+func (b *backend) Raise(ctx context.Context, id run.ID, to int, reason string) error {
+	return b.client.Raise(ctx, id, b.world.env.user, to, reason)
+}
+
+// Team implements console.Backend.
+func (b *backend) Team(context.Context) (console.Team, error) {
+	w := b.world
+	tree, bad := w.tree()
+	t := console.Team{Tree: tree, Levels: incident.Levels(w.estate), Contacts: w.contacts(), File: w.estateFile(), Speaker: w.speaker()}
+	if len(bad) > 0 {
+		t.Problem = bad[0].Error()
+	}
+	return t, nil
+}
 
 // Note implements console.Backend.
 func (b *backend) Note(ctx context.Context, id run.ID, text string) error {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"time"
 
+	"lifeboat/internal/estate"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 )
 
@@ -28,6 +30,10 @@ type Backend interface {
 	Answer(ctx context.Context, id run.ID, a run.Answer) error
 	// Stop asks the running step to stop: its process group gets the signal ladder.
 	Stop(ctx context.Context, id run.ID) error
+	// Raise puts the incident of the run on a more serious level.
+	Raise(ctx context.Context, id run.ID, to int, reason string) error
+	// Team tells whom to call, what the levels mean, and the questions of triage.
+	Team(ctx context.Context) (Team, error)
 	// Note adds a remark to the run.
 	Note(ctx context.Context, id run.ID, text string) error
 	// Progress tells how far the running step is; zero when there is nothing to tell.
@@ -82,7 +88,7 @@ type Summary struct {
 	Gate        run.GateKind // empty: nobody is asked
 	Outcome     run.Outcome  // empty: open
 	Hosted      bool         // a process drives it right now
-	Debts       int
+	Debts       []run.Debt
 }
 
 // Start is the wish to run a runbook.
@@ -91,6 +97,17 @@ type Start struct {
 	Mode     run.Mode
 	Params   map[string]string
 	Incident time.Time
+	Level    int // of the incident where it is above that of the runbook
+}
+
+// Team is what an incident asks of people here.
+type Team struct {
+	Tree     *incident.Tree // nil: there are no questions
+	Problem  string         // with questions of the estate, which are left out then
+	Levels   []estate.Level
+	Contacts []estate.Contact
+	File     string           // where contacts are added
+	Speaker  incident.Speaker // who calls; its time is that of the screen
 }
 
 // Progress of a running step.

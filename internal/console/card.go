@@ -48,7 +48,7 @@ func (c *card) draw(w *world, a area) {
 	} else {
 		rs = append(rs, row{right: []span{bold(rStrong, "esc"), txt(rDim, " go back")}})
 	}
-	drawCard(a, width, frame{title: []span{txt(c.badge, " "+c.title+" ")}, heavy: true, role: badgeBorder(c.badge)}, rs)
+	drawCard(w, a, width, frame{title: []span{txt(c.badge, " "+c.title+" ")}, heavy: true, role: badgeBorder(c.badge)}, rs)
 }
 
 // badgeBorder is the border that belongs to a badge.
@@ -69,12 +69,21 @@ func badgeBorder(badge widget.Role) widget.Role {
 }
 
 // drawCard draws rows in a box in the upper middle of the screen.
-func drawCard(a area, width int, f frame, rs []row) {
-	body := a.sub(3, a.h-3-footRows(a))
+func drawCard(w *world, a area, width int, f frame, rs []row) {
+	body := a.sub(w.head(), a.h-w.head()-footRows(a))
 	high := min(len(rs)+2, body.h)
 	box := area{a.c, a.x + (a.w-width)/2, body.y + (body.h-high)/3, width, high}
 	a.c.Clear(box.x, box.y, box.w, box.h)
 	box.box(f).rows(rs)
+}
+
+// drawScroll is drawCard for more than may fit: head is scrolled, foot is always shown.
+func drawScroll(w *world, a area, width int, f frame, head, foot []row, scroll int) {
+	body := a.sub(w.head(), a.h-w.head()-footRows(a))
+	high := min(len(head)+len(foot)+2, body.h)
+	box := area{a.c, a.x + (a.w-width)/2, body.y + (body.h-high)/3, width, high}
+	a.c.Clear(box.x, box.y, box.w, box.h)
+	drawParts(box.box(f), head, foot, scroll, "down")
 }
 
 func stopCard(w *world, st *run.Step) screen {
@@ -115,7 +124,7 @@ func (n *noteScreen) draw(w *world, a area) {
 	width := min(a.w-4, 76)
 	rs := fieldRows(&n.text, width-4, rFrame)
 	rs = append(rs, line(txt(rDim, "Kept in the record of the run, with your name and the time.")))
-	drawCard(a, width, frame{title: []span{bold(rStrong, "ADD A NOTE")}, heavy: true, role: rHeavy}, rs)
+	drawCard(w, a, width, frame{title: []span{bold(rStrong, "ADD A NOTE")}, heavy: true, role: rHeavy}, rs)
 }
 
 // reasonScreen asks why a person leaves the path.
@@ -195,7 +204,7 @@ func (r *reasonScreen) draw(w *world, a area) {
 	rs = append(rs, gap(), line(bold(rStrong, "Why?"), txt(rDim, "   It is recorded with your name and shown again at the end.")))
 	rs = append(rs, fieldRows(&r.text, width-4, rFrame)...)
 	rs = append(rs, row{left: []span{bold(rStrong, "esc"), txt(rDim, " go back, nothing has changed")}, right: []span{txt(rDim, "[ enter  hand in ]")}})
-	drawCard(a, width, frame{title: []span{bold(rStrong, r.option.Text)}, heavy: true, role: rWarn}, rs)
+	drawCard(w, a, width, frame{title: []span{bold(rStrong, r.option.Text)}, heavy: true, role: rWarn}, rs)
 }
 
 // waysScreen lists what can be done instead of answering a gate.
@@ -220,7 +229,7 @@ func (s *waysScreen) draw(w *world, a area) {
 	width := min(a.w-4, 76)
 	rs := append([]row{gap()}, optionRows(s.gate.ways(), width-4, false)...)
 	rs = append(rs, gap(), row{right: []span{bold(rStrong, "esc"), txt(rDim, " go back, nothing has changed")}})
-	drawCard(a, width, frame{title: []span{bold(rStrong, "OTHER WAYS ON")}, heavy: true, role: rHeavy}, rs)
+	drawCard(w, a, width, frame{title: []span{bold(rStrong, "OTHER WAYS ON")}, heavy: true, role: rHeavy}, rs)
 }
 
 // undoScreen is the undo plan: what has been changed, and how each change is taken
@@ -290,5 +299,5 @@ func (u *undoScreen) draw(w *world, a area) {
 		rs = append(rs, line(txt(rWarn, "▲ "), txt(rText, d.Text), txt(rDim, "   must be closed before the end")))
 	}
 	rs = append(rs, gap(), row{right: []span{bold(rStrong, "esc"), txt(rDim, " go back, nothing has changed")}})
-	drawCard(a, width, frame{title: []span{txt(rOK, "◂ "), bold(rStrong, "UNDO PLAN")}, heavy: true, role: rHeavy}, rs)
+	drawCard(w, a, width, frame{title: []span{txt(rOK, "◂ "), bold(rStrong, "UNDO PLAN")}, heavy: true, role: rHeavy}, rs)
 }

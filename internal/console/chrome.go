@@ -20,8 +20,9 @@ func footRows(a area) int {
 	return 2
 }
 
-// fade lets what is drawn so far step back; mode, clock and rule stay lit.
-func fade(a area) { a.c.Fade(a.x, a.y+3, a.w, a.h-3, rFade) }
+// fade lets what is drawn so far step back; mode, clock, rule and what needs
+// somebody now stay lit.
+func fade(w *world, a area) { a.c.Fade(a.x, a.y+w.head(), a.w, a.h-w.head(), rFade) }
 
 // drawFooter writes the rule, then a legend or the newest notice, then the keys.
 func drawFooter(w *world, a area, keys []binding, top screen) {
@@ -88,12 +89,20 @@ func drawMode(w *world, a area) {
 	}
 	left = append(left, txt(rText, s.Started.Title))
 	dim := s.Started.Book
-	if s.Started.Level > 0 {
-		dim += " · level " + itoa(s.Started.Level)
+	level := txt(rDim, "")
+	if s.Level > 0 {
+		level.text = " · level " + itoa(s.Level)
+		if len(s.Raised) > 0 {
+			level = bold(rWarn, " · level "+itoa(s.Level)+" raised")
+		}
 	}
-	right := []span{txt(rDim, dim+" · by "), txt(rText, s.Started.By), txt(rDim, " · run "), bold(rText, s.ID.Short()), txt(rText, " ")}
+	right := []span{txt(rDim, dim), level, txt(rDim, " · by "), txt(rText, s.Started.By), txt(rDim, " · run "), bold(rText, s.ID.Short()), txt(rText, " ")}
 	if !wide(a) {
-		right = []span{txt(rDim, "run "), bold(rText, s.ID.Short()), txt(rText, " ")}
+		level.text = strings.TrimPrefix(strings.Replace(level.text, "level ", "L", 1), " · ")
+		if level.text != "" {
+			level.text += " · "
+		}
+		right = []span{level, txt(rDim, "run "), bold(rText, s.ID.Short()), txt(rText, " ")}
 	}
 	a.row(0, row{left: left, right: right})
 }
@@ -174,9 +183,12 @@ func drawRunHead(w *world, a area) {
 	drawClock(w, a)
 	if wide(a) {
 		drawModeRule(a, 2, w.snap.Started.Mode)
-		return
+	} else {
+		drawStrip(w, a)
 	}
-	drawStrip(w, a)
+	for i, r := range attention(w, a.w) {
+		a.row(3+i, r)
+	}
 }
 
 // drawModeRule draws the rule below the clock. In practice it says why nothing real

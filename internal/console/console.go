@@ -56,6 +56,9 @@ type world struct {
 	loaded bool // books and runs were read once
 	books  []Book
 	runs   []Summary
+	team   Team
+	typing bool      // letters are text
+	athome bool      // the home screen is the one that is drawn, with or without cards over it
 	snap   *snapshot // of the run on the screen; nil for none
 	sent   int64     // gate whose answer is on its way
 	log    logView
@@ -209,9 +212,11 @@ func (m *Model) draw() string {
 	for from > 0 && m.stack[from].card() {
 		from--
 	}
+	m.typing = m.top().field() != nil
+	_, m.athome = m.stack[from].(*homeScreen)
 	for i, s := range m.stack[from:] {
 		if i > 0 {
-			fade(a)
+			fade(&m.world, a)
 		}
 		s.draw(&m.world, a)
 	}

@@ -81,11 +81,45 @@ var scenes = []struct {
 	{"not-recovered", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, newStoryIn(t, run.Drill).judged("NOT RECOVERED", "8e02b6f \"fix(booking): no double charge\" by Thabo Nkosi"))
 	}},
+	{"triage", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("3") }},
+	{"triage-unsure", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("0", "1") }},
+	{"triage-end", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("2", "1") }},
+	{"triage-doubt", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("1", "0", "0", "0") }},
+	{"triage-plan", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, brokenForce).press("0", "1", "2", "enter")
+	}},
+	{"call", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).late().told1()).press("c") }},
+	{"call-nobody", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, func(b *fakeBackend, _ *Options) { b.team.Contacts = nil }).press("2", "c")
+	}},
+	{"raise", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).nearly()).press("R").typeText("three mirrors are h")
+	}},
+	{"nearly", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).nearly()) }},
+	{"overdue", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).late()) }},
+	{"overdue-danger", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).lateGate()) }},
+	{"raised", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).late().add(time.Second, run.LevelRaised, "", run.Raise{By: "s.kaya", From: 2, To: 3}))
+	}},
+	{"home-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed) }},
+	{"start-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed).press("enter", "s") }},
 	{"problem", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, newStory(t).keepGate())
 		d.b.fail = errBroken
 		return d.press("y")
 	}},
+}
+
+// brokenForce is a library in which the runbook says level 1 where triage says 2.
+func brokenForce(b *fakeBackend, _ *Options) { b.books[0].Level = 1 }
+
+// owed has an open run that owes something.
+func owed(b *fakeBackend, _ *Options) {
+	b.runs = pastRuns()
+	b.runs[0].Debts = []run.Debt{
+		{ID: "scale", Text: "booking-app is scaled to 0", At: began},
+		{ID: "protection", Text: "branch protection of main is off", Within: 2 * minute, At: began},
+	}
 }
 
 // inSandbox starts the console where everything may be broken.

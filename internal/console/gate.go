@@ -198,7 +198,7 @@ func inSight(rs []row, scroll, room int) int {
 
 // drawOver draws a gate over the run.
 func drawOver(w *world, a area, g gateView) {
-	body := a.sub(3, a.h-3-footRows(a))
+	body := a.sub(w.head(), a.h-w.head()-footRows(a))
 	width := min(a.w-4, max(84, a.w-20), 104)
 	if a.w < 76 {
 		width = a.w

@@ -16,13 +16,14 @@ import (
 type Intent interface{ intent() }
 
 type (
-	push    struct{ screen screen } // put a screen on top
-	replace struct{ screen screen } // in place of the top one
-	pop     struct{}                // back to the one below
-	goHome  struct{}                // back to the first one; the run goes on
-	leave   struct{}                // end the console; the run goes on
-	say     struct{ text string }   // a line above the keys for some seconds
-	several []Intent
+	push     struct{ screen screen } // put a screen on top
+	replace  struct{ screen screen } // in place of the top one
+	pop      struct{}                // back to the one below
+	goHome   struct{}                // back to the first one; the run goes on
+	leave    struct{}                // end the console; the run goes on
+	say      struct{ text string }   // a line above the keys for some seconds
+	copyText struct{ text string }   // into the clipboard of the terminal
+	several  []Intent
 )
 
 type (
@@ -35,8 +36,13 @@ type (
 		id     run.ID
 		answer run.Answer
 	}
-	stopStep struct{ id run.ID }
-	addNote  struct {
+	stopStep   struct{ id run.ID }
+	raiseLevel struct {
+		id     run.ID
+		to     int
+		reason string
+	}
+	addNote struct {
 		id   run.ID
 		text string
 	}
@@ -70,6 +76,8 @@ func (showRun) intent()    {}
 func (hostRun) intent()    {}
 func (answerGate) intent() {}
 func (stopStep) intent()   {}
+func (raiseLevel) intent() {}
+func (copyText) intent()   {}
 func (addNote) intent()    {}
 func (poll) intent()       {}
 func (openLog) intent()    {}
@@ -80,6 +88,7 @@ func (closeLog) intent()   {}
 type (
 	booksMsg struct {
 		books []Book
+		team  Team
 		now   time.Time
 		err   error
 	}
@@ -128,7 +137,11 @@ func (m *Model) perform(i Intent) tea.Cmd {
 	case loadBooks:
 		return func() tea.Msg {
 			books, err := b.Books(ctx)
-			return booksMsg{books, b.Now(), err}
+			if err != nil {
+				return booksMsg{now: b.Now(), err: err}
+			}
+			team, err := b.Team(ctx)
+			return booksMsg{books, team, b.Now(), err}
 		}
 	case startRun:
 		return func() tea.Msg {
@@ -155,6 +168,8 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		}
 	case stopStep:
 		return func() tea.Msg { return doneMsg{doing: "stop the step", err: b.Stop(ctx, i.id)} }
+	case raiseLevel:
+		return func() tea.Msg { return doneMsg{doing: "raise the level", err: b.Raise(ctx, i.id, i.to, i.reason)} }
 	case addNote:
 		return func() tea.Msg { return doneMsg{doing: "add the note", err: b.Note(ctx, i.id, i.text)} }
 	case poll:

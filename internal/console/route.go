@@ -88,6 +88,8 @@ func (m *Model) do(i Intent) tea.Cmd {
 	case say:
 		m.notice, m.until = i.text, m.now.Add(noticeTime)
 		return nil
+	case copyText:
+		return tea.Batch(tea.SetClipboard(i.text), m.do(say{"Handed to the clipboard of the terminal. Where it does not reach, lifeboat contacts prints it."}))
 	case answerGate:
 		if m.sent == i.answer.Gate {
 			return nil // one answer per gate, however often the key is pressed
@@ -207,7 +209,7 @@ func (m *Model) gotBooks(msg booksMsg) tea.Cmd {
 	if msg.err != nil {
 		return m.do(push{problem("The runbooks cannot be read", msg.err)})
 	}
-	m.books = msg.books
+	m.books, m.team = msg.books, msg.team
 	return nil
 }
 

@@ -124,11 +124,14 @@ func (h *homeScreen) bindings(w *world) []binding {
 	if h.onRuns {
 		other = "runbooks"
 	}
-	bs := []binding{
+	var bs []binding
+	if p, ok := w.place(nil); ok {
+		bs = triageKeys(p.Question, func(n int) Intent { return push{&triageScreen{given: []int{n}}} })
+	}
+	bs = append(bs,
 		does("a", "attach to the open run", "Attach to the open run. It shows the run; gates still ask you.", func() Intent { return openRun{runs[0].ID} }).named("", "attach").unless(noRun),
 		does("/", "find a runbook", "Search names, titles and symptoms.", func() Intent { h.typing, h.onRuns = true, false; return nil }).named("", "find"),
-		enter,
-	}
+		enter, callKey(w, false))
 	bs = append(bs, updown...)
 	return append(bs,
 		does("tab", other, "Go between runbooks and runs.", func() Intent { h.onRuns = !h.onRuns; return nil }).unless(noRuns),
@@ -142,15 +145,30 @@ func (h *homeScreen) legend() row {
 		txt(rText, "□ "), txt(rDim, "you do it   "), txt(rGate, "◆ "), txt(rDim, "typed token"))
 }
 
+// searching says whether the library has the screen.
+func (h *homeScreen) searching() bool { return h.typing || !h.search.Empty() }
+
 func (h *homeScreen) draw(w *world, a area) {
-	drawBrand(w, a, "library")
+	where := "home"
+	if h.searching() {
+		where = "library"
+	}
+	drawBrand(w, a, where)
 	y := 1
 	if wide(a) {
 		y = 2
 	}
 	y = drawVerdict(w, a, y)
+	for _, r := range owedRows(w) {
+		a.row(y, r)
+		y++
+	}
 	if wide(a) && a.h >= 30 && w.o.Mode != run.Drill {
 		y++
+	}
+	if !h.searching() {
+		h.drawHome(w, a.sub(y, a.h-y-footRows(a)))
+		return
 	}
 	box := a.sub(y, 3)
 	h.drawSearch(w, box)

@@ -77,7 +77,7 @@ func logHeight(w *world) int {
 
 func (l *logScreen) draw(w *world, a area) {
 	drawRunHead(w, a)
-	body := a.sub(3, a.h-3-footRows(a))
+	body := a.sub(w.head(), a.h-w.head()-footRows(a))
 	if l.seeking {
 		drawLog(w, body.sub(0, body.h-3), rFrame)
 		box := body.sub(body.h-3, 3).box(frame{title: []span{bold(rStrong, "SEARCH THE LOG")}, right: []span{txt(rDim, "text or regular expression")}, role: rHeavy, heavy: true})
@@ -121,7 +121,7 @@ func (s *stepsScreen) bindings(w *world) []binding {
 
 func (s *stepsScreen) draw(w *world, a area) {
 	drawRunHead(w, a)
-	body := a.sub(3, a.h-3-footRows(a))
+	body := a.sub(w.head(), a.h-w.head()-footRows(a))
 	if len(w.snap.Steps) == 0 {
 		return
 	}
@@ -170,5 +170,5 @@ func (h *helpScreen) draw(w *world, a area) {
 	width := min(a.w-4, 84)
 	rs := append([]row{gap()}, helpRows(h.of, width-4)...)
 	rs = append(rs, gap(), line(bold(rStrong, pad("ctrl+c", 12)), txt(rText, "Leave the console. A run goes on without it.")))
-	drawCard(a, width, frame{title: []span{bold(rStrong, "KEYS")}, right: []span{txt(rDim, "esc")}, heavy: true, role: rHeavy}, rs)
+	drawCard(w, a, width, frame{title: []span{bold(rStrong, "KEYS")}, right: []span{txt(rDim, "esc")}, heavy: true, role: rHeavy}, rs)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ type planScreen struct {
 	at     int // chosen step
 	form   int // field with the cursor; -1: the steps have the cursor
 	scroll int // of the guidance
+	level  int // of the incident, as far as triage knows it
+	seen   string
 }
 
 // formField is one parameter, or the time of the incident.
@@ -39,6 +42,16 @@ func newPlan(w *world, b *Book) screen {
 	p.fields = append(p.fields, formField{param: Param{Name: incidentField, Help: "when it began, hh:mm UTC"}})
 	return p
 }
+
+// newPlanFor is the plan that triage has led to.
+func newPlanFor(w *world, b *Book, level int, seen string) screen {
+	p := newPlan(w, b).(*planScreen)
+	p.level, p.seen = level, seen
+	return p
+}
+
+// begins is the level that a run of it begins on.
+func (p *planScreen) begins() int { return max(p.level, p.book.Level) }
 
 func (p *planScreen) card() bool { return false }
 
@@ -92,6 +105,9 @@ func (p *planScreen) start(w *world) Start {
 			s.Params[f.param.Name] = v
 		}
 	}
+	if p.level > p.book.Level {
+		s.Level = p.level
+	}
 	s.Incident, _ = p.incident(w.now) // checked before start was possible
 	return s
 }
@@ -124,6 +140,8 @@ func (p *planScreen) bindings(w *world) []binding {
 		}
 	}
 	word, _, _ := modeLook(p.mode)
+	call := callKey(w, false)
+	call.act = func() Intent { return push{&callScreen{level: p.begins(), seen: cmp.Or(p.seen, p.book.Title)}} }
 	return []binding{
 		does("s", "start, asks once more", "Start the run. It asks once more.", func() Intent { return push{p.confirm(w)} }).named("", "start").unless(p.missing(w)),
 		does("tab", "parameters", "Go to the parameters.", focus(0)).named("", "params"),
@@ -139,7 +157,8 @@ func (p *planScreen) bindings(w *world) []binding {
 			}
 			return nil
 		}).named("", "mode"),
-		does("esc", "back", "Back to the library.", wish(pop{})),
+		call,
+		does("esc", "back", "Back to where you came from.", wish(pop{})),
 		does("q", "leave", "Leave the console.", wish(leave{})).unlisted(),
 	}
 }
@@ -165,6 +184,7 @@ func (p *planScreen) confirm(w *world) screen {
 	default:
 		body += "\n\nSteps that only read run at once. Nothing is changed before a gate has asked you."
 	}
+	body += owedWords(w)
 	wait := &waitScreen{book: p.book, mode: p.mode, since: w.now}
 	return &card{title: "START " + word + " RUN OF " + p.book.Name + "?", badge: badge, body: body,
 		yes: does("y", "start the "+word+" run", "Start the run.", func() Intent {
@@ -215,7 +235,7 @@ func (p *planScreen) remark(w *world) string {
 func (p *planScreen) draw(w *world, a area) {
 	word, badge, _ := modeLook(p.mode)
 	a.row(0, row{left: []span{txt(badge, " "+word+" "), bold(rStrong, " plan"), txt(rText, "  "+p.book.Title)},
-		right: []span{txt(rDim, p.book.Name+" · "+kindWords(p.book)+" ")}})
+		right: []span{txt(rDim, p.book.Name+" · "+kindWords(p.book)), p.raised(), txt(rText, " ")}})
 	a.row(1, row{left: []span{txt(rDim, " This is what it would do. Nothing has been started.")}, right: []span{txt(rDim, p.book.Source+" ")}})
 	drawModeRule(a, 2, p.mode)
 	body := a.sub(3, a.h-3-footRows(a))
@@ -234,6 +254,14 @@ func (p *planScreen) draw(w *world, a area) {
 	p.drawSteps(body.sub(0, steps))
 	p.drawGuide(body.sub(steps, body.h-steps-high))
 	p.drawForm(body.sub(body.h-high, high), form)
+}
+
+// raised says that triage leads to a higher level than the runbook's.
+func (p *planScreen) raised() span {
+	if p.level <= p.book.Level {
+		return span{}
+	}
+	return bold(rWarn, ", begins on level "+itoa(p.level))
 }
 
 func (p *planScreen) drawSteps(a area) {

@@ -45,7 +45,7 @@ func outcomeLook(o run.Outcome) (glyph string, role, badge widget.Role) {
 func (r *resultScreen) draw(w *world, a area) {
 	drawRunHead(w, a)
 	s := w.snap
-	body := a.sub(3, a.h-3-footRows(a))
+	body := a.sub(w.head(), a.h-w.head()-footRows(a))
 	glyph, _, badge := outcomeLook(s.Outcome)
 	says := strings.ToUpper(string(s.Outcome))
 	v := oracleOf(s)

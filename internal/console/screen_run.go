@@ -51,7 +51,7 @@ func (r *runScreen) paste(text string) Intent {
 
 // remark says at the end of the footer why most keys are off.
 func (r *runScreen) remark(*world) string {
-	if g := r.asked(); g != nil && g.over() {
+	if g := r.asked(); g != nil && g.over() && g.field() != nil {
 		return "other keys are off while the gate is open"
 	}
 	return ""
@@ -78,7 +78,8 @@ func (r *runScreen) bindings(w *world) []binding {
 		aside.brief = "go back"
 	}
 	if g.over() || g.field() != nil { // after what it is first of all about
-		return slices.Insert(bs, min(2, len(bs)), aside)
+		typing := g.field() != nil
+		return append(slices.Insert(bs, min(2, len(bs)), aside), callKey(w, typing), raiseKey(w, typing).unlisted())
 	}
 	return append(append(bs, aside.unlisted()), runKeys(w, r)...)
 }
@@ -120,6 +121,8 @@ func runKeys(w *world, r *runScreen) []binding {
 		does("s", "stop step", "Stop the step that is running. Asks first.", func() Intent { return push{stopCard(w, working)} }).named("", "stop").unless(noStop),
 		does("l", "full log", "Show the whole log of the step, and search it.", wish(push{&logScreen{}})).named("", "log"),
 		does("n", "note", "Add a note. It is kept in the record.", func() Intent { return push{noteCard(s.ID)} }),
+		callKey(w, false),
+		raiseKey(w, false),
 		does("u", "undo plan", "Show what has been changed and how to go back. Runs nothing.", wish(push{&undoScreen{}})).named("", "undo").unless(noUndo),
 		does("tab", "all steps", "Show all steps with their evidence.", wish(push{&stepsScreen{at: -1}})).named("", "steps"),
 		does("o", "leave it running, go home", "Go home. The run goes on, or waits at its gate.", wish(goHome{})).named("", "go home"),
@@ -130,7 +133,7 @@ func runKeys(w *world, r *runScreen) []binding {
 func (r *runScreen) draw(w *world, a area) {
 	drawRunHead(w, a)
 	foot := footRows(a)
-	body := a.sub(3, a.h-3-foot)
+	body := a.sub(w.head(), a.h-w.head()-foot)
 	if w.snap.broken != nil {
 		f := body.box(frame{title: []span{txt(rFailBadge, " ✗ NOT UNDERSTOOD ")}, heavy: true, role: rFail})
 		f.rows(append(wrapped(rText, w.snap.broken.Error(), f.w, 0), gap(),
@@ -149,7 +152,7 @@ func (r *runScreen) draw(w *world, a area) {
 	}
 	r.drawMain(w, main)
 	if g := r.asked(); g != nil && g.over() {
-		fade(a.sub(0, a.h-foot))
+		fade(w, a.sub(0, a.h-foot))
 		drawOver(w, a, g)
 	}
 }

@@ -32,5 +32,5 @@ func (s *waitScreen) draw(w *world, a area) {
 	rs := []row{gap(), line(bold(rStrong, s.book.Title)), gap()}
 	rs = append(rs, wrapped(rText, says, width-4, 5)...)
 	rs = append(rs, gap(), row{left: []span{txt(rNow, "▸ "), txt(rText, "a few seconds")}, right: []span{txt(rDim, clock(w.since(s.since)))}})
-	drawCard(a, width, frame{title: []span{txt(badge, " "+title+" ")}, heavy: true, role: border}, rs)
+	drawCard(w, a, width, frame{title: []span{txt(badge, " "+title+" ")}, heavy: true, role: border}, rs)
 }

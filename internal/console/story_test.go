@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -10,8 +11,11 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
+	"lifeboat/runbooks"
 )
 
 // story builds the events of one run, folding as it goes, so that no test can show the
@@ -214,6 +218,40 @@ func (s *story) owing() *story {
 		{Verb: run.Settle, Key: "protection", Text: "I have put it back by hand", Hint: "Asks how you know."}}})
 }
 
+// nearly is a run of level 1 whose time is nearly spent.
+func (s *story) nearly() *story {
+	ev := s.events[0]
+	started := ev.Body.(run.Started)
+	started.Level, started.Incident = 1, began.Add(-19*minute)
+	s.events, s.state, s.now = nil, run.Run{}, began
+	return s.add(0, run.RunStarted, "", started).keepGate()
+}
+
+// late has a debt that is overdue, another with time left, and a step that works.
+func (s *story) late() *story {
+	s.keeping()
+	s.add(0, run.DebtOpened, "", run.Debt{ID: "protection", Text: "branch protection of main is off", Within: 5 * minute})
+	s.add(0, run.DebtOpened, "", run.Debt{ID: "scale", Text: "booking-app is scaled to 0", Within: time.Hour})
+	return s.add(7*minute, run.NoteAdded, "", run.Note{By: "s.kaya", Text: "how far are you?"})
+}
+
+// lateGate is the danger gate while something is overdue and the time of the level is over.
+func (s *story) lateGate() *story {
+	ev := s.events[0]
+	started := ev.Body.(run.Started)
+	started.Level, started.Incident = 1, began.Add(-40*minute)
+	s.events, s.state, s.now = nil, run.Run{}, began
+	s.add(0, run.RunStarted, "", started)
+	s.kept()
+	s.add(0, run.DebtOpened, "", run.Debt{ID: "protection", Text: "branch protection of main is off", Within: minute})
+	return s.gate(2*minute, "push", run.Gate{Kind: run.Token, Digest: "d-push", Token: "main@3f2a1c9", Plan: pushPlan})
+}
+
+// told1 has the first of the contacts told.
+func (s *story) told1() *story {
+	return s.add(0, run.NoteAdded, "", run.Note{By: "m.ito", Text: "told S. Kaya (technical lead), +1 555 0142, s.kaya@example.com"})
+}
+
 func (s *story) complete() *story {
 	s.told().answer(minute, run.Answer{Verb: run.Give, Values: []string{"p.osei"}})
 	s.add(0, run.StepClaimed, "tell", run.Verdict{By: "m.ito", Values: []string{"p.osei"}})
@@ -250,6 +288,8 @@ type fakeBackend struct {
 	answers  []run.Answer
 	stopped  int
 	notes    []string
+	raised   []string
+	team     Team
 	closed   int
 }
 
@@ -286,6 +326,13 @@ func (b *fakeBackend) Answer(_ context.Context, _ run.ID, a run.Answer) error {
 	b.answers = append(b.answers, a)
 	return nil
 }
+
+func (b *fakeBackend) Raise(_ context.Context, _ run.ID, to int, reason string) error {
+	b.raised = append(b.raised, fmt.Sprintf("%d: %s", to, reason))
+	return b.fail
+}
+
+func (b *fakeBackend) Team(context.Context) (Team, error) { return b.team, nil }
 
 func (b *fakeBackend) Stop(context.Context, run.ID) error { b.stopped++; return b.fail }
 
@@ -364,6 +411,25 @@ func pastRuns() []Summary {
 	}
 }
 
+// team is the estate of the designs, with the questions that are shipped.
+func team(t testing.TB) Team {
+	t.Helper()
+	src, err := runbooks.FS.ReadFile(incident.TreeFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := &incident.Tree{}
+	if bad := tree.Add(incident.TreeFile, src); len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	return Team{Tree: tree, Levels: estate.DefaultLevels(), File: "/srv/lifeboat.yaml", Contacts: []estate.Contact{
+		{Name: "S. Kaya", Role: "technical lead", Phone: "+1 555 0142", Email: "s.kaya@example.com"},
+		{Name: "R. Moss", Role: "DevOps", Phone: "+1 555 0163"},
+		{Name: "N. Abadi", Role: "security", Phone: "+1 555 0171"},
+		{Name: "P. Osei", Role: "management", Phone: "+1 555 0117"},
+	}, Speaker: incident.Speaker{By: "m.ito", Host: "rescue-01", Estate: "company"}}
+}
+
 // driver runs a model without a terminal and without waiting: timers go off when a
 // test says so.
 type driver struct {
@@ -377,7 +443,7 @@ type driver struct {
 // drive makes a console of the size with a story on it; a nil story stays at home.
 func drive(t testing.TB, w, h int, s *story, change ...func(*fakeBackend, *Options)) *driver {
 	t.Helper()
-	b := &fakeBackend{books: library(), runs: pastRuns(), now: began.Add(5 * minute), logs: map[string][]byte{
+	b := &fakeBackend{books: library(), team: team(t), runs: pastRuns(), now: began.Add(5 * minute), logs: map[string][]byte{
 		"find.1.log": []byte("reading reflog\n"),
 		"keep.1.log": []byte("ref refs/lifeboat/7f3a/good -> 9bd0e27\nref refs/lifeboat/7f3a/bad  -> 3f2a1c9\nEnumerating objects: 184412, done.\nCounting objects:  10%\rCounting objects: 100% (184412/184412), done.\n\x1b[32mCompressing objects\x1b[0m: 100% (61207/61207), done.\nWriting objects:  63% (116180/184412)\n"),
 		"push.1.log": []byte("git push --force-with-lease=main:3f2a1c9 origin 9bd0e27:main\nCounting objects: 100% (61/61), done.\nTotal 38 (delta 24), reused 0 (delta 0), pack-reused 0\n"),
@@ -478,7 +544,7 @@ func (d *driver) frame() string { return d.m.View().Content }
 
 func keyPress(k string) tea.KeyPressMsg {
 	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown,
-		"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
+		"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "f2": tea.KeyF2, "f3": tea.KeyF3, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
 	if r, ok := special[k]; ok {
 		return tea.KeyPressMsg{Code: r}
 	}

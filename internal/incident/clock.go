@@ -22,7 +22,9 @@ type Clock struct {
 	Spent        time.Duration
 	Nearly, Over bool
 	Says         string       // what is to be known now; empty while there is time
-	Forecast     string       // when it will be over at the pace so far; empty without a step that is done
+	Short        string       // the same where there is little room
+	Pace         string       // when it will be over at the pace so far; empty without a step that is done
+	Forecast     string       // the same with what it is made of
 	Next         estate.Level // to which it may be raised; zero at the highest one
 }
 
@@ -39,19 +41,23 @@ func LevelClock(r *run.Run, levels []estate.Level, now time.Time) Clock {
 	c.Next, _ = level(levels, l.Number+1)
 	c.Over = c.Spent > c.Of
 	c.Nearly = !c.Over && float64(c.Spent) >= nearly*float64(c.Of)
-	c.Forecast = forecast(r, l, now)
+	if done, rest := steps(r); done > 0 && rest > 0 {
+		c.Pace = pace(r, l, now, done, rest)
+		c.Forecast = fmt.Sprintf("%d of %d steps done; %s", done, done+rest, c.Pace)
+	}
 	switch {
 	case c.Over:
+		c.Short = fmt.Sprintf("level %d over by %s", l.Number, Span(c.Spent-c.Of))
 		c.Says = fmt.Sprintf("The %s of level %d were over %s ago.", Span(c.Of), l.Number, Span(c.Spent-c.Of))
 	case c.Nearly:
+		c.Short = fmt.Sprintf("level %d: %s left", l.Number, Span(c.Of-c.Spent))
 		c.Says = fmt.Sprintf("%s of the %s of level %d are left.", Span(c.Of-c.Spent), Span(c.Of), l.Number)
 	}
 	return c
 }
 
-// forecast takes the pace of the steps so far for that of the rest.
-func forecast(r *run.Run, l estate.Level, now time.Time) string {
-	done, rest := 0, 0
+// steps counts those that are done and those that are still to be done.
+func steps(r *run.Run) (done, rest int) {
 	for i := range r.Steps {
 		switch st := &r.Steps[i]; {
 		case st.State == run.Skipped && st.Reason.Class == run.NotApplicable, st.Only && !st.Entered:
@@ -61,16 +67,18 @@ func forecast(r *run.Run, l estate.Level, now time.Time) string {
 			rest++
 		}
 	}
-	if done == 0 || rest == 0 {
-		return ""
-	}
+	return done, rest
+}
+
+// pace takes the pace of the steps so far for that of the rest.
+func pace(r *run.Run, l estate.Level, now time.Time, done, rest int) string {
 	needs := now.Sub(r.At) / time.Duration(done) * time.Duration(rest)
 	margin := r.Began().Add(l.Recovery).Sub(now.Add(needs))
-	pace := fmt.Sprintf("%d of %d steps done; at this pace over at %s", done, done+rest, now.Add(needs).UTC().Format("15:04"))
+	at := "at this pace over at " + now.Add(needs).UTC().Format("15:04")
 	if margin < 0 {
-		return fmt.Sprintf("%s, %s too late", pace, Span(-margin))
+		return fmt.Sprintf("%s, %s too late", at, Span(-margin))
 	}
-	return fmt.Sprintf("%s, %s to spare", pace, Span(margin))
+	return fmt.Sprintf("%s, %s to spare", at, Span(margin))
 }
 
 // Debts sorts what is owed, the most urgent first: what is overdue longest, then what is
