@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/drill"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/incident"
@@ -191,7 +192,8 @@ func cmdLint(env environment, s *settings) *cobra.Command {
 	c := &cobra.Command{
 		Use: "lint [RUNBOOK|FILE|DIRECTORY ...]", Short: "Check runbooks: grammar, actions, arguments, dangerous commands, links, review",
 		Long: "Checks runbooks without running anything. Each finding says file:line:col, what is wrong\n" +
-			"and how to mend it. Without an argument it checks the whole library, and that every\n" +
+			"and how to mend it. The tests beside runbooks (*" + drill.Suffix + ") are checked with them.\n" +
+			"Without an argument it checks the whole library, and that every\n" +
 			"schedule of the estate names a runbook of it and parameters that it has. Exit code 2\n" +
 			"when a runbook cannot run.",
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -214,6 +216,11 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 	if err != nil {
 		return err
 	}
+	tests, err := w.lintTests(len(args) == 0, names)
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasSuffix(n, drill.Suffix) })
 	var all []runbook.Problem
 	if len(args) == 0 {
 		all = slices.Concat(w.shelf.library.General(), w.lintSchedules(), w.lintTriage())
@@ -232,6 +239,7 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 		_, list := w.shelf.compile(book, found)
 		all = append(all, list...)
 	}
+	all = append(all, tests...)
 	all = slices.DeleteFunc(all, func(p runbook.Problem) bool {
 		return p.Severity == runbook.Warning && slices.Contains(ignore, p.Code)
 	})
@@ -283,7 +291,7 @@ func (w *world) lintSchedules() []runbook.Problem {
 	return out
 }
 
-// lintNames lists what to check: a directory stands for the Markdown files in it.
+// lintNames lists what to check: a directory stands for the runbooks and tests in it.
 func (w *world) lintNames(args []string) ([]string, error) {
 	if len(args) == 0 {
 		return w.shelf.library.Names(), nil
@@ -296,7 +304,7 @@ func (w *world) lintNames(args []string) ([]string, error) {
 			continue
 		}
 		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".md") && d.Name() != "README.md" {
+			if err == nil && !d.IsDir() && (strings.HasSuffix(path, ".md") && d.Name() != "README.md" || strings.HasSuffix(path, drill.Suffix)) {
 				out = append(out, path)
 			}
 			return err

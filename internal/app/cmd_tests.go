@@ -142,19 +142,12 @@ func (f *testFinder) named(lib *drill.Library, arg string) ([]bookTest, error) {
 	case strings.HasSuffix(arg, drill.Suffix):
 		return f.files([]string{arg})
 	case strings.HasSuffix(arg, ".md") || strings.ContainsRune(arg, os.PathSeparator):
-		stem := strings.TrimSuffix(filepath.Base(arg), ".md")
-		entries, err := os.ReadDir(filepath.Dir(arg))
+		files, err := testsBeside(arg)
 		if err != nil {
 			return nil, usage(fmt.Errorf("look for tests: %w", err))
 		}
-		var files []string
-		for _, e := range entries {
-			if rest, ok := strings.CutPrefix(e.Name(), stem+"."); ok && strings.HasSuffix("."+rest, drill.Suffix) {
-				files = append(files, filepath.Join(filepath.Dir(arg), e.Name()))
-			}
-		}
 		if len(files) == 0 {
-			return nil, usage(hint.New(fmt.Sprintf("%q has no test", arg), "write "+stem+drill.Suffix+" beside it"))
+			return nil, usage(hint.New(fmt.Sprintf("%q has no test", arg), "write "+strings.TrimSuffix(filepath.Base(arg), ".md")+drill.Suffix+" beside it"))
 		}
 		return f.files(files)
 	}
@@ -178,6 +171,52 @@ func (f *testFinder) named(lib *drill.Library, arg string) ([]bookTest, error) {
 		out = append(out, f.sound(bookTest{s, s.Runbook, f.own}))
 	}
 	return out, nil
+}
+
+// testsBeside lists the tests that lie beside the file of a runbook.
+func testsBeside(file string) ([]string, error) {
+	stem := strings.TrimSuffix(filepath.Base(file), ".md")
+	entries, err := os.ReadDir(filepath.Dir(file))
+	var files []string
+	for _, e := range entries {
+		if rest, ok := strings.CutPrefix(e.Name(), stem+"."); ok && strings.HasSuffix("."+rest, drill.Suffix) {
+			files = append(files, filepath.Join(filepath.Dir(file), e.Name()))
+		}
+	}
+	return files, err
+}
+
+// lintTests finds what is wrong with the tests of runbooks: those of the library where
+// nothing was named, else those that were named and those beside files.
+func (w *world) lintTests(all bool, names []string) ([]runbook.Problem, error) {
+	f := &testFinder{own: w.books, books: w.shelf.library}
+	if w.estate != nil {
+		f.own = append(f.own, beside(w.estate.Dir)...)
+	}
+	if all {
+		f.problems = append(f.problems, w.rehearsals().Problems()...)
+		for _, s := range w.rehearsals().All() {
+			f.sound(bookTest{s, s.Runbook, f.own})
+		}
+		return f.problems, nil
+	}
+	var files []string
+	for _, name := range names {
+		if strings.HasSuffix(name, drill.Suffix) {
+			files = append(files, filepath.Clean(name))
+		}
+		if strings.HasSuffix(name, ".md") {
+			beside, err := testsBeside(name)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // that the book is not there is said elsewhere
+				return nil, usage(err)
+			}
+			files = append(files, beside...)
+		}
+	}
+	slices.Sort(files)
+	files = slices.Compact(files)
+	_, err := f.files(files)
+	return f.problems, err
 }
 
 // files reads tests by their paths. The runbook of one is the file beside it, else one of
