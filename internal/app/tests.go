@@ -42,6 +42,7 @@ type testResult struct {
 	result   drill.Result
 	why      []finding                // why it did not pass
 	marks    map[runbook.Pos]markUsed // of checks with before=pass
+	bare     map[string]runbook.Pos   // of steps whose effect no check of the runbook proves
 	log      string                   // what happened, as lines; "" when it is gone
 	output   []byte                   // the same, when somebody wants to read it
 	sandbox  string                   // where it was kept, "" when it is gone
@@ -52,6 +53,10 @@ type testResult struct {
 type markUsed struct {
 	step   string
 	needed bool
+}
+
+func newResult(t bookTest) testResult {
+	return testResult{test: t, marks: map[runbook.Pos]markUsed{}, bare: map[string]runbook.Pos{}}
 }
 
 func (t *testResult) fail(text, fix string) { t.why = append(t.why, finding{text, fix}) }
@@ -110,7 +115,7 @@ func (s stageOf) clear(ctx context.Context) error {
 // playTest makes a sandbox of its own, breaks it, lets the script walk the runbook and
 // asks the oracle. It never looks at the estate of the person.
 func playTest(env environment, state string, t bookTest, keep bool) (res testResult) {
-	res = testResult{test: t, marks: map[runbook.Pos]markUsed{}}
+	res = newResult(t)
 	s, err := openStage(state, t.Name, env)
 	if err != nil {
 		res.fail(err.Error(), firstHint(err))
@@ -260,7 +265,11 @@ func (t *testResult) early(b engine.Before) {
 				"let it look at what the step changes; if it may hold before and has to hold after, mark it before=pass")
 		}
 	}
-	if len(b.Checks) == 0 && b.Action == runbook.Shell {
+	if len(b.Checks) > 0 {
+		return
+	}
+	t.bare[b.Step] = b.Pos
+	if b.Action == runbook.Shell {
 		t.fail(fmt.Sprintf("%s: step %q: nothing proves it: it has no check, and that a script ends with 0 says only that it ended", b.Pos, b.Step),
 			"add a block sh verify below it that looks at what the script changes")
 	}
@@ -271,6 +280,12 @@ func (t *testResult) judge(r run.Run, took time.Duration, v sandbox.Verdict, sai
 	t.result = drill.Score(t.test.Scenario, r, v, took)
 	for _, why := range t.result.Why {
 		t.fail(why, "")
+	}
+	for _, s := range r.Steps {
+		if pos, ok := t.bare[s.ID]; ok && s.State == run.Verified && s.Evidence == "" && len(s.Checks) == 0 {
+			t.fail(fmt.Sprintf("%s: step %q: nothing proves it: it has no check, and its action says nothing of what it found", pos, s.ID),
+				"add a verify block below it")
+		}
 	}
 	if r.Outcome != t.test.Expect {
 		for _, s := range r.Steps {

@@ -141,6 +141,9 @@ func (a *Auto) failed(r *run.Run, g *run.Gate) run.Answer {
 	if again && offers(g, run.Retry) {
 		return run.Answer{Verb: run.Retry}
 	}
+	if a.scenario.Expect == run.NotComplete && offers(g, run.Finish) {
+		return run.Answer{Verb: run.Finish, Reason: "the step failed twice: " + g.Prompt}
+	}
 	return giveUp("the step failed twice: " + g.Prompt)
 }
 
@@ -170,16 +173,18 @@ func (a *Auto) doubt(r *run.Run, g *run.Gate) run.Answer {
 	return giveUp(why)
 }
 
-// closing ends the run. With a debt it first takes up the step that closes it; to say
-// that somebody has put things back by hand would be a lie.
+// closing ends the run. With a debt it first takes up the step that closes it, and then
+// undoes what opened it; to say that somebody has put things back by hand would be a lie.
 func (a *Auto) closing(g *run.Gate) (run.Answer, error) {
 	if offers(g, run.Finish) {
 		return run.Answer{Verb: run.Finish}, nil
 	}
-	for _, o := range g.Options {
-		if key := "reopen " + o.Key; o.Verb == run.Reopen && !a.tried[key] {
-			a.tried[key] = true
-			return run.Answer{Verb: run.Reopen, Target: o.Key}, nil
+	for _, verb := range []run.Verb{run.Reopen, run.Undo} {
+		for _, o := range g.Options {
+			if key := string(verb) + " " + o.Key; o.Verb == verb && !a.tried[key] {
+				a.tried[key] = true
+				return run.Answer{Verb: verb, Target: o.Key}, nil
+			}
 		}
 	}
 	return run.Answer{}, fmt.Errorf("%w: %s", engine.ErrPerson, g.Prompt)

@@ -148,6 +148,17 @@ func TestAutoGivesUp(t *testing.T) {
 	if got, err := a.Ask(t.Context(), debt, ""); !errors.Is(err, engine.ErrPerson) {
 		t.Errorf("second closing: %q, %v", got.Verb, err)
 	}
+	if got, err := drill.NewAuto(drill.Scenario{Expect: run.NotComplete}).Ask(t.Context(), open(
+		run.Gate{Kind: run.Decision, Options: options(run.Retry, run.Finish, run.Abandon)}, run.Step{Attempt: 2}), ""); err != nil || got.Verb != run.Finish {
+		t.Errorf("a failure that the scenario expects: %q, %v", got.Verb, err)
+	}
+	owed := drill.NewAuto(trainee)
+	for i, want := range []run.Verb{run.Reopen, run.Undo, ""} {
+		got, err := owed.Ask(t.Context(), open(run.Gate{Kind: run.Closing, Options: options(run.Settle, run.Undo, run.Reopen)}, run.Step{}), "")
+		if got.Verb != want || errors.Is(err, engine.ErrPerson) != (want == "") {
+			t.Errorf("debt, answer %d: %q, %v, want %q", i+1, got.Verb, err, want)
+		}
+	}
 	doubt := open(run.Gate{Kind: run.Doubt, Options: options(run.Reprobe, run.Settle)}, run.Step{})
 	for i, want := range []run.Verb{run.Reprobe, run.Abandon} {
 		if got, err := a.Ask(t.Context(), doubt, ""); err != nil || got.Verb != want {
