@@ -38,7 +38,7 @@ type breakage struct {
 }
 
 func breakages() []breakage {
-	return slices.Concat(repositoryBreakages(), forgeBreakages(), workBreakages(), lossBreakages(), hostBreakages(), breachBreakages())
+	return slices.Concat(repositoryBreakages(), forgeBreakages(), workBreakages(), lossBreakages(), hostBreakages(), breachBreakages(), dataBreakages())
 }
 
 // Breakages lists all there are.

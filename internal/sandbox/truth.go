@@ -46,6 +46,7 @@ type truth struct {
 	Want   string              `json:"want,omitempty"`   // bad-config: SHA-256 of that file when it is mended
 	Host   map[string]hostFile `json:"host"`             // env files and infrastructure, by their path below the server
 	Leak   *leak               `json:"leak,omitempty"`   // leaked-secret
+	Data   *dataTruth          `json:"data,omitempty"`   // breakages of the database
 }
 
 // table is what must still be in a table: all rows up to an id, in the columns that
@@ -182,11 +183,16 @@ type querier interface {
 
 // readTable hashes the rows up to an id.
 func readTable(ctx context.Context, db querier, name string, last int64) (table, error) {
+	return readRows(ctx, db, name, last, "id <= ?", last)
+}
+
+// readRows hashes the rows that a condition holds for.
+func readRows(ctx context.Context, db querier, name string, last int64, where string, args ...any) (table, error) {
 	found := table{Last: last}
 	columns := strings.Split(constant[name], ", ")
 	// One text per row costs a third of scanning each column.
-	query := "SELECT " + strings.Join(columns, " || char(31) || ") + " FROM " + name + " WHERE id <= ? ORDER BY id"
-	rows, err := db.QueryContext(ctx, query, last)
+	query := "SELECT " + strings.Join(columns, " || char(31) || ") + " FROM " + name + " WHERE " + where + " ORDER BY id"
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return found, err
 	}
