@@ -25,7 +25,7 @@ allow_differences: true
 
 Many programs write the time or an identity into their dumps. The same number of documents
 in every collection is enough then, and the evidence says which of the two was seen. Later
-steps use ` + "`${difference.same}`, `${difference.missing}` and `${difference.extra}`" + `: documents that
+steps use ` + "`${difference.point}`, `${difference.same}`, `${difference.missing}` and `${difference.extra}`" + `: documents that
 the point has more of, and less of, than the asset has now.
 `
 
@@ -74,7 +74,7 @@ func (d Deps) runCompare(ctx context.Context, env *action.Env, p compareParams, 
 	if err != nil {
 		if p.Allow && errors.Is(err, dump.ErrFailed) && ctx.Err() == nil {
 			return action.Result{Evidence: fmt.Sprintf("%s cannot be dumped: %v", a.target(), err),
-				Outputs: map[string]any{"same": false, "dumped": false, "missing": documents(then), "extra": int64(0)}}, nil
+				Outputs: map[string]any{"point": m.ID, "same": false, "dumped": false, "missing": documents(then), "extra": int64(0)}}, nil
 		}
 		return action.Result{}, err
 	}
@@ -84,7 +84,7 @@ func (d Deps) runCompare(ctx context.Context, env *action.Env, p compareParams, 
 	}
 	res := action.Result{
 		Evidence: fmt.Sprintf("%s and point %s: %s", a.target(), m.ID, c.words),
-		Outputs:  map[string]any{"same": c.same, "dumped": true, "missing": c.missing, "extra": c.extra},
+		Outputs:  map[string]any{"point": m.ID, "same": c.same, "dumped": true, "missing": c.missing, "extra": c.extra},
 	}
 	res.Checks = []action.Check{{Text: "the asset holds what the point holds", OK: c.same || p.Allow, Evidence: c.words}}
 	if c.same || p.Allow {
