@@ -153,7 +153,7 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 
 // score asks the oracle and says whether the drill passed.
 func (w *world) score(sc drill.Scenario, h rehearsal, r run.Run, took time.Duration) error {
-	v, _, err := w.askOracle(w.env.ctx, sc)
+	v, err := w.askOracle(w.env.ctx)
 	if err != nil {
 		return err
 	}

@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"lifeboat/internal/command"
 	"lifeboat/internal/drill"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/estate"
@@ -99,11 +96,13 @@ func (w *world) stage(ctx context.Context, sc drill.Scenario, say func(string, .
 			return sc, err
 		}
 	}
+	if err := w.sandbox.Entrust(sc.Oracle); err != nil {
+		return sc, err
+	}
 	at := w.env.now()
 	switch {
 	case sc.Damage != "":
-		err := w.sandbox.BreakBy(ctx, func(ctx context.Context) error { return w.script(ctx, sc.Damage) })
-		if err != nil {
+		if err := w.sandbox.BreakBy(ctx, sc.Damage); err != nil {
 			return sc, err
 		}
 		say("BROKEN by the script of %s", sc.Name)
@@ -156,25 +155,6 @@ func (w *world) prepare(ctx context.Context, sc drill.Scenario, p drill.Preparat
 		}
 	}
 	return nil
-}
-
-// scriptTime bounds a script of a rehearsal.
-const scriptTime = time.Minute
-
-// script runs a script of a rehearsal in the directory of the sandbox, without
-// credentials and with a home of its own. Nothing but that keeps it in there: it is as
-// trusted as the runbook that it tests.
-func (w *world) script(ctx context.Context, text string) error {
-	home, err := os.MkdirTemp(w.scratch.dir(), "home-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(home)
-	_, err = command.Run(w.programs(ctx), command.Cmd{
-		Argv: []string{"sh", "-eu", "-c", text}, Dir: w.sandbox.Dir(), Timeout: scriptTime,
-		Env: map[string]string{"HOME": home, "SSH_AUTH_SOCK": ""},
-	})
-	return err
 }
 
 // beginScenario begins the run of a rehearsal. book is where its runbook is found.

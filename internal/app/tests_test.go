@@ -41,7 +41,7 @@ func TestProof(t *testing.T) {
 			res := newResult(bookTest{Scenario: drill.Scenario{Name: "x", Expect: run.Complete, RTO: time.Hour}})
 			c.before.Step, c.step.ID = "s", "s"
 			res.early(c.before)
-			res.judge(run.Run{ID: "20261129T030005Z-7F3A", Outcome: run.Complete, Steps: []run.Step{c.step}}, time.Second, sandbox.Verdict{Recovered: true}, "")
+			res.judge(run.Run{ID: "20261129T030005Z-7F3A", Outcome: run.Complete, Steps: []run.Step{c.step}}, time.Second, sandbox.Verdict{Recovered: true})
 			if c.want == "" && !res.passed() || c.want != "" && !slices.ContainsFunc(res.why, func(f finding) bool { return strings.Contains(f.Text, c.want) && f.Fix != "" }) {
 				t.Errorf("%+v, want %q", res.why, c.want)
 			}

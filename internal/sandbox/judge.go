@@ -56,7 +56,7 @@ func (s *Sandbox) Judge(ctx context.Context) (Verdict, error) {
 	dirs := append([]string{s.Origin(), s.Clone()}, common.otherRepos()...)
 	common.repos = make([]holding, len(dirs))
 	each(len(dirs), func(i int) { common.repos[i] = survey(ctx, repo{dir: dirs[i]}) })
-	looks := []func(*judge, context.Context){(*judge).origin, (*judge).clone, (*judge).forge, (*judge).database, (*judge).auth, (*judge).host}
+	looks := []func(*judge, context.Context){(*judge).origin, (*judge).clone, (*judge).forge, (*judge).database, (*judge).auth, (*judge).host, (*judge).own}
 	if kind, err := findBreakage(t.Breakage); err == nil && kind.look != nil {
 		looks = append(looks, kind.look)
 	}
