@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin/lifeboat
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
 
-.PHONY: run build test check bench golden
+.PHONY: run build test check bench golden e2e-kube
 
 run: build ## open the console on a sandbox estate of its own; without a terminal, rehearse a recovery
 	@$(BIN) --sandbox
@@ -25,6 +25,11 @@ check: build ## format, vet, staticcheck, architecture, lint of our own runbooks
 bench: ## ratios beside the stock way, on input that it makes
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/app
 	$(GO) test -run '^$$' -bench Catalogue ./internal/vault
+
+E2E_KUBE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lifeboat-e2e-kube
+
+e2e-kube: ## kube.scale and kube.wait against a real kube-apiserver, which it builds (ten minutes, once); needs kubectl and etcd (Debian: kubernetes-client, etcd-server)
+	LIFEBOAT_E2E_KUBE=$(E2E_KUBE) $(GO) test -count=1 -v -timeout 60m -run TestRealAPIServer ./internal/builtin/workload
 
 golden: ## rewrite golden files after a wanted change; read the diff
 	$(GO) test ./internal/console ./internal/runbook ./internal/run ./internal/app -update
