@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -20,9 +19,6 @@ func TestExamples(t *testing.T) {
 	dir := t.TempDir()
 	env, err := newEnvironment(t.Context(), nil, os.Stdout, os.Stderr)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if env.exe, err = exec.LookPath("lifeboat"); err != nil { // this test binary, as the program
 		t.Fatal(err)
 	}
 	sb, err := sandbox.Make(t.Context(), filepath.Join(dir, "estate"), sandbox.Options{})

@@ -21,6 +21,9 @@ var update = flag.Bool("update", false, "rewrite the expected output in the scri
 // TestMain makes this test binary the program "lifeboat" of the scripts, by calling the
 // real Main. It also is what hosts runs: the program starts itself.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "sandbox-") { // started by a test that drives a run itself
+		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	_ = sqlite.Locks() // as Main does; an error shows as a benchmark that is slow
 	testscript.Main(m, map[string]func(){
 		"lifeboat": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
