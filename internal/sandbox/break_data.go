@@ -194,7 +194,7 @@ func newestPoint(vault string) (at time.Time, err error) {
 // the oracle looks, and what is wrong. The truth is durable before it is committed.
 type harm struct {
 	before []string // statements that are right
-	wrong  []string
+	wrong  func(at time.Time) []string
 	after  int                               // good bookings that the app makes afterwards
 	extra  func(d *dataTruth, t truth) error // last, before the commit
 	erased []int64
@@ -241,7 +241,7 @@ func (s *Sandbox) harm(ctx context.Context, t truth, h harm) (err error) {
 			return err
 		}
 	}
-	if err := exec(h.wrong...); err != nil {
+	if err := exec(h.wrong(at)...); err != nil {
 		return err
 	}
 	if t.Data.Later, err = s.bookOn(ctx, conn, at, h.after); err != nil {
@@ -282,10 +282,11 @@ func (s *Sandbox) migrateBadly(ctx context.Context, t truth) error {
 		"UPDATE customers SET email = 'customer-' || id || '@invalid.example', phone = ''",
 		"DELETE FROM payments WHERE method = 'voucher'",
 	}
-	now := time.Now().UTC().Format("2006-01-02 15:04:05.000")
 	return s.harm(ctx, t, harm{
-		wrong: append(wrong, "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)",
-			fmt.Sprintf("INSERT INTO schema_migrations VALUES ('%s', '%s')", Migration, now)),
+		wrong: func(at time.Time) []string {
+			return append(wrong, "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)",
+				fmt.Sprintf("INSERT INTO schema_migrations VALUES ('%s', '%s')", Migration, at.Format("2006-01-02 15:04:05.000")))
+		},
 		after: 12,
 		extra: func(d *dataTruth, _ truth) error { return s.writeLog(d, wrong) },
 	})
@@ -346,9 +347,11 @@ func (s *Sandbox) writeLog(d *dataTruth, wrong []string) error {
 // deletes most appointments by mistake.
 func (s *Sandbox) loseData(ctx context.Context, t truth) error {
 	last := t.Rows["customers"].Last
-	h := harm{erased: []int64{last - 1, last}, after: 12, wrong: []string{
-		"DELETE FROM payments WHERE appointment_id IN (SELECT id FROM appointments WHERE status <> 'booked')",
-		"DELETE FROM appointments WHERE status <> 'booked' AND id NOT IN (SELECT appointment_id FROM payments)",
+	h := harm{erased: []int64{last - 1, last}, after: 12, wrong: func(time.Time) []string {
+		return []string{
+			"DELETE FROM payments WHERE appointment_id IN (SELECT id FROM appointments WHERE status <> 'booked')",
+			"DELETE FROM appointments WHERE status <> 'booked' AND id NOT IN (SELECT appointment_id FROM payments)",
+		}
 	}}
 	var register strings.Builder
 	for _, id := range h.erased {
