@@ -137,6 +137,7 @@ type Env struct {
 	Attempt  int
 	Drill    bool // a sandbox: Fence refuses all else
 	Dry      bool
+	Glance   bool                      // look once and wait for nothing: a check is made ahead of the effect that it is to prove
 	By       string                    // the person or schedule
 	Book     string                    // name of the runbook
 	Scratch  string                    // private directory of this attempt, removed afterwards

@@ -40,6 +40,7 @@ type testResult struct {
 	result   drill.Result
 	why      []finding                // why it did not pass
 	marks    map[runbook.Pos]markUsed // of checks with before=pass
+	ahead    time.Duration            // spent on checks ahead of effects: no part of the recovery
 	bare     map[string]runbook.Pos   // of steps whose effect no check of the runbook proves
 	log      string                   // what happened, as lines; "" when it is gone
 	output   []byte                   // the same, when somebody wants to read it
@@ -240,6 +241,7 @@ func (w *world) askOracle(ctx context.Context) (sandbox.Verdict, error) {
 
 // early takes what the checks of a step say before its effect.
 func (t *testResult) early(b engine.Before) {
+	t.ahead += b.Took
 	for _, c := range b.Checks {
 		if c.Marked {
 			m := t.marks[c.Pos]
@@ -263,7 +265,7 @@ func (t *testResult) early(b engine.Before) {
 
 // judge holds the end against what the test expects.
 func (t *testResult) judge(r run.Run, took time.Duration, v sandbox.Verdict) {
-	t.result = drill.Score(t.test.Scenario, r, v, took)
+	t.result = drill.Score(t.test.Scenario, r, v, took-t.ahead)
 	for _, why := range t.result.Why {
 		t.fail(why, "")
 	}

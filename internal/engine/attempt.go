@@ -304,7 +304,7 @@ func (e *Engine) check(ctx context.Context, u *unit, s run.Step) error {
 		return e.common(ctx, u, a)
 	}
 	for i, v := range u.verify {
-		c, err := e.checkOne(ctx, u, s, v, i)
+		c, err := e.checkOne(ctx, u, s, v, i, false)
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err() // the host ends: whoever resumes makes the checks again
 		}
@@ -341,8 +341,9 @@ func (e *Engine) check(ctx context.Context, u *unit, s run.Step) error {
 	return e.repay(ctx)
 }
 
-// checkOne makes one check. The returned check is what to record, also when it failed.
-func (e *Engine) checkOne(ctx context.Context, u *unit, s run.Step, v *bound, i int) (*run.Check, error) {
+// checkOne makes one check; a glance waits for nothing. The returned check is what to
+// record, also when it failed.
+func (e *Engine) checkOne(ctx context.Context, u *unit, s run.Step, v *bound, i int, glance bool) (*run.Check, error) {
 	call, err := e.call(u, v)
 	if err != nil {
 		return nil, err
@@ -357,6 +358,7 @@ func (e *Engine) checkOne(ctx context.Context, u *unit, s run.Step, v *bound, i 
 		return nil, err
 	}
 	defer done()
+	env.Glance = glance
 	p := planned{call: call}
 	var res action.Result
 	for try := range 1 + v.block.Retry { // a check only reads: again is harmless

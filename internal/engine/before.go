@@ -15,6 +15,7 @@ type Before struct {
 	Action string
 	Pos    runbook.Pos   // of the block that has the effect
 	Checks []BeforeCheck // one for each verify block
+	Took   time.Duration // to make them
 }
 
 // BeforeCheck is what a check says before the effect that it is to prove.
@@ -29,7 +30,7 @@ type BeforeCheck struct {
 
 // beforeLimit bounds a check that is made before the effect: one that waits for
 // something would wait in vain.
-const beforeLimit = 20 * time.Second
+const beforeLimit = 10 * time.Second
 
 // before makes the checks of a step ahead of its effect, for [Config.Before]. A check
 // that cannot be made yet, because it uses a result of the step, does not hold. Only a
@@ -38,6 +39,7 @@ func (e *Engine) before(ctx context.Context, u *unit, s run.Step, p planned) {
 	if e.cfg.Before == nil || s.Attempt > 0 || p.plan.Nothing || p.plan.Effect == action.Read {
 		return
 	}
+	began := e.cfg.Now()
 	b := Before{Step: u.ID, Action: u.do.block.Action, Pos: u.do.block.Pos}
 	for i, v := range u.verify {
 		early := *v.block
@@ -46,7 +48,7 @@ func (e *Engine) before(ctx context.Context, u *unit, s run.Step, p planned) {
 			early.Timeout = beforeLimit
 		}
 		c := BeforeCheck{Pos: v.block.Pos, Text: v.block.Action, Marked: v.block.BeforePass}
-		made, err := e.checkOne(ctx, u, run.Step{}, &bound{&early, v.action}, i)
+		made, err := e.checkOne(ctx, u, run.Step{}, &bound{&early, v.action}, i, true)
 		if err != nil {
 			c.Why = err.Error()
 		}
@@ -62,6 +64,7 @@ func (e *Engine) before(ctx context.Context, u *unit, s run.Step, p planned) {
 		b.Checks = append(b.Checks, c)
 	}
 	if ctx.Err() == nil {
+		b.Took = e.cfg.Now().Sub(began)
 		e.cfg.Before(b)
 	}
 }

@@ -106,8 +106,10 @@ func TestChecksBeforeTheEffect(t *testing.T) {
 			t.Errorf("the step has %d checks after %d attempts", len(s.Checks), s.Attempt)
 		}
 	}
-	if b.spool.m["02-set-it.0.check1.log"] == nil {
-		t.Error("what the check printed is nowhere")
+	for name, want := range map[string]bool{"02-set-it.0.check1.log": true, "02-set-it.1.check1.log": false} {
+		if log := b.spool.m[name]; log == nil || strings.Contains(log.String(), "at a glance") != want {
+			t.Errorf("%s: %v", name, log)
+		}
 	}
 }
 

@@ -178,6 +178,9 @@ func (b *bench) fault(name string) error {
 
 func (b *bench) read(_ context.Context, env *action.Env, p valueParams, _ action.Plan) (action.Result, error) {
 	env.Printf("reading %s with key %s", p.Value, p.Key.Reveal())
+	if env.Glance {
+		env.Printf("at a glance")
+	}
 	if err := b.fault("read"); err != nil {
 		return action.Result{}, err
 	}

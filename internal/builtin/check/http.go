@@ -137,6 +137,9 @@ func (d Deps) runHTTP(ctx context.Context, env *action.Env, p httpParams, _ acti
 	if err := env.Allowed(p.URL); err != nil {
 		return action.Result{}, err
 	}
+	if env.Glance {
+		p.Within = 0
+	}
 	began := time.Now()
 	end := began.Add(p.Within)
 	for tries := 1; ; tries++ {

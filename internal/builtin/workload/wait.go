@@ -99,6 +99,9 @@ func (d Deps) await(ctx context.Context, env *action.Env, a App, replicas int, l
 	if env.Drill {
 		every = 100 * time.Millisecond
 	}
+	if env.Glance {
+		limit = 0
+	}
 	err := poll(ctx, every, limit, func(ctx context.Context) (bool, error) {
 		now, err := d.look(ctx, env, a, replicas)
 		if err != nil {
