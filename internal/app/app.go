@@ -106,7 +106,7 @@ func commands(env environment) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		cmdRun(env, &s, &plainMode), cmdResume(env, &s, &plainMode), cmdAttach(env, &s, &plainMode), cmdRuns(env, &s), cmdShow(env, &s),
+		cmdRun(env, &s, &plainMode), cmdResume(env, &s, &plainMode), cmdAttach(env, &s, &plainMode), cmdRuns(env, &s), cmdShow(env, &s), cmdReport(env, &s),
 		cmdBackup(env, &s, &plainMode), cmdRestore(env, &s, &plainMode), cmdVerify(env, &s, &plainMode), cmdVault(env, &s, &plainMode),
 		cmdSchedule(env, &s), cmdAlerts(env, &s), cmdInit(env), cmdDrill(env, &s, &plainMode), cmdTest(env, &s), cmdTriage(env, &s), cmdContacts(env, &s),
 		cmdLint(env, &s), cmdActions(env, &s), cmdAudit(env, &s), cmdHost(env, &s),

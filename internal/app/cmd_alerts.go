@@ -88,7 +88,7 @@ func cmdAlertsTest(env environment, s *settings) *cobra.Command {
 				return err
 			}
 			result := w.sender().Send(env.ctx, list, w.about(alert.Message{Event: alert.Test}), w.fence())
-			return report(env, result, asJSON)
+			return showDeliveries(env, result, asJSON)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a channel")
@@ -111,8 +111,8 @@ func named(list []notify.Channel, names []string) ([]notify.Channel, error) {
 	return slices.DeleteFunc(list, func(c notify.Channel) bool { return !slices.Contains(names, c.Name) }), nil
 }
 
-// report prints deliveries, and fails when one failed.
-func report(env environment, list []notify.Delivery, asJSON bool) error {
+// showDeliveries prints deliveries, and fails when one failed.
+func showDeliveries(env environment, list []notify.Delivery, asJSON bool) error {
 	dead := 0
 	for _, d := range list {
 		if !d.Done {

@@ -48,6 +48,7 @@ var layer = map[string]int{
 	"internal/sandbox/forge": 2, // below the sandbox that it is a part of
 	"internal/sandbox/mongo": 2, // programs of the sandbox; a store on disk and nothing of Lifeboat
 
+	"internal/report":           3, // pure rendering: no clock, no I/O
 	"internal/incident":         3, // above the estate, below all that show it
 	"internal/engine":           3,
 	"internal/builtin/git":      3,
@@ -85,6 +86,7 @@ var never = map[string][]string{
 	"internal/engine":  {"internal/journal", "internal/vault", "internal/builtin", "internal/sandbox", "os", "net", "charm.land"},                                             // no I/O of its own
 	"internal/console": {"internal/journal", "internal/vault", "internal/builtin", "internal/sandbox", "internal/engine", "internal/drill", "os/exec", "net", "database/sql"}, // it asks, it never does
 	"internal/runner":  {"internal/console"},
+	"internal/report":  {"internal/engine", "internal/journal", "os", "net"}, // the same history gives the same report, anywhere
 	"internal/drill":   {"internal/console", "internal/runner"},
 	"internal/sandbox": {"internal/engine", "internal/console", "internal/builtin"}, // an oracle shares no code with what it judges
 }
