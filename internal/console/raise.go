@@ -64,7 +64,7 @@ func (r *raiseScreen) bindings(w *world) []binding {
 func (r *raiseScreen) draw(w *world, a area) {
 	width := min(a.w-4, 84)
 	at := incident.LevelName(w.snap.Level)
-	rs := []row{line(txt(rDim, "It is "), txt(rText, at), txt(rDim, ". In doubt it is the higher one; it is never lowered.")), gap()}
+	rs := append(wrapped(rDim, "It is "+at+". In doubt it is the higher one; it is never lowered.", width-4, 2), gap())
 	for n := w.snap.Level + 1; n <= run.MaxLevel; n++ {
 		point := "  "
 		if n == r.to {

@@ -160,7 +160,7 @@ func Levels(e *estate.Estate) []estate.Level {
 
 // LevelName is what people call a level: "level 2 moderate".
 func LevelName(n int) string {
-	names := [...]string{"no level", "level 1 minor", "level 2 moderate", "level 3 critical"}
+	names := [...]string{"without a level", "level 1 minor", "level 2 moderate", "level 3 critical"}
 	return names[min(max(n, 0), len(names)-1)]
 }
 
