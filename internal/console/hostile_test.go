@@ -71,6 +71,7 @@ func TestHostile(t *testing.T) {
 	stories := map[string]func(*story) *story{
 		"frozen": (*story).frozen, "confirm": (*story).keepGate, "running": (*story).keeping, "danger": (*story).pushGate,
 		"doubt": (*story).doubt, "decision": (*story).decision, "input": (*story).told, "closing": (*story).closing, "result": (*story).complete,
+		"late": (*story).late, "late gate": (*story).lateGate, "nearly": (*story).nearly,
 	}
 	for name, make := range stories {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +95,16 @@ func TestHostile(t *testing.T) {
 				}
 				b.books[0].Name = s.state.Started.Book + hostile
 				o.User += hostile
+				poison(reflect.ValueOf(&b.team.Contacts).Elem())
+				poison(reflect.ValueOf(&b.team.Levels).Elem())
+				poison(reflect.ValueOf(&b.team.Speaker).Elem())
+				b.team.File += hostile
+				for _, q := range b.team.Tree.Questions {
+					q.Ask, q.Unsure.Text, q.Unsure.Hint = q.Ask+hostile, q.Unsure.Text+hostile, hostile
+					for i := range q.Answers {
+						q.Answers[i].Text += hostile
+					}
+				}
 			})
 			if d.m.snap.broken != nil {
 				t.Fatal(d.m.snap.broken)
@@ -102,7 +113,8 @@ func TestHostile(t *testing.T) {
 			if f := d.frame(); !strings.Contains(f, "<U+202E>") {
 				t.Fatalf("the hostile text is not on the screen, so this proves nothing:\n%s", plainFrame(f))
 			}
-			for _, keys := range [][]string{{"tab"}, {"esc"}, {"u"}, {"esc"}, {"l"}, {"esc"}, {"?"}, {"esc"}, {"n"}, {"esc"}, {"x"}, {"esc"}, {"s"}, {"esc"}, {"esc", "o"}, {"enter"}, {"s"}, {"esc"}} {
+			for _, keys := range [][]string{{"tab"}, {"esc"}, {"u"}, {"esc"}, {"l"}, {"esc"}, {"?"}, {"esc"}, {"n"}, {"esc"}, {"x"}, {"esc"}, {"s"}, {"esc"}, {"f2"}, {"down"}, {"esc"}, {"f3"}, {"down"}, {"esc"},
+				{"esc", "o"}, {"c"}, {"esc"}, {"2"}, {"1"}, {"c"}, {"esc"}, {"enter"}, {"s"}, {"esc"}} {
 				d.press(keys...)
 				harmless(t, d)
 			}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"lifeboat/internal/incident"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+)
+
+// raised writes that the level went up, and what that asks for.
+func (l *lines) raised(at time.Time, b run.Raise) {
+	l.say(at, "LEVEL RAISED from %d to %d by %s%s", b.From, b.To, b.By, prefix(": ", b.Reason))
+	if l.asks != nil {
+		l.asks(b.To)
+	}
+}
+
+// remind reads the clock of the level out when its time is nearly spent, and when it is:
+// once each. It may come while a question waits, which is then asked again.
+func (l *lines) remind(r *run.Run) {
+	if l.clock == nil || l.replay {
+		return
+	}
+	c := l.clock(r)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !c.Reminds() || c.Level == l.reminded.Level && c.Over == l.reminded.Over {
+		return
+	}
+	l.reminded = c
+	if l.prompt != "" {
+		fmt.Fprintln(l.w)
+	}
+	l.put(l.now().UTC().Format("15:04:05")+" ", "TIME "+c.Says)
+	if c.Forecast != "" {
+		l.put(indent, c.Forecast+".")
+	}
+	if c.Next.Number > 0 {
+		text := fmt.Sprintf("In doubt it is the higher level. Level %d: %s, within %s.", c.Next.Number, c.Next.Response, incident.Span(c.Next.Recovery))
+		if l.raises {
+			text += " Type raise to raise it."
+		}
+		l.put(indent, text)
+	}
+	io.WriteString(l.w, l.prompt)
+}
+
+// ask writes a prompt and stays in its line; answered says that the line has ended.
+func (l *lines) ask(prompt string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prompt = prompt
+	io.WriteString(l.w, prompt)
+}
+
+func (l *lines) answered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prompt = ""
+}
+
+// bare writes a line that belongs to no moment.
+func (l *lines) bare(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := printable.Line(fmt.Sprintf(format, args...))
+	hang := strings.Repeat(" ", len(text)-len(strings.TrimLeft(text, " "))+3)
+	width := lineWidth
+	if len(text) > width {
+		width -= 3 // for the margin of what follows
+	}
+	for i, line := range wrap(text, width) {
+		if i > 0 {
+			line = hang + strings.TrimLeft(line, " ")
+		}
+		fmt.Fprintln(l.w, line)
+	}
+}
+
+// choice writes a numbered way on.
+func (l *lines) choice(n int, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	head := fmt.Sprintf("  %d  ", n)
+	for i, line := range wrap(printable.Line(text), lineWidth-len(head)) {
+		if i > 0 {
+			head = strings.Repeat(" ", len(head))
+		}
+		fmt.Fprintf(l.w, "%s%s\n", head, line)
+	}
+}
+
+// fact writes "  label   text" with a margin of its own.
+func (l *lines) fact(label, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, line := range wrap(printable.Line(text), lineWidth-2-labelWidth) {
+		if i > 0 {
+			label = ""
+		}
+		fmt.Fprintf(l.w, "  %-*s%s\n", labelWidth, label, line)
+	}
+}
