@@ -416,7 +416,7 @@ func TestWait(t *testing.T) {
 	}
 
 	// Another number than that which was asked for.
-	c = r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "1s", "replicas": 5})
+	c = r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "10m", "replicas": 5})
 	if _, err := c.Run(t.Context(), r.env, r.plan(c)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "the deployment asks for 3") {
 		t.Errorf("%v", err)
 	}

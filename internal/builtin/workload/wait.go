@@ -15,7 +15,8 @@ import (
 
 const waitDoc = `Waits until every replica of a Deployment is ready and no other is left; at 0 replicas,
 until the last pod has ended and nobody can write any more. When that takes too long it says
-of each pod why it is not ready.
+of each pod why it is not ready. Where replicas: is given and the Deployment asks for another
+number it fails at once: waiting changes no number.
 
 ` + "```kube.wait" + `
 app: booking-app
@@ -113,9 +114,14 @@ func (d Deps) await(ctx context.Context, env *action.Env, a App, replicas int, l
 			said = line
 			env.Printf("%s", line)
 		}
+		if seen.asks != seen.wanted {
+			return false, errElse // waiting changes no number
+		}
 		return seen.done, nil
 	})
 	switch {
+	case errors.Is(err, errElse):
+		return action.Result{}, hint.Wrap(fmt.Errorf("%w: %s", action.ErrCheck, seen.words()), seen.advice(a))
 	case errors.Is(err, errLate):
 		return action.Result{}, hint.Wrap(fmt.Errorf("%w: waited %s for %s: %s", action.ErrCheck, limit, awaited(seen.where, seen.wanted), seen.words()), seen.advice(a))
 	case err != nil:
@@ -127,6 +133,9 @@ func (d Deps) await(ctx context.Context, env *action.Env, a App, replicas int, l
 		Outputs:  map[string]any{"replicas": int64(seen.wanted), "ready": int64(seen.ready)},
 	}, nil
 }
+
+// errElse is a Deployment that asks for another number than is awaited.
+var errElse = errors.New("another number is asked for")
 
 // sight is a Deployment and its pods at one moment.
 type sight struct {
