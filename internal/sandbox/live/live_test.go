@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -314,6 +315,10 @@ func kill(t *testing.T, pids []int, sig syscall.Signal) {
 	}
 }
 
+func overlap(a, b []int) bool {
+	return slices.ContainsFunc(a, func(pid int) bool { return slices.Contains(b, pid) })
+}
+
 // TestKilled kills whatever can be killed: nothing that was told of is lost, nobody stays
 // behind, and as many replicas come back.
 func TestKilled(t *testing.T) {
@@ -329,14 +334,7 @@ func TestKilled(t *testing.T) {
 			kind, _, _ := strings.Cut(what, " ")
 			kill(t, s.processes(kind), sig)
 			s.until("the end of what was killed and of its children", func() bool {
-				for _, pid := range s.processes("") {
-					for _, was := range old {
-						if pid == was && (kind != "app" || len(s.processes("live")) == 0) {
-							return false
-						}
-					}
-				}
-				return true
+				return !overlap(s.processes("app"), old) && (kind == "app" || !overlap(s.processes("live"), old))
 			})
 			s.ready(sandbox.Replicas)
 			s.until("one process and its children", func() bool {
@@ -363,14 +361,8 @@ func TestEndsWithItsSandbox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pid := range s.processes("") {
-		for _, was := range old {
-			if pid == was {
-				t.Errorf("process %d runs on in the old sandbox", pid)
-			}
-		}
-	}
 	s.Sandbox = fresh
+	s.until("the end of the old processes", func() bool { return !overlap(s.processes(""), old) })
 	s.ready(sandbox.Replicas)
 	s.enter()
 	s.newest()
