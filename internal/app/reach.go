@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"lifeboat/internal/command"
@@ -27,7 +29,31 @@ func (r reach) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.w.sandbox == nil {
 		return http.DefaultTransport.RoundTrip(req)
 	}
-	return r.w.sandbox.Transport().RoundTrip(req)
+	leave, err := r.w.enter(req.Context()) // an alert is also told where no run is
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close() // as the interface asks
+		}
+		return nil, err
+	}
+	resp, err := r.w.sandbox.Transport().RoundTrip(req)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	resp.Body = visited{resp.Body, leave}
+	return resp, nil
+}
+
+// visited is a body that is read from a sandbox, which lives until it is closed.
+type visited struct {
+	io.ReadCloser
+	leave func()
+}
+
+func (v visited) Close() error {
+	defer v.leave()
+	return v.ReadCloser.Close()
 }
 
 // enter makes the sandbox of this world alive until leave is called. Outside of a sandbox
@@ -40,7 +66,8 @@ func (w *world) enter(ctx context.Context) (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { visit.Leave() }, nil // what is left open goes with the process
+	var once sync.Once
+	return func() { once.Do(func() { visit.Leave() }) }, nil // what is left open goes with the process
 }
 
 // programs lets a run in a sandbox find the programs of the sandbox first.

@@ -87,7 +87,7 @@ func (d Deps) stop() action.Action {
 func (d Deps) start() action.Action {
 	return action.New(action.Def[startParams]{
 		Name: "service.start", Summary: "Start an application and wait until it works", Doc: startDoc,
-		Effect: action.Destroy, Repeat: action.Once, // only its way back destroys
+		Effect: action.Write, Repeat: action.Once, // its way back destroys, as the plan of that says
 		Check: func(p startParams) error {
 			if p.Replicas == 0 || p.Replicas < -1 || p.Replicas > most {
 				return fmt.Errorf("replicas is %d, not from 1 to %d", p.Replicas, most)
