@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"lifeboat/internal/sandbox/forge"
 )
 
 // Names of breakages after which something is gone whole.
@@ -91,7 +93,19 @@ func (s *Sandbox) wipeOrigin(ctx context.Context, t truth) error {
 	if err := clone.git(ctx, s.marker.Now, "fetch", "--quiet", "--no-write-fetch-head", mine.dir, "refs/heads/next:refs/remotes/origin/develop"); err != nil {
 		return err
 	}
-	return os.RemoveAll(s.Origin())
+	if err := os.RemoveAll(s.Origin()); err != nil {
+		return err
+	}
+	// With a repository goes the protection of its branches; one that is made anew has none.
+	f, err := forge.New(s.Forge())
+	if err != nil {
+		return err
+	}
+	return f.Change(func(st *forge.State) {
+		if p := st.Projects[forge.Name]; p != nil {
+			delete(p.GitHub, "main")
+		}
+	})
 }
 
 // Mirror is a second home of the shared repository, empty when the sandbox is new.

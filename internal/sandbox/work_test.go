@@ -209,35 +209,54 @@ func TestJudgeOriginWiped(t *testing.T) {
 	if err != nil || v.Recovered {
 		t.Errorf("nothing done: %+v, %v", v, err)
 	}
-	// No copy has everything.
-	for name, do := range map[string]struct {
+	// No copy has everything. The protection of main is gone with the repository.
+	const (
+		refs       = "branches and tags of the origin"
+		head       = "the default branch of the origin is main"
+		protection = "protect"
+	)
+	for name, c := range map[string]struct {
 		do   func(t *testing.T, s *sandbox.Sandbox)
-		want bool
+		want []string // parts of the checks that fail
 	}{
 		"the mirror alone": {func(t *testing.T, s *sandbox.Sandbox) {
 			git(t, s.Dir(), "clone", "--quiet", "--bare", "--no-local", s.Mirror(), s.Origin())
-		}, false},
+		}, []string{refs, protection}},
 		"the clone alone": {func(t *testing.T, s *sandbox.Sandbox) {
 			git(t, s.Dir(), "init", "--quiet", "--bare", s.Origin())
 			git(t, s.Clone(), "push", "--quiet", s.Origin(), "refs/remotes/origin/*:refs/heads/*", "refs/tags/*:refs/tags/*")
-		}, false},
+		}, []string{refs, protection}},
 		"both": {func(t *testing.T, s *sandbox.Sandbox) {
 			git(t, s.Dir(), "clone", "--quiet", "--bare", "--no-local", s.Mirror(), s.Origin())
 			git(t, s.Clone(), "push", "--quiet", s.Origin(), "refs/remotes/origin/develop:refs/heads/develop")
-		}, true},
+		}, []string{protection}},
 		"both, another default branch": {func(t *testing.T, s *sandbox.Sandbox) {
 			git(t, s.Dir(), "clone", "--quiet", "--bare", "--no-local", s.Mirror(), s.Origin())
 			git(t, s.Clone(), "push", "--quiet", s.Origin(), "refs/remotes/origin/develop:refs/heads/develop")
 			git(t, s.Origin(), "symbolic-ref", "HEAD", "refs/heads/develop")
-		}, false},
+		}, []string{head, protection}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := copyOf(t)
-			do.do(t, s)
+			c.do(t, s)
 			v, err := s.Judge(t.Context())
-			if err != nil || v.Recovered != do.want {
-				t.Errorf("recovered %v, %v\n%+v", v.Recovered, err, v.Checks)
+			if err != nil || v.Recovered {
+				t.Fatalf("recovered %v, %v", v.Recovered, err)
+			}
+			var failing []string
+			for _, check := range v.Checks {
+				if !check.OK {
+					failing = append(failing, check.Text)
+				}
+			}
+			if len(failing) != len(c.want) {
+				t.Errorf("failing %q, want %q", failing, c.want)
+			}
+			for _, part := range c.want {
+				if !strings.Contains(strings.Join(failing, "\n"), part) {
+					t.Errorf("no %q among the failing %q", part, failing)
+				}
 			}
 		})
 	}
