@@ -29,11 +29,47 @@ done
 printf '\nLBEND1 %s %s %s %s\n' "$n" "$s" "$c" "$t"
 exit "$c"`
 
-// loadWrapper runs its arguments as a command and counts and hashes what it is given. A
-// command that ended well need not have read all: a mongorestore stops at the end of its
-// archive. The rest is read then, so that count and hash say what arrived.
-const loadWrapper = `t=$1
-shift
+// loadWrapper runs its arguments as a command on the dump that it is given. The dump is
+// collected in a private file first, and compared with the number of bytes and the hash
+// that it should have: a load that begins with half a dump ends with half a database.
+// Nothing has begun then, which the codes of [notWhole] and [noRoom] say; no command can
+// end with them.
+const loadWrapper = `t=$1 n0=$2 s0=$3
+shift 3
+command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
+for p in wc cat ${h%% *}; do command -v "$p" >/dev/null 2>&1 || { echo "the program $p is needed here" >&2; exit 127; }; done
+n=0 s=$s0 c=998
+umask 077
+if d=$(mktemp -d 2>/dev/null) && [ -d "$d" ]; then
+	trap 'rm -rf "$d"' EXIT
+	trap 'exit 1' HUP INT TERM
+	if cat >"$d/dump" 2>/dev/null; then
+		n=$(wc -c <"$d/dump") s=$($h <"$d/dump")
+		n=$((n)) s=${s%% *}
+		if [ "$n" = "$n0" ] && [ "$s" = "$s0" ]; then
+			"$@" <"$d/dump"
+			c=$?
+		else
+			c=999
+		fi
+	fi
+fi
+printf '\nLBEND1 %s %s %s %s\n' "$n" "$s" "$c" "$t"
+[ "$c" -lt 256 ] && exit "$c"
+exit 1`
+
+// What the trailer of a load says in place of an exit code: the command was not started.
+const (
+	noRoom   = 998 // no private file could be made, or it did not fit
+	notWhole = 999 // what arrived is not the dump
+)
+
+// throughWrapper is loadWrapper where there is no room for a file, as in a container whose
+// root file system is read-only: it counts and hashes while the command reads. A command
+// that ended well need not have read all: a mongorestore stops at the end of its archive.
+// The rest is read then, so that count and hash say what arrived.
+const throughWrapper = `t=$1
+shift 3
 command -v sha256sum >/dev/null 2>&1 && h=sha256sum || h='shasum -a 256'
 for p in tee wc cat ${h%% *}; do command -v "$p" >/dev/null 2>&1 || { echo "the program $p is needed here" >&2; exit 127; }; done
 exec 3>&1
@@ -49,12 +85,12 @@ exit "$c"`
 // wrap puts a wrapper before the part of argv that runs on the far side. The arguments
 // stay arguments. The first one is a random mark for the trailer: without it a dump that
 // itself holds a framed one, cut at the right place, would look whole.
-func wrap(argv []string, wrapper string) (wrapped []string, mark string) {
+func wrap(argv []string, wrapper string, more ...string) (wrapped []string, mark string) {
 	random := make([]byte, 8)
 	rand.Read(random) // never fails
 	mark = hex.EncodeToString(random)
 	at := slices.Index(argv, "--") + 1
-	return slices.Concat(argv[:at], []string{"sh", "-c", wrapper, "sh", mark}, argv[at:]), mark
+	return slices.Concat(argv[:at], []string{"sh", "-c", wrapper, "sh", mark}, more, argv[at:]), mark
 }
 
 // trailer is what the far side says.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"lifeboat/internal/command"
@@ -41,14 +42,26 @@ func (k Kind) Feed(ctx context.Context, dump string, want Facts, log io.Writer) 
 	if err := sameDump(ctx, in, want); err != nil {
 		return Loaded{}, err
 	}
-	if _, err := in.Seek(0, io.SeekStart); err != nil {
+	began := time.Now()
+	err = k.load(ctx, in, dump, want, loadWrapper, log)
+	if errors.Is(err, errNoRoom) {
+		fmt.Fprintln(log, "there is no room for the dump on the far side: it is loaded while it arrives")
+		err = k.load(ctx, in, dump, want, throughWrapper, log)
+	}
+	if err != nil {
 		return Loaded{}, err
 	}
-	began := time.Now()
-	out := Loaded{Bytes: want.Bytes, SHA256: want.SHA256}
+	return Loaded{Bytes: want.Bytes, SHA256: want.SHA256, Seconds: time.Since(began).Seconds()}, nil
+}
+
+// load runs the command once.
+func (k Kind) load(ctx context.Context, in *os.File, dump string, want Facts, wrapper string, log io.Writer) error {
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
 	argv, u := k.Load, &unframer{to: log}
 	if k.Framed {
-		argv, u.mark = wrap(argv, loadWrapper)
+		argv, u.mark = wrap(argv, wrapper, strconv.FormatInt(want.Bytes, 10), want.SHA256)
 	}
 	c := k.cmd(argv)
 	c.Stdin, c.Stdout, c.Stderr = in, log, log
@@ -60,23 +73,30 @@ func (k Kind) Feed(ctx context.Context, dump string, want Facts, log io.Writer) 
 	}
 	p, err := command.Start(ctx, c)
 	if err != nil {
-		return Loaded{}, k.explain("load with", k.Load, err)
+		return k.explain("load with", k.Load, err)
 	}
 	_, err = p.Wait()
 	if k.Framed {
 		err = k.arrived(u, want, err)
 	}
-	if err != nil {
-		return Loaded{}, fmt.Errorf("%w: %w", ErrPartly, k.explain("load with", k.Load, err))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNoRoom), errors.Is(err, errNotBegun):
+		return err
 	}
-	out.Seconds = time.Since(began).Seconds()
-	return out, nil
+	return fmt.Errorf("%w: %w", ErrPartly, k.explain("load with", k.Load, err))
 }
 
 // arrived reads the trailer of a load; err is how the command on this side ended.
 func (k Kind) arrived(u *unframer, want Facts, err error) error {
 	t, ok, _ := u.end() // what the log refuses changes nothing
 	switch {
+	case ok && t.exit == noRoom:
+		return errNoRoom
+	case ok && t.exit == notWhole:
+		return hint.Wrap(fmt.Errorf("load with %s: %w: %d bytes arrived of %d, and %w", program(k.Load), ErrCut, t.bytes, want.Bytes, errNotBegun),
+			"kubectl exec can lose the end of what it carries: try again; if it stays so, look at the network and the far side's logs")
 	case ok && t.exit != 0:
 		return fmt.Errorf("%w on the far side with exit code %d", ErrFailed, t.exit)
 	case err != nil:
@@ -99,5 +119,10 @@ func sameDump(ctx context.Context, in io.Reader, want Facts) error {
 	}
 	return nil
 }
+
+var (
+	errNoRoom   = errors.New("the far side has no room for the dump")
+	errNotBegun = errors.New("nothing was loaded: the command was not started")
+)
 
 var errNoFacts = errors.New("the facts are not those of a dump")

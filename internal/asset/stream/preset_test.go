@@ -90,6 +90,49 @@ func TestPresets(t *testing.T) {
 	}
 }
 
+// A load begins when all of the dump has arrived on the far side, or not at all. Where
+// there is no room for it there, it is loaded while it arrives.
+func TestFeedWhole(t *testing.T) {
+	b := newBench(t)
+	b.program("load", `cat >"$LOGS/loaded"; ls "$TMPDIR" >"$LOGS/beside" 2>/dev/null || true`)
+	b.program("lossy", `while [ "$1" != -- ]; do shift; done; shift
+head -c 1000 | "$@"; exit 0`)
+	b.program("whole", `while [ "$1" != -- ]; do shift; done; shift
+"$@"`)
+	dump := filepath.Join(b.dir, "dump")
+	text := strings.Repeat("0123456789abcdef", 20_000)
+	must(t, os.WriteFile(dump, []byte(text), 0o600))
+	_, f, _, err := b.capture(stream.Kind{Dump: []string{"cat", dump}}, nil)
+	must(t, err)
+	temp := t.TempDir()
+	feed := func(program, room string) (string, error) {
+		os.Remove(filepath.Join(b.logs(), "loaded"))
+		var log bytes.Buffer
+		k := stream.Kind{Dump: []string{"x"}, Load: []string{program, "exec", "--", "load"}, Framed: true, Env: b.env("TMPDIR=" + room)}
+		_, err := k.Feed(t.Context(), dump, f, &log)
+		return log.String(), err
+	}
+	there := func() bool { _, err := os.Stat(filepath.Join(b.logs(), "loaded")); return err == nil }
+	if log, err := feed("whole", temp); err != nil || b.read("loaded") != text || strings.Contains(log, "no room") {
+		t.Errorf("%v %s", err, log)
+	}
+	if b.read("beside") == "" {
+		t.Error("it was not collected first")
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	if _, err := feed("lossy", temp); !errors.Is(err, stream.ErrCut) || errors.Is(err, stream.ErrPartly) || there() || len(hint.All(err)) == 0 {
+		t.Errorf("a dump that did not arrive whole: %v, begun: %v", err, there())
+	}
+	if log, err := feed("whole", filepath.Join(temp, "nowhere")); err != nil || b.read("loaded") != text || !strings.Contains(log, "no room") {
+		t.Errorf("without room: %v %s", err, log)
+	}
+	if _, err := feed("lossy", filepath.Join(temp, "nowhere")); !errors.Is(err, stream.ErrPartly) || !there() {
+		t.Errorf("without room a cut dump is loaded in part, and that is said: %v", err)
+	}
+}
+
 // The presets with programs that behave like the real ones.
 func TestPresetsRun(t *testing.T) {
 	b := newBench(t)

@@ -367,9 +367,13 @@ func (k *kubectl) exec(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := command.Cmd{Argv: k.after, Dir: k.s.Dir(), Stdout: k.out, Stderr: k.err}
+	in, out, err := k.lossy()
+	if err != nil {
+		return err
+	}
+	c := command.Cmd{Argv: k.after, Dir: k.s.Dir(), Stdout: out, Stderr: k.err, Env: map[string]string{"TMPDIR": k.s.Runtime("")}}
 	if _, stdin := k.flags["stdin"]; stdin {
-		c.Stdin = k.in
+		c.Stdin = in
 	}
 	r, err := command.Run(command.InFront(ctx, k.s.Bin()), c)
 	var exit *command.ExitError
