@@ -12,6 +12,7 @@ import (
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/command"
+	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 )
 
@@ -28,6 +29,21 @@ func (d Deps) kubectl(ctx context.Context, env *action.Env, a App, args ...strin
 		c.Env["KUBECONFIG"], c.Env["HOME"] = "/dev/null", env.Scratch
 	}
 	return command.Output(ctx, c)
+}
+
+// decode reads what kubectl wrote.
+func decode(text []byte, v any) error {
+	if err := json.Unmarshal(text, v); err != nil {
+		return strange(text, err)
+	}
+	return nil
+}
+
+// strange is an answer of kubectl, with exit code 0, that is none.
+func strange(text []byte, why error) error {
+	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return hint.Wrap(fmt.Errorf("the answer of kubectl is not understood: %w: %q", why, printable.Line(first[:min(len(first), 120)])),
+		"Call it by hand. Something may stand before the real kubectl in PATH, or between it and the cluster.")
 }
 
 // typed is a call as a person would type it.
@@ -83,10 +99,10 @@ func (d Deps) get(ctx context.Context, env *action.Env, a App) (deployment, erro
 	var out deployment
 	text, err := d.kubectl(ctx, env, a, "get", "deployment/"+a.Deployment, "--output=json")
 	if err == nil {
-		err = json.Unmarshal(text, &out)
+		err = decode(text, &out)
 	}
-	if err == nil && out.Metadata.Name != a.Deployment {
-		err = fmt.Errorf("kubectl gave %q", out.Metadata.Name)
+	if err == nil && (out.Metadata.Name != a.Deployment || out.Metadata.UID == "" || out.wanted() < 0) {
+		err = strange(text, errors.New("it is not that of this deployment"))
 	}
 	if err != nil {
 		return out, fmt.Errorf("read deployment %q: %w", a.Deployment, err)
@@ -195,7 +211,7 @@ func (d Deps) pods(ctx context.Context, env *action.Env, a App, live deployment)
 	text, err := d.kubectl(ctx, env, a, "get", "pods", "--selector="+selector, "--output=json")
 	var list struct{ Items []pod }
 	if err == nil {
-		err = json.Unmarshal(text, &list)
+		err = decode(text, &list)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the pods: %w", err)
@@ -231,7 +247,7 @@ func (d Deps) others(ctx context.Context, env *action.Env, a App, live deploymen
 	out, err := d.kubectl(ctx, env, a, "get", "horizontalpodautoscalers", "--output=json")
 	var list struct{ Items []scaler }
 	if err == nil {
-		err = json.Unmarshal(out, &list)
+		err = decode(out, &list)
 	}
 	if err != nil { // no reason to leave an application running
 		return lines, append(checks, action.Check{Text: text, Evidence: printable.Line("could not be looked at: " + err.Error())})

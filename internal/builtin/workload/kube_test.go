@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -455,5 +457,28 @@ func TestWaitForNone(t *testing.T) {
 	cancel()
 	if _, err := c.Run(ctx, r.env, p); err == nil || errors.Is(err, action.ErrCheck) {
 		t.Errorf("stopped: %v", err)
+	}
+}
+
+// TestStrangeAnswers puts something else in the place of kubectl that says all is well.
+func TestStrangeAnswers(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string]string{
+		"nothing": "", "an error": "error: you must log in", "a page": "<html>log in</html>", "cut off": `{"metadata": {"name": "booking-app"`,
+		"another": `{"metadata": {"name": "other", "uid": "u"}}`, "without identity": `{"metadata": {"name": "booking-app"}}`,
+		"wrong types": `{"metadata": {"name": "booking-app", "uid": "u"}, "spec": {"replicas": "three"}}`,
+		"negative":    `{"metadata": {"name": "booking-app", "uid": "u"}, "spec": {"replicas": -1}}`, "a list": "[]", "hostile": "\x1b]0;x\x07",
+	} {
+		path := filepath.Join(t.TempDir(), "kubectl")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\ncat <<'X'\n"+said+"\nX\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, path)
+		for _, action := range []string{"kube.scale", "kube.wait"} {
+			_, err := r.call(action, map[string]any{"deployment": "booking-app", "replicas": 0}).Plan(t.Context(), r.env)
+			if err == nil || !strings.Contains(err.Error(), "is not understood") || strings.ContainsAny(err.Error(), "\x1b\x07") {
+				t.Errorf("%s: %s: %v", name, action, err)
+			}
+		}
 	}
 }

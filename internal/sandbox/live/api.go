@@ -72,7 +72,7 @@ func (c *cluster) deployment() object {
 	status["conditions"] = []object{{"type": "Available", "status": available}}
 	return object{
 		"apiVersion": "apps/v1", "kind": "Deployment",
-		"metadata": object{"name": App, "namespace": "default", "generation": c.want.Generation, "resourceVersion": strconv.FormatInt(c.want.Version, 10)},
+		"metadata": object{"name": App, "namespace": "default", "uid": c.s.ID(), "generation": c.want.Generation, "resourceVersion": strconv.FormatInt(c.want.Version, 10)},
 		"spec":     object{"replicas": c.want.Replicas, "selector": object{"matchLabels": object{"app": App}}},
 		"status":   status,
 	}
