@@ -434,7 +434,7 @@ func TestWaitForNone(t *testing.T) {
 	s.pods = []map[string]any{ending}
 	r := newRig(t, s.kubectl())
 	c := r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "1s"})
-	if _, err := c.Run(t.Context(), r.env, r.plan(c)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "1 pods of shop/booking-app are left; booking-app-1: is being ended") {
+	if _, err := c.Run(t.Context(), r.env, r.plan(c)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "shop/booking-app still has 1 pod; booking-app-1: is being ended") {
 		t.Errorf("%v", err)
 	}
 	s.mu.Lock()

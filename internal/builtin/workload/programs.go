@@ -40,6 +40,8 @@ func program(ctx context.Context, env *action.Env, argv []string, limit time.Dur
 
 const statusLimit = 30 * time.Second
 
+var errNoStatus = errors.New("the application cannot be asked")
+
 // status asks whether the application runs.
 func (d Deps) status(ctx context.Context, env *action.Env, a App) (state, error) {
 	r, err := program(ctx, env, a.Status, statusLimit, false)

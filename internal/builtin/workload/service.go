@@ -2,7 +2,6 @@ package workload
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -193,5 +192,3 @@ func (d Deps) planBack(ctx context.Context, env *action.Env, name string, plan a
 	}
 	return d.planTurn(ctx, env, a, state(plan.Facts["from"]), 0)
 }
-
-var errNoStatus = errors.New("the application cannot be asked")

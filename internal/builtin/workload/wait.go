@@ -201,7 +201,7 @@ func (s sight) words() string {
 	case s.done:
 		return fmt.Sprintf("%d of %d replicas of %s are ready", s.ready, s.wanted, s.where)
 	case s.wanted == 0:
-		out = fmt.Sprintf("%d pods of %s are left", s.left, s.where)
+		out = s.where + " still has " + printable.Count(s.left, "pod")
 	default:
 		out = fmt.Sprintf("%d of %d replicas of %s are ready", s.ready, s.wanted, s.where)
 	}
