@@ -279,10 +279,13 @@ type testOutput struct {
 
 // one writes the line of a test.
 func (o *testOutput) one(r testResult) {
-	o.all = append(o.all, r)
 	if r.canceled != nil {
 		o.cancel = r.canceled
 	}
+	if r.canceled != nil && r.log == "" {
+		return // it did not begin
+	}
+	o.all = append(o.all, r)
 	if !r.passed() {
 		o.failed++
 	}
@@ -389,7 +392,7 @@ func (o *testOutput) end(untested []string) error {
 	}
 	switch {
 	case o.cancel != nil:
-		return fmt.Errorf("the tests were interrupted: %w", o.cancel)
+		return fmt.Errorf("the tests were interrupted: %v", o.cancel) // not wrapped: no run of the estate waits for a person
 	case o.failed > 0:
 		return silentError{fmt.Errorf("%d of %s failed", o.failed, printable.Count(len(o.all), "test"))}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -130,7 +131,13 @@ func (w *world) prepare(ctx context.Context, sc drill.Scenario, p drill.Preparat
 	if err != nil {
 		return fmt.Errorf("prepare with %q: %w", p.Runbook, err)
 	}
-	id, program, err := w.begin(ctx, wish{book: p.Runbook, params: now.Params})
+	book := p.Runbook
+	if file := filepath.Join(w.near, book+".md"); w.near != "" {
+		if _, err := os.Lstat(file); err == nil {
+			book = file
+		}
+	}
+	id, program, err := w.begin(ctx, wish{book: book, params: now.Params})
 	if err != nil {
 		return fmt.Errorf("prepare with %q: %w", p.Runbook, err)
 	}

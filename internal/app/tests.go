@@ -81,7 +81,7 @@ func openStage(state, name string, who environment) (stageOf, error) {
 	if err := durable.MkdirAll(parent); err != nil {
 		return stageOf{}, err
 	}
-	held, err := durable.Lock(filepath.Join(parent, name+".lock"), fmt.Sprintf("%s on %s, process %d", who.user, who.host, os.Getpid()))
+	held, err := durable.Lock(filepath.Join(parent, "."+name+".lock"), fmt.Sprintf("%s on %s, process %d", who.user, who.host, os.Getpid()))
 	if err != nil {
 		if _, taken := errors.AsType[*durable.LockedError](err); taken {
 			err = hint.Wrap(fmt.Errorf("%w: %w", errBusy, err), "wait for the other test, or give this one a --state DIRECTORY of its own")
@@ -169,6 +169,9 @@ func (env environment) perform(s stageOf, log io.Writer, res *testResult) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	if filepath.IsAbs(t.book) {
+		w.near = filepath.Dir(t.book)
+	}
 	w.books, w.secrets, w.redact = t.books, map[string]secret.String{}, secret.NewRedactor()
 	if _, err := sandbox.Make(env.ctx, s.sandbox(), sandbox.Options{}); err != nil {
 		return fmt.Errorf("make sandbox: %w", err)

@@ -53,6 +53,7 @@ type world struct {
 	scratch *scratchDir // nil in a world that only looks
 
 	books   []runbook.NamedFS   // of a person, for a sandbox whose own estate has none
+	near    string              // directory of a runbook that is tested as a file: what prepares it may lie there
 	drills  *drill.Library      // see [world.rehearsals]
 	before  func(engine.Before) // of a test; nil: nobody asks
 	verdict *sandbox.Verdict    // of the oracle about the run that ended last

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ const (
 	maxWrites  = 1000
 )
 
+var scenarioName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
 var outcomes = map[string]run.Outcome{
 	"complete": run.Complete, "complete-with-overrides": run.CompleteWithOverrides,
 	"not-complete": run.NotComplete, "aborted": run.Aborted,
@@ -38,8 +41,11 @@ func Load(file string, src []byte) (Scenario, []runbook.Problem) {
 	l := &loader{file: file, at: at, problems: problems}
 	s := Scenario{Name: name, File: file, Params: map[string]string{}, Answers: map[string]string{}, Expect: run.Complete, at: at}
 	s.Runbook, _, _ = strings.Cut(name, ".")
-	if len(problems) > 0 {
-		return s, problems
+	if !scenarioName.MatchString(name) { // it becomes the name of a directory
+		l.bad("", "file-name", "call it NAME"+Suffix+", of letters, digits, \".\", \"_\" and \"-\"", "%q is no name for a test", name)
+	}
+	if len(l.problems) > 0 {
+		return s, l.problems
 	}
 	l.keys("", "the file", values, map[string]func(path string, v any){
 		"title":   l.into(&s.Title),

@@ -112,6 +112,16 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// The name of a test becomes that of a directory, which is removed.
+func TestLoadRefusesNames(t *testing.T) {
+	for _, name := range []string{"", ".", "..", "-x", "a b", "a\nb", "ä", strings.Repeat("x", 101), "a\\..\\.."} {
+		_, problems := drill.Load("d/"+name+drill.Suffix, []byte("title: T\nsummary: S\n"))
+		if len(problems) != 1 || problems[0].Code != "file-name" {
+			t.Errorf("%q: %v", name, problems)
+		}
+	}
+}
+
 func parsed(t *testing.T, name, text string) *runbook.Book {
 	t.Helper()
 	book, problems := runbook.Parse(name+".md", []byte(strings.ReplaceAll(text, "~~~", "```")))
