@@ -107,6 +107,12 @@ func (p *proposal) assets() {
 		p.add("    path: .")
 		p.add("    include: %s", flow(include))
 	}
+	if p.seen.Repository && deriveForge(p.seen.Remote).Service != "" {
+		p.add("  %s:   # copies of branch protection that \"lifeboat run protection-backup\" makes", p.key("protection", ""))
+		p.add("    kind: files")
+		p.add("    path: .")
+		p.add("    include: [protection/]")
+	}
 	if len(p.names) == 0 {
 		p.add("  %s:", p.key(p.seen.Name, "everything"))
 		p.add("    kind: files   # nothing better was found here: the whole directory")

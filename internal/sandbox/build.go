@@ -112,6 +112,9 @@ assets:
     kind: files
     path: server
     include: [infrastructure/, .github/workflows/]
+  protection:
+    kind: files
+    path: protection # copies of branch protection
 apps:
   booking-app:
     deployment: booking-app

@@ -20,12 +20,13 @@ expect: protected
 
 What is expected decides what fails the step: ` + "`protected`" + ` wants rules of the branch's own that
 forbid force pushes; ` + "`same`" + ` wants exactly what the copy says; ` + "`open`" + ` wants no rule of its own,
-after it was lifted on purpose; ` + "`any`" + ` only looks. Each says in words who may push, whether force
+after it was lifted on purpose; ` + "`any`" + ` only looks, and problem: says what somebody should know.
+With ` + "`allow_unknown: true`" + ` a forge that cannot be asked is a problem too, and no failure. Each says in words who may push, whether force
 pushes are allowed, what else guards the branch (rulesets, wildcards, the group's own rules),
 and field by field what differs from the copy.
 
-Outputs: protected, state (missing, different, same, unsaved), digest, may_push, force_pushes,
-differences, beside, copy.
+Outputs: protected, state (missing, different, same, unsaved, unknown, none), problem, digest,
+may_push, force_pushes, differences, beside, copy.
 `
 
 type checkParams struct {
@@ -33,6 +34,7 @@ type checkParams struct {
 	Branch string `param:"branch" help:"the branch, without refs/heads/" default:"main"`
 	Expect string `param:"expect" help:"what must hold" enum:"protected,same,open,any" default:"protected"`
 	From   string `param:"from" help:"the copy to compare with: newest, a digest, or a file" default:"newest"`
+	Blind  bool   `param:"allow_unknown" help:"with expect any: a forge that cannot be asked, or none at all, is told and fails nothing"`
 	Force  bool   `param:"allow_force_pushes" help:"do not mind that force pushes are allowed"`
 }
 
@@ -51,14 +53,23 @@ const (
 	differentState = "different" // it is not what the copy says
 	sameState      = "same"
 	unsavedState   = "unsaved" // there is no copy to compare with
+	unknownState   = "unknown" // the forge could not be asked
+	noState        = "none"    // the asset has no forge
 )
 
 func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ action.Plan) (action.Result, error) {
-	g, err := d.open(ctx, env, p.Asset, p.Branch)
-	if err != nil {
-		return action.Result{}, err
+	blind := p.Blind && p.Expect == "any"
+	if r, err := d.Remote(p.Asset); err == nil && r.Service == "" && blind {
+		return action.Result{Evidence: fmt.Sprintf("asset %q has no forge: nothing to look at", p.Asset), Outputs: outputs(noState, "")}, nil
 	}
-	s, err := g.now(ctx)
+	g, s, err := d.look(ctx, env, p)
+	if err != nil && blind && ctx.Err() == nil {
+		for _, advice := range hint.All(err) {
+			env.Printf("%s", advice)
+		}
+		text := fmt.Sprintf("it is not known whether %s is protected: %v", p.Branch, err)
+		return action.Result{Evidence: text, Outputs: outputs(unknownState, text)}, nil
+	}
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -67,10 +78,11 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 		return action.Result{}, cerr
 	}
 	mayPush, force := g.says(s.Rules)
-	res := action.Result{Outputs: map[string]any{
-		"protected": len(s.Rules) > 0, "digest": s.digest, "may_push": mayPush, "force_pushes": force,
-		"beside": nonNil(s.Beside), "differences": []string{}, "copy": copied.filePath, "state": unsavedState,
-	}}
+	res := action.Result{Outputs: outputs(unsavedState, "")}
+	for key, v := range map[string]any{"protected": len(s.Rules) > 0, "digest": s.digest, "may_push": mayPush, "force_pushes": force,
+		"beside": nonNil(s.Beside), "copy": copied.filePath} {
+		res.Outputs[key] = v
+	}
 	var ds []Difference
 	switch {
 	case cerr != nil:
@@ -84,6 +96,7 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 		}
 	}
 	res.Outputs["differences"] = sentences(ds)
+	res.Outputs["problem"] = g.problem(s, ds, force && !p.Force)
 	res.Evidence = g.describe(s, ds, copied, mayPush, force)
 	for _, f := range s.fields {
 		env.Printf("%s: %s", label(f.Path), f.text())
@@ -95,6 +108,37 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 		env.Printf("DIFFERS  %s", one)
 	}
 	return g.judge(res, s, ds, copied, p, force)
+}
+
+// outputs are those of a check that saw nothing.
+func outputs(state, problem string) map[string]any {
+	return map[string]any{"state": state, "problem": problem, "protected": false, "digest": "", "may_push": "", "force_pushes": false,
+		"beside": []string{}, "differences": []string{}, "copy": ""}
+}
+
+// look opens the forge and reads the protection.
+func (d Deps) look(ctx context.Context, env *action.Env, p checkParams) (*gate, state, error) {
+	g, err := d.open(ctx, env, p.Asset, p.Branch)
+	if err != nil {
+		return nil, state{}, err
+	}
+	s, err := g.now(ctx)
+	return g, s, err
+}
+
+// problem is what somebody should know, "" when all is well.
+func (g *gate) problem(s state, ds []Difference, force bool) string {
+	switch {
+	case len(s.Rules) == 0 && len(ds) > 0:
+		return g.branch + " is not protected any more"
+	case len(s.Rules) == 0 && len(s.Beside) == 0:
+		return g.branch + " is not protected"
+	case len(s.Rules) > 0 && force:
+		return g.branch + " allows force pushes"
+	case len(ds) > 0:
+		return fmt.Sprintf("%s is not protected as it was saved: %s", g.branch, strings.Join(sentences(ds), "; "))
+	}
+	return ""
 }
 
 // describe is the whole finding in one line.

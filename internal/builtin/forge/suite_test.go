@@ -810,3 +810,32 @@ func TestRestoreByHand(t *testing.T) {
 		}
 	})
 }
+
+// A health check tells what somebody should know, and fails for nothing but that it was
+// asked to.
+func TestProblems(t *testing.T) {
+	each(t, func(b *bench) {
+		look := func(state, problem string) {
+			b.Helper()
+			r, err := b.run("check", map[string]any{"expect": "any", "allow_unknown": true})
+			got, _ := r.Outputs["problem"].(string)
+			if err != nil || r.Outputs["state"] != state || !strings.Contains(got, problem) || (problem == "") != (got == "") {
+				b.Errorf("%v %v, want %q, %q", err, r.Outputs, state, problem)
+			}
+		}
+		look("unsaved", "")
+		b.must("save", map[string]any{"branch": "main"})
+		look("same", "")
+		b.spoil()
+		look("different", map[string]string{forge.GitHub: "as it was saved: ", forge.GitLab: "allows force pushes", forge.Bitbucket: "allows force pushes"}[b.service])
+		b.edit(func(s *fake.State, p *fake.Project) { p.GitHub["main"], p.GitLab, p.Bitbucket = nil, nil, nil })
+		look("missing", "main is not protected any more")
+		b.token = fake.Nothing
+		look("unknown", "it is not known whether main is protected")
+		b.remote.Service = ""
+		look("none", "")
+		if _, err := b.run("check", map[string]any{"expect": "any"}); !errors.Is(err, action.ErrRefused) {
+			b.Errorf("no forge: %v", err)
+		}
+	})
+}
