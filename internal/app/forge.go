@@ -76,6 +76,9 @@ func (w *world) forgeToken(ctx context.Context, r forge.Remote) (forge.Token, er
 		return forge.Token{}, none
 	}
 	v, err := ghToken(ctx, host)
+	if errors.Is(err, command.ErrNotFound) {
+		return forge.Token{}, none
+	}
 	if err != nil {
 		return forge.Token{}, fmt.Errorf("%w, and gh has none: %w", none, err)
 	}

@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"judge":   judgeSandbox,
 			"capture": capture,
 			"await":   await,
+			"forge":   forgeCommand,
 		},
 	})
 }

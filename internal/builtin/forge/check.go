@@ -105,7 +105,9 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 		env.Printf("beside it: %s", b)
 	}
 	for _, one := range ds {
-		env.Printf("DIFFERS  %s", one)
+		if len(s.Rules) > 0 { // else all of it is missing
+			env.Printf("DIFFERS  %s", one)
+		}
 	}
 	return g.judge(res, s, ds, copied, p, force)
 }
@@ -147,6 +149,8 @@ func (g *gate) describe(s state, ds []Difference, copied Saved, mayPush string, 
 	switch {
 	case copied.filePath == "":
 		text += "; no saved copy to compare with"
+	case len(s.Rules) == 0:
+		text += "; last saved in " + filepath.Base(copied.filePath)
 	case len(ds) == 0:
 		text += "; as saved in " + filepath.Base(copied.filePath)
 	default:

@@ -236,15 +236,21 @@ func absolute(env *action.Env, path string) string {
 }
 
 // settle turns a reading after a lost answer into what it says.
-func settle(found, before, wanted string, done, undone string) (action.Finding, string) {
+func settle(found, before, wanted string, m means) (action.Finding, string) {
 	switch found {
 	case wanted:
-		return action.Applied, done
+		return action.Applied, m.done
 	case before:
-		return action.NotApplied, undone
+		return action.NotApplied, m.undone
 	}
-	return action.Unknown, "it is neither what it was nor what was wanted: somebody else may have changed it, or only a part was done; look at it, then restore it from a saved copy"
+	return action.Unknown, "it is neither what it was nor what was wanted: only a part was done, or somebody else changed it; " + m.part
 }
+
+// means says what a probe has found, for people.
+type means struct{ done, undone, part string }
+
+// again is what to do with a protection of which only a part is written.
+const again = "run it again: it compares, shows what is missing, and writes the whole"
 
 // doubt marks an error of the time after a write that the service has confirmed.
 func doubt(what string, err error) error {

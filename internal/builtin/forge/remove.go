@@ -176,7 +176,9 @@ func (g *gate) unchanged(ctx context.Context, plan action.Plan, fact string) (st
 
 func (d Deps) probeRemove(ctx context.Context, env *action.Env, p removeParams, plan action.Plan) (action.Probe, error) {
 	before := planned(plan, "digest", "count")
-	return d.probe(ctx, env, p.Asset, p.Branch, before, open, "the protection was lifted; the debt stays until it is put back", "the protection still stands")
+	return d.probe(ctx, env, p.Asset, p.Branch, before, open, means{
+		"the protection was lifted; the debt stays until it is put back", "the protection still stands",
+		"look at it, then put it back from the saved copy, and lift it anew"})
 }
 
 // open is how an unprotected branch is named.
@@ -192,7 +194,7 @@ func planned(plan action.Plan, digest, count string) string {
 }
 
 // probe looks at a protection after a write whose end is not known.
-func (d Deps) probe(ctx context.Context, env *action.Env, asset, branch, before, wanted, done, undone string) (action.Probe, error) {
+func (d Deps) probe(ctx context.Context, env *action.Env, asset, branch, before, wanted string, m means) (action.Probe, error) {
 	g, err := d.open(ctx, env, asset, branch)
 	if err != nil {
 		return action.Probe{}, err
@@ -202,6 +204,6 @@ func (d Deps) probe(ctx context.Context, env *action.Env, asset, branch, before,
 		return action.Probe{}, err
 	}
 	out := action.Probe{Command: []string{g.reading()}, Before: before, Wanted: wanted, Found: s.short()}
-	out.Finding, out.Means = settle(s.short(), before, wanted, done, undone)
+	out.Finding, out.Means = settle(s.short(), before, wanted, m)
 	return out, nil
 }

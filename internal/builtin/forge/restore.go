@@ -132,6 +132,13 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		plan.Lines = append(plan.Lines, action.Line{Label: "left out", Text: printable.Line(w)})
 	}
 	plan.Closes = []string{g.debt()}
+	if len(p.Without) == 0 && !plan.Nothing {
+		reqs, err := g.requests(g.branch, want.Rules)
+		if err != nil {
+			return plan, err
+		}
+		plan.Command = g.commands(reqs, want.filePath)
+	}
 	if age := env.Now().Sub(want.Saved); age > 31*24*time.Hour {
 		plan.Lines = append(plan.Lines, action.Line{Label: "old", Text: fmt.Sprintf("the copy is %d days old: ask whether the protection was changed since", int(age.Hours()/24))})
 	}
@@ -156,7 +163,7 @@ func (g *gate) change(env *action.Env, s state, want []Rule, digest string, fiel
 			"after": digest, "after_rules": after, "after_count": strconv.Itoa(len(want)), "api": g.API},
 		Nothing: s.digest == digest,
 		Stop:    "No: the service may have changed it already. Wait, or look with the probe.",
-		Back:    "puts " + s.short() + " back",
+		Back:    back(s),
 		Lines:   []action.Line{{Label: "changes", Text: g.target() + "   " + s.short() + " -> " + to}},
 	}
 	ds := compare(fields, s.fields)
@@ -179,6 +186,14 @@ func (g *gate) change(env *action.Env, s state, want []Rule, digest string, fiel
 	}
 	plan.Command = g.commands(reqs, "FILE")
 	return plan, nil
+}
+
+// back is the way back of a restore.
+func back(s state) string {
+	if len(s.Rules) == 0 {
+		return "lifts the protection again, which asks for a token"
+	}
+	return "puts " + s.short() + " back"
 }
 
 func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, plan action.Plan) (action.Result, error) {
@@ -251,7 +266,7 @@ func (g *gate) make(ctx context.Context, env *action.Env, plan action.Plan) (act
 
 func (d Deps) probeRestore(ctx context.Context, env *action.Env, p restoreParams, plan action.Plan) (action.Probe, error) {
 	return d.probe(ctx, env, p.Asset, p.Branch, planned(plan, "before", "before_count"), planned(plan, "after", "after_count"),
-		"the protection is what was saved", "the protection is what it was before; doing it again does no harm")
+		means{"the protection is what was saved", "the protection is what it was before; doing it again does no harm", again})
 }
 
 // turned is a plan that leads to the rules of a fact.
@@ -292,7 +307,7 @@ func (d Deps) runPutBack(ctx context.Context, env *action.Env, p removeParams, u
 
 func (d Deps) probePutBack(ctx context.Context, env *action.Env, p removeParams, undo, _ action.Plan, _ action.Result) (action.Probe, error) {
 	return d.probe(ctx, env, p.Asset, p.Branch, planned(undo, "before", "before_count"), planned(undo, "after", "after_count"),
-		"the protection is back", "the branch is still open")
+		means{"the protection is back", "the branch is still open", again})
 }
 
 func (d Deps) planUnrestore(ctx context.Context, env *action.Env, p restoreParams, plan action.Plan, _ action.Result) (action.Plan, error) {
@@ -309,7 +324,7 @@ func (d Deps) runUnrestore(ctx context.Context, env *action.Env, p restoreParams
 
 func (d Deps) probeUnrestore(ctx context.Context, env *action.Env, p restoreParams, undo, _ action.Plan, _ action.Result) (action.Probe, error) {
 	return d.probe(ctx, env, p.Asset, p.Branch, planned(undo, "before", "before_count"), planned(undo, "after", "after_count"),
-		"the protection is what it was before the step", "nothing was undone")
+		means{"the protection is what it was before the step", "nothing was undone", again})
 }
 
 func (d Deps) runTurned(ctx context.Context, env *action.Env, asset, branch string, undo action.Plan) (action.Result, error) {
