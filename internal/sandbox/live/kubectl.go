@@ -38,6 +38,11 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
+// said is an error in the words of the real kubectl, which are no ordinary ones of ours.
+type said string
+
+func (s said) Error() string { return string(s) }
+
 type kubectl struct {
 	s        *sandbox.Sandbox
 	in       io.Reader
@@ -129,7 +134,7 @@ var kinds = map[string]string{
 // target reads "deployment/booking-app" or "deployment booking-app".
 func (k *kubectl) target() (kind, name string, err error) {
 	if len(k.words) == 0 {
-		return "", "", errors.New("error: You must specify the type of resource to get.")
+		return "", "", said("error: You must specify the type of resource to get.")
 	}
 	word, name, slash := strings.Cut(k.words[0], "/")
 	if !slash && len(k.words) > 1 {
@@ -166,7 +171,7 @@ func (k *kubectl) ask(ctx context.Context, method, path string) ([]byte, error) 
 	case errors.As(err, &no):
 		return nil, fmt.Errorf("error: %s", no.Text)
 	case err != nil:
-		return nil, fmt.Errorf("The connection to the server %s was refused - did you specify the right host or port?", sandbox.ClusterHost)
+		return nil, said("The connection to the server " + sandbox.ClusterHost + " was refused - did you specify the right host or port?")
 	}
 	return body, nil
 }
@@ -308,14 +313,14 @@ func (k *kubectl) rollout(ctx context.Context) error {
 	if err := k.deployment(); err != nil {
 		return err
 	}
-	said := -1
+	shown := -1
 	err := k.until(ctx, 0, func(v seen) bool {
 		if v.Status.AvailableReplicas >= v.Spec.Replicas && v.Status.Replicas <= v.Spec.Replicas {
 			return true
 		}
-		if said != v.Status.AvailableReplicas {
-			said = v.Status.AvailableReplicas
-			fmt.Fprintf(k.out, "Waiting for deployment %q rollout to finish: %d of %d updated replicas are available...\n", App, said, v.Spec.Replicas)
+		if shown != v.Status.AvailableReplicas {
+			shown = v.Status.AvailableReplicas
+			fmt.Fprintf(k.out, "Waiting for deployment %q rollout to finish: %d of %d updated replicas are available...\n", App, shown, v.Spec.Replicas)
 		}
 		return false
 	})
