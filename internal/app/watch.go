@@ -47,6 +47,7 @@ func (t *watch) observe(ev run.Event) {
 
 // run watches until ctx ends; what was raised until then is still told of.
 func (t *watch) run(ctx context.Context, e driven) {
+	t.owed(ctx, e) // also where the host leaves at once, because nobody answers
 	for {
 		select {
 		case <-t.tick:
@@ -68,6 +69,14 @@ func (t *watch) run(ctx context.Context, e driven) {
 
 // look is one look at the clocks.
 func (t *watch) look(ctx context.Context, e driven) {
+	t.owed(ctx, e)
+	if r := e.Snapshot(); t.remind != nil && r.Open() {
+		t.remind(r)
+	}
+}
+
+// owed puts on record what is overdue, and tells of it.
+func (t *watch) owed(ctx context.Context, e driven) {
 	r, now := e.Snapshot(), t.world.env.now()
 	if !r.Open() {
 		return
@@ -84,9 +93,6 @@ func (t *watch) look(ctx context.Context, e driven) {
 			Text:   fmt.Sprintf("%s, %s", d.Text, incident.Left(d, now)),
 			Advice: "lifeboat attach " + r.ID.Short() + " shows the run; it does not end before this is put back",
 		})
-	}
-	if t.remind != nil {
-		t.remind(r)
 	}
 }
 

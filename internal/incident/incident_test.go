@@ -17,7 +17,7 @@ import (
 
 // coming are the runbooks that the questions lead to and that are not written yet. A
 // name that is in the library does not belong here.
-var coming = []string{"branch-protection", "database-recovery", "database-point-in-time", "security-breach", "data-loss"}
+var coming = []string{"branch-protection"}
 
 func shipped(t *testing.T) (*Tree, *runbook.Library, Find) {
 	t.Helper()
