@@ -22,5 +22,5 @@ type Deps struct {
 
 // Actions lists the family.
 func Actions(d Deps) []action.Action {
-	return []action.Action{d.backup(), d.restore(), d.compare()}
+	return []action.Action{d.backup(), d.restore(), d.compare(), d.parse()}
 }

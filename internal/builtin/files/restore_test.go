@@ -490,7 +490,7 @@ func TestRestoreArguments(t *testing.T) {
 		}
 	}
 	names := slices.Sorted(maps.Keys(b.acts))
-	if !slices.Equal(names, []string{"files.backup", "files.compare", "files.restore"}) {
+	if !slices.Equal(names, []string{"files.backup", "files.compare", "files.parse", "files.restore"}) {
 		t.Errorf("%v", names)
 	}
 }
