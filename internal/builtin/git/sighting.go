@@ -105,6 +105,11 @@ func readReflog(path string) ([]sighting, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseReflog(data), nil
+}
+
+// parseReflog takes what it understands of lines that anybody may have written.
+func parseReflog(data []byte) []sighting {
 	var out []sighting
 	for line := range strings.Lines(string(data)) {
 		head, _, _ := strings.Cut(line, "\t")
@@ -123,7 +128,7 @@ func readReflog(path string) ([]sighting, error) {
 			}
 		}
 	}
-	return out, nil
+	return out
 }
 
 // dangling lists the tips of what nothing refers to, the newest first.
