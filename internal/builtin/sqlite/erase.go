@@ -67,7 +67,7 @@ func (d Deps) planErase(ctx context.Context, env *action.Env, p eraseParams) (ac
 		Back: "",
 	}
 	if r.ahead > 0 {
-		out.Checks = append(out.Checks, action.Check{Text: "every entry of the register has a time that can be right", Evidence: fmt.Sprintf("%d are dated in the future; they are erased all the same", r.ahead)})
+		warn(&out, action.Check{Text: "every entry of the register has a time that can be right", Evidence: fmt.Sprintf("%d are dated in the future; they are erased all the same", r.ahead)})
 	}
 	if len(left.who) == 0 {
 		out.Nothing, out.Summary = true, "nobody who was erased is in "+t.path
@@ -89,7 +89,7 @@ func (r remainder) words() string {
 	if total == 0 {
 		return "nothing: none of them is in it"
 	}
-	return fmt.Sprintf("%s that came back, with %d rows (digests %s)", printable.Count(len(r.who), "subject"), total, joined(digests(r.who)))
+	return fmt.Sprintf("%s that came back, with %s (digests %s)", printable.Count(len(r.who), "subject"), printable.Count(int(total), "row"), joined(digests(r.who)))
 }
 
 // remains counts what a database still holds of each subject.
@@ -180,15 +180,15 @@ func eraseAll(ctx context.Context, env *action.Env, c db.Change, e Erasures, r r
 		}
 		left, err := count(env, e, r, tx.Count)
 		if err == nil && len(left.who) > 0 {
-			err = stillThere(c.Path, left)
+			err = hint.Wrap(stillThere(c.Path, left),
+				"nothing was changed: the statements of the asset do not reach all that its checks count, or a trigger brings it back; correct them in lifeboat.yaml, then try again")
 		}
 		return err
 	})
 }
 
 func stillThere(path string, left remainder) error {
-	return hint.Wrap(fmt.Errorf("%w: %s still holds %s", action.ErrCheck, path, left.words()),
-		"the statements of the asset do not reach all that its checks count, or a trigger brings it back: correct them in lifeboat.yaml, then try again; do not let this file go live")
+	return fmt.Errorf("%w: %s still holds %s", action.ErrCheck, path, left.words())
 }
 
 // forgotten proves that nothing is left of anybody.
@@ -205,7 +205,7 @@ func forgotten(ctx context.Context, env *action.Env, path string, e Erasures, r 
 		})
 	}
 	if len(left.who) > 0 {
-		return res, stillThere(path, left)
+		return res, hint.Wrap(stillThere(path, left), "do not let it go live: erase them from a side file with sqlite.erase, and put that into place")
 	}
 	res.Evidence = fmt.Sprintf("nothing is left of %s of the register: %d rows erased, %s made for each", printable.Count(len(r.subjects), "subject"), rows, printable.Count(len(e.Statements), "check"))
 	return res, nil

@@ -39,20 +39,13 @@ func (d Deps) points(ctx context.Context, env *action.Env, a Asset) (points, err
 	if err != nil {
 		p.note("some manifests cannot be used: " + err.Error())
 	}
-	cuts := map[string]time.Time{}
-	for _, m := range list {
-		cuts[m.ID] = m.Cut
-	}
 	for _, m := range list {
 		if m.Cut.After(env.Now().Add(vault.Skew)) {
 			p.future = append(p.future, m)
 			continue
 		}
-		if m.Parent != nil {
-			if before, ok := cuts[m.Parent.ID]; ok && before.After(m.Cut) {
-				p.note(fmt.Sprintf("a clock went back: point %s builds on %s and is dated %s before it; trust the order of the ids, not the times, between them",
-					m.ID, m.Parent.ID, printable.Span(before.Sub(m.Cut))))
-			}
+		if m.Finished.Before(m.Started) {
+			p.note(fmt.Sprintf("a clock went back while point %s was made: its time, %s, may be wrong", m.ID, clock(m.Cut)))
 		}
 		p.all = append(p.all, m)
 	}

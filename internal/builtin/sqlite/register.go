@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/hint"
@@ -136,44 +137,76 @@ func readRegister(ctx context.Context, path string, now time.Time) (register, er
 	return out, nil
 }
 
-// parseErasure reads one line. Its errors never repeat what stands there.
+// parseErasure reads one line: an object with exactly three keys, each once. Its errors
+// never repeat what stands there.
 func parseErasure(line []byte) (value string, at time.Time, err error) {
-	var entry struct {
-		Time    *string          `json:"time"`
-		Subject *json.RawMessage `json:"subject"`
-		By      *string          `json:"by"`
+	fields, err := erasureFields(line)
+	if err != nil {
+		return "", at, err
 	}
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&entry); err != nil {
-		return "", at, errors.New("it is no JSON object of time, subject and by")
+	for _, key := range []string{"time", "subject"} {
+		if fields[key] == nil {
+			return "", at, fmt.Errorf("it has no %s", key)
+		}
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return "", at, errors.New("more follows after the object")
-	}
-	switch {
-	case entry.Time == nil:
-		return "", at, errors.New("it has no time")
-	case entry.Subject == nil:
-		return "", at, errors.New("it has no subject")
-	case entry.By == nil || strings.TrimSpace(*entry.By) == "":
-		return "", at, errors.New("it does not say by whom")
-	}
-	if at, err = time.Parse(time.RFC3339Nano, *entry.Time); err != nil {
+	when, ok := fields["time"].(string)
+	if at, err = time.Parse(time.RFC3339Nano, when); !ok || err != nil {
 		return "", at, errors.New(`its time is none: write "2026-11-22T14:30:05Z"`)
 	}
-	var text string
-	if json.Unmarshal(*entry.Subject, &text) == nil {
-		if strings.TrimSpace(text) == "" {
+	if by, ok := fields["by"].(string); !ok || strings.TrimSpace(by) == "" {
+		return "", at, errors.New("it does not say by whom")
+	}
+	switch v := fields["subject"].(type) {
+	case string:
+		if strings.TrimSpace(v) == "" {
 			return "", at, errors.New("its subject is empty")
 		}
-		return text, at, nil
+		return v, at, nil
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return strconv.FormatInt(n, 10), at, nil
+		}
 	}
-	var n int64
-	if json.Unmarshal(*entry.Subject, &n) != nil {
-		return "", at, errors.New("its subject is neither a text nor a whole number")
+	return "", at, errors.New("its subject is neither a text nor a whole number")
+}
+
+// erasureFields takes an object apart. The decoder of structs would take "Subject" for
+// "subject", and the last of two.
+func erasureFields(line []byte) (map[string]any, error) {
+	if !utf8.Valid(line) {
+		return nil, errors.New("it is no text in UTF-8")
 	}
-	return strconv.FormatInt(n, 10), at, nil
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.UseNumber()
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return nil, errors.New("it is no JSON object of time, subject and by")
+	}
+	out := map[string]any{}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, errors.New("it is no sound JSON")
+		}
+		name, _ := key.(string)
+		if !slices.Contains([]string{"time", "subject", "by"}, name) {
+			return nil, errors.New("it has a key that is none of time, subject and by")
+		}
+		if _, twice := out[name]; twice {
+			return nil, fmt.Errorf("it has %s twice", name)
+		}
+		var v any
+		if err := d.Decode(&v); err != nil {
+			return nil, errors.New("it is no sound JSON")
+		}
+		out[name] = v
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, errors.New("it is no sound JSON")
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("more follows after the object")
+	}
+	return out, nil
 }
 
 // erasable is what an action needs of the estate to erase, and who is to be erased.

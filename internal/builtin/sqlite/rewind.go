@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,6 +68,7 @@ func (d Deps) rewind() action.Action {
 
 // checkSkip holds that lines are numbers, and lines of something.
 func checkSkip(log string, skip []string) error {
+	skip = slices.DeleteFunc(slices.Clone(skip), func(s string) bool { return s == "" }) // a parameter that was left out
 	if len(skip) > 0 && log == "" {
 		return &action.ArgError{Name: "skip", Msg: "there is no log: to leave lines of out", Fix: "name the log, or take skip: out"}
 	}
@@ -137,7 +139,7 @@ func (d Deps) planRewind(ctx context.Context, env *action.Env, p rewindParams) (
 		Back: "the new file is moved aside",
 	}
 	c.describe(&out)
-	out.Checks = append(out.Checks, all.notes...)
+	warn(&out, all.notes...)
 	if p.Log == "" {
 		out.Lines = append(out.Lines, action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the %s between the point and the wanted time: there is no log", printable.Span(at.Sub(c.Cut)))})
 		return out, nil
@@ -146,13 +148,23 @@ func (d Deps) planRewind(ctx context.Context, env *action.Env, p rewindParams) (
 	return out, planLog(ctx, env, p.Log, p.Skip, c.Cut, at, &out)
 }
 
+// warn adds checks, and what is wrong with them where a person reads it first.
+func warn(out *action.Plan, checks ...action.Check) {
+	for _, c := range checks {
+		if !c.OK {
+			out.Lines = append(out.Lines, action.Line{Label: "mind", Text: c.Evidence})
+		}
+	}
+	out.Checks = append(out.Checks, checks...)
+}
+
 // describe says how sure the choice is.
 func (c choice) describe(out *action.Plan) {
 	proof := action.Check{Text: "the point is proven", OK: c.proven.Covers(vault.LevelApplied), Evidence: "a verification of level " + string(c.proven) + " has passed"}
 	if !proof.OK {
 		proof.Evidence = "nobody has proven it; that is done while it is rebuilt, and nothing comes into place when it fails"
 	}
-	out.Checks = append(out.Checks, proof)
+	warn(out, proof)
 	for _, p := range c.passed {
 		out.Lines = append(out.Lines, action.Line{Label: "passed over", Text: p + "; take it with point:"})
 	}
@@ -190,7 +202,7 @@ func planLog(ctx context.Context, env *action.Env, log string, skip []string, af
 	}
 	out.Facts["log"], out.Facts["log_sha256"] = l.Path, f.SHA256
 	out.Lines = append(out.Lines, action.Line{Label: "log", Text: l.Path + ": " + logWords(f)})
-	out.Checks = append(out.Checks, logChecks(f, after, until, env.Now())...)
+	warn(out, logChecks(f, after, until, env.Now())...)
 	return nil
 }
 

@@ -164,7 +164,7 @@ func (t target) describeSwap(out *action.Plan, want db.Facts, holders []db.Holde
 	if len(holders) > 0 {
 		c.Evidence = holderWords(holders) + ": stop them before; what they write now makes this step refuse"
 	}
-	out.Checks = append(out.Checks, c)
+	warn(out, c)
 	out.Token = t.token()
 	out.Lines = append(out.Lines, action.Line{Label: "is kept", Text: keep + ", and " + out.Facts["file"]})
 	out.Back = "the old database is put back from " + keep

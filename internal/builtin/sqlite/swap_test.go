@@ -267,6 +267,10 @@ func TestEraseRefuses(t *testing.T) {
 		"fraction":  {`{"time": "2026-11-20T10:00:00Z", "subject": 1.5, "by": "dpo"}`, "whole number"},
 		"other key": {`{"time": "2026-11-20T10:00:00Z", "subject": "secret-person", "by": "dpo", "name": "x"}`, "line 1"},
 		"two":       {`{"time": "2026-11-20T10:00:00Z", "subject": "1", "by": "dpo"} {}`, "more follows"},
+		"twice":     {`{"time": "2026-11-20T10:00:00Z", "subject": "1", "subject": "secret-person", "by": "dpo"}`, "subject twice"},
+		"capital":   {`{"time": "2026-11-20T10:00:00Z", "Subject": "secret-person", "by": "dpo"}`, "none of time"},
+		"null":      {`{"time": "2026-11-20T10:00:00Z", "subject": null, "by": "dpo"}`, "no subject"},
+		"latin":     {"{\"time\": \"2026-11-20T10:00:00Z\", \"subject\": \"secret-person \xe9\", \"by\": \"dpo\"}", "UTF-8"},
 		"long":      {strings.Repeat("x", 70_000), "too long"},
 	} {
 		b := newErasing(t)
