@@ -21,7 +21,7 @@ type builder struct {
 func (b builder) path(name string) string { return filepath.Join(b.dir, name) }
 
 func (b builder) build(ctx context.Context) error {
-	for _, dir := range []string{"vault", "mongo", truthDir} {
+	for _, dir := range []string{"vault", "mongo", "protection", truthDir} {
 		if err := os.Mkdir(b.path(dir), 0o700); err != nil {
 			return err
 		}
