@@ -10,7 +10,7 @@ import (
 // services are the kinds of addresses beside http and https, as shoutrrr spells them.
 // Left out on purpose: logger, which would report as delivered what only it has seen.
 var services = []string{
-	"bark", "discord", "generic", "gotify", "googlechat", "hangouts", "ifttt", "join", "lark", "matrix", "mattermost", "notifiarr",
+	"bark", "discord", "generic", "googlechat", "gotify", "hangouts", "ifttt", "join", "lark", "matrix", "mattermost", "notifiarr",
 	"ntfy", "opsgenie", "pagerduty", "pushbullet", "pushover", "rocketchat", "signal", "slack", "smtp", "teams", "telegram", "wecom", "zulip",
 }
 

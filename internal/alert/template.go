@@ -245,9 +245,15 @@ func (t Template) Render(m Message) string {
 	if t.tree == nil {
 		return m.Long()
 	}
-	b := &bounded{most: maxRendered}
-	if err := t.tree.Execute(b, m.fields()); err != nil || strings.TrimSpace(b.String()) == "" {
+	text, err := t.execute(m)
+	if err != nil || text == "" {
 		return m.Long()
 	}
-	return strings.TrimSpace(b.String())
+	return text
+}
+
+func (t Template) execute(m Message) (string, error) {
+	b := &bounded{most: maxRendered}
+	err := t.tree.Execute(b, m.fields())
+	return strings.TrimSpace(b.String()), err
 }

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
@@ -29,16 +28,7 @@ func Deliver(to secret.String, title, text string) error {
 		p.SetTitle(title)
 	}
 	if err := service.Send(text, &p); err != nil {
-		return cleaned(root(err), to)
+		return cleaned(err, to)
 	}
 	return nil
-}
-
-// root is the innermost error: the library wraps each in several that only say that it
-// failed.
-func root(err error) error {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err
 }
