@@ -124,7 +124,15 @@ func (w *world) tell(ctx context.Context, m alert.Message) []notify.Delivery {
 			list = append(list, c)
 		}
 	}
-	return w.sender().Send(context.WithoutCancel(ctx), list, w.about(m), w.fence())
+	return w.send(context.WithoutCancel(ctx), list, m)
+}
+
+// send is the sender, with the hosts of the sandbox awake where there is one.
+func (w *world) send(ctx context.Context, list []notify.Channel, m alert.Message) []notify.Delivery {
+	if leave, err := w.enter(ctx); err == nil { // else nobody is reached, and that is told
+		defer leave()
+	}
+	return w.sender().Send(ctx, list, w.about(m), w.fence())
 }
 
 // alert is the hook of the actions on the vault. What a channel did not take stands in the

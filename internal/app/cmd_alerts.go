@@ -87,7 +87,7 @@ func cmdAlertsTest(env environment, s *settings) *cobra.Command {
 			if list, err = named(list, args); err != nil {
 				return err
 			}
-			result := w.sender().Send(env.ctx, list, w.about(alert.Message{Event: alert.Test}), w.fence())
+			result := w.send(env.ctx, list, alert.Message{Event: alert.Test})
 			return showDeliveries(env, result, asJSON)
 		},
 	}

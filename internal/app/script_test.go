@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"capture": capture,
 			"await":   await,
 			"forge":   forgeCommand,
+			"serve":   serve,
 		},
 	})
 }

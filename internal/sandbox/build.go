@@ -68,6 +68,8 @@ contacts: # in a drill a facilitator answers these numbers
   - {name: R. Moss, role: DevOps, phone: "+1 555 0163"}
   - {name: N. Abadi, role: security, phone: "+1 555 0171"}
   - {name: P. Osei, role: management, phone: "+1 555 0117"}
+alerts: # reaches nobody: a host of the sandbox takes them
+  - {name: team, url: "http://alerts.sandbox/team"}
 retention: {within: 2d, daily: 14, weekly: 8, monthly: 12, yearly: 7}
 assets:
   monorepo:

@@ -179,7 +179,7 @@ func (d Deps) plan(_ context.Context, env *action.Env, p params) (action.Plan, e
 	var names []string
 	for _, c := range list {
 		names = append(names, c.Name)
-		plan.Lines = append(plan.Lines, action.Line{Label: "tells", Text: c.Name})
+		plan.Lines = append(plan.Lines, action.Line{Label: "tells", Text: fmt.Sprintf("%s, %s", c.Name, c.What())})
 	}
 	plan.Target = strings.Join(names, ", ")
 	plan.Summary = fmt.Sprintf("tells %s: %s", plan.Target, m.Short())
@@ -189,7 +189,7 @@ func (d Deps) plan(_ context.Context, env *action.Env, p params) (action.Plan, e
 // nobody says why no channel is told.
 func (d Deps) nobody(p params) string {
 	if len(d.Channels()) == 0 {
-		return "lifeboat.yaml names no channel under alerts:"
+		return "there is no channel under alerts: in lifeboat.yaml"
 	}
 	return "no channel wants the event " + p.Event
 }

@@ -108,10 +108,10 @@ func TestNobodyToSendTo(t *testing.T) {
 	s := newStage(t)
 	s.people = []string{"Technical Lead, +27 11 555 0100"}
 	plan, res, err := s.play(map[string]any{"event": "recovered", "text": "main is back"})
-	if err != nil || !plan.Nothing || plan.Effect != action.Read || !strings.Contains(plan.Summary, "tells nobody: lifeboat.yaml names no channel under alerts:") {
+	if err != nil || !plan.Nothing || plan.Effect != action.Read || !strings.Contains(plan.Summary, "tells nobody: there is no channel under alerts: in lifeboat.yaml") {
 		t.Errorf("%v %+v", err, plan)
 	}
-	want := "NOBODY WAS TOLD: lifeboat.yaml names no channel under alerts:; tell Technical Lead, +27 11 555 0100 yourself: RECOVERED: main is back"
+	want := "NOBODY WAS TOLD: there is no channel under alerts: in lifeboat.yaml; tell Technical Lead, +27 11 555 0100 yourself: RECOVERED: main is back"
 	if res.Evidence != want || len(s.notes) != 1 || !strings.Contains(s.log.String(), "RECOVERED: main is back\nRunbook: b, run 7F3A") {
 		t.Errorf("%q\n%q\n%s", res.Evidence, s.notes, s.log.String())
 	}
