@@ -65,6 +65,11 @@ func TestNothingRunsByItself(t *testing.T) {
 		{"vault ls", exitUsage},
 		{"vault prune --apply", exitUsage},
 		{"schedule run", exitUsage},
+		{"alerts", exitComplete},
+		{"contacts", exitComplete},
+		{"triage", exitComplete},
+		{"report " + id, exitComplete},
+		{"test nothing", exitUsage},
 		{"init", exitUsage}, // there is one
 		{"", exitUsage},     // the console, without a terminal
 	} {
