@@ -36,12 +36,15 @@ const general = "seen in the rehearsal"
 type Auto struct {
 	scenario Scenario
 	tried    map[string]bool // steps that got their second try, and looks at a doubt
+	approved map[string]int  // how often a step, or its inverse, was approved
 }
 
 var _ engine.Asker = (*Auto)(nil)
 
 // NewAuto makes a trainee for a scenario.
-func NewAuto(s Scenario) *Auto { return &Auto{scenario: s, tried: map[string]bool{}} }
+func NewAuto(s Scenario) *Auto {
+	return &Auto{scenario: s, tried: map[string]bool{}, approved: map[string]int{}}
+}
 
 // Ask answers the open gate at once. Its errors wrap [ErrNoDrill], [ErrRefused], or
 // [engine.ErrPerson] where no honest answer is known; the run stays open then.
@@ -77,13 +80,8 @@ func at(g *run.Gate) string {
 
 func (a *Auto) decide(r *run.Run, g *run.Gate) (run.Answer, error) {
 	switch g.Kind {
-	case run.Confirm:
-		return run.Answer{Verb: run.Approve, Digest: g.Digest}, nil
-	case run.Token:
-		if g.Token == "" {
-			return run.Answer{}, fmt.Errorf("%w: the gate shows no token", engine.ErrPerson)
-		}
-		return run.Answer{Verb: run.Approve, Digest: g.Digest, Token: g.Token}, nil
+	case run.Confirm, run.Token:
+		return a.approve(g)
 	case run.Checklist:
 		values := make([]string, len(g.Items))
 		for i, item := range g.Items {
@@ -106,6 +104,25 @@ func (a *Auto) decide(r *run.Run, g *run.Gate) (run.Answer, error) {
 		return a.closing(g)
 	}
 	return run.Answer{}, fmt.Errorf("%w: this kind of gate is not known here", engine.ErrPerson)
+}
+
+// mostApprovals bounds how often one step is approved: where something writes to its target
+// without a pause, the gate opens anew each time.
+const mostApprovals = 8
+
+func (a *Auto) approve(g *run.Gate) (run.Answer, error) {
+	if g.Kind == run.Token && g.Token == "" {
+		return run.Answer{}, fmt.Errorf("%w: the gate shows no token", engine.ErrPerson)
+	}
+	key := fmt.Sprintf("%s %t", g.Step, g.Undo)
+	if a.approved[key]++; a.approved[key] > mostApprovals {
+		why := fmt.Sprintf("its gate opened anew after %d approvals: something changes the target all the time", mostApprovals)
+		if g.Undo {
+			return run.Answer{}, fmt.Errorf("%w: %s", engine.ErrPerson, why)
+		}
+		return giveUp(why), nil
+	}
+	return run.Answer{Verb: run.Approve, Digest: g.Digest, Token: g.Token}, nil
 }
 
 // seen is the value for one item of a checklist.

@@ -257,3 +257,35 @@ func TestScore(t *testing.T) {
 		t.Errorf("hostile text came through:\n%q", text)
 	}
 }
+
+// A target that something writes to without a pause opens its gate anew for ever. The
+// trainee does not play along for ever.
+func TestAutoIsBounded(t *testing.T) {
+	for _, kind := range []run.GateKind{run.Confirm, run.Token} {
+		a := drill.NewAuto(trainee)
+		gate := run.Gate{Kind: kind, Token: "main@3f2a1c9"}
+		approved := 0
+		for range 100 {
+			got, err := a.Ask(t.Context(), open(gate, run.Step{}), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Verb == run.Abandon {
+				break
+			}
+			approved++
+		}
+		if approved == 0 || approved > 10 {
+			t.Errorf("%s: approved %d times", kind, approved)
+		}
+	}
+	undo := open(run.Gate{Kind: run.Confirm, Undo: true}, run.Step{})
+	a := drill.NewAuto(trainee)
+	var err error
+	for i := 0; i < 100 && err == nil; i++ {
+		_, err = a.Ask(t.Context(), undo, "")
+	}
+	if !errors.Is(err, engine.ErrPerson) {
+		t.Errorf("an undo whose gate opens anew for ever: %v", err)
+	}
+}
