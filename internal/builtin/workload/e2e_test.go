@@ -85,11 +85,12 @@ func TestRealAPIServer(t *testing.T) {
 	}
 
 	bob := newRig(t, k.limited)
-	p = bob.plan(down)
+	theirs := bob.call("kube.scale", stopIt)
+	p = bob.plan(theirs)
 	if !tells(p, "could not be looked at") {
 		t.Errorf("plan %+v", p)
 	}
-	_, err = bob.call("kube.scale", stopIt).Run(t.Context(), bob.env, p)
+	_, err = theirs.Run(t.Context(), bob.env, p)
 	if err == nil || errors.Is(err, action.ErrUnclear) || !strings.Contains(err.Error(), "Forbidden") || !strings.Contains(strings.Join(hint.All(err), ""), "deployments/scale") {
 		t.Errorf("without the right: %v %q", err, hint.All(err))
 	}
