@@ -96,7 +96,10 @@ func ParseSaved(src []byte) (Saved, error) {
 // folder is where the copies of our branch lie.
 func (g *gate) folder() string { return filepath.Join(g.Dir, url.PathEscape(g.branch)) }
 
-var copyName = regexp.MustCompile(`^(\d{8}T\d{6}Z)-([0-9a-f]{7})\.json$`)
+// copyName is the time, the digest, and whether it is a state that was to be replaced. Such
+// a one is kept and found by its digest, but it is never the newest copy: a restore that
+// failed half-way, and is run again, would find it and take what is wrong for what was saved.
+var copyName = regexp.MustCompile(`^(\d{8}T\d{6}Z)-([0-9a-f]{7})(\.replaced)?\.json$`)
 
 const stamp = "20060102T150405Z"
 
@@ -164,13 +167,19 @@ func (g *gate) load(path string) (Saved, []Field, error) {
 	return s, fields, nil
 }
 
-// newest gives the newest copy, "" when there is none.
+// newest gives the newest copy of what somebody wanted, "" when there is none.
 func (g *gate) newest() (string, error) {
 	all, err := g.copies()
-	if err != nil || len(all) == 0 {
-		return "", err
+	return newestOf(all), err
+}
+
+func newestOf(all []string) string {
+	for _, path := range slices.Backward(all) {
+		if copyName.FindStringSubmatch(filepath.Base(path))[3] == "" {
+			return path
+		}
 	}
-	return all[len(all)-1], nil
+	return ""
 }
 
 var digestPrefix = regexp.MustCompile(`^(?:protected-)?([0-9a-f]{4,64})$`)
@@ -197,11 +206,12 @@ func (g *gate) choose(env *action.Env, from string) (Saved, []Field, error) {
 		}
 		return g.load(path)
 	}
-	if len(all) == 0 {
+	last := newestOf(all)
+	if last == "" {
 		return Saved{}, nil, hint.Wrapf(fmt.Errorf("%w: no copy of the protection of %s was saved in %q", action.ErrRefused, g.branch, g.folder()),
 			"get the directory back from the vault with files.restore; or give the file with from:; or find it in the journal of the run that removed it (lifeboat show RUN); or set the protection by hand, and save it with forge.protection-save")
 	}
-	return g.load(all[len(all)-1])
+	return g.load(last)
 }
 
 func listed(paths []string) string {
@@ -217,16 +227,28 @@ func listed(paths []string) string {
 
 // keep writes a copy, unless the newest one says the same.
 func (g *gate) keep(env *action.Env, s state) (path string, fresh bool, err error) {
+	return g.put(env, s, ".json")
+}
+
+// keepReplaced is keep for a state that is about to be replaced by a saved one.
+func (g *gate) keepReplaced(env *action.Env, s state) (path string, err error) {
+	path, _, err = g.put(env, s, ".replaced.json")
+	return path, err
+}
+
+func (g *gate) put(env *action.Env, s state, ending string) (path string, fresh bool, err error) {
 	all, err := g.copies()
 	if err != nil {
 		return "", false, err
 	}
-	at := env.Now().UTC().Truncate(time.Second)
-	if len(all) > 0 {
-		last := all[len(all)-1]
+	if last := newestOf(all); last != "" {
 		if old, _, err := g.load(last); err == nil && old.Digest == s.digest {
 			return last, false, nil
 		}
+	}
+	at := env.Now().UTC().Truncate(time.Second)
+	if len(all) > 0 {
+		last := all[len(all)-1]
 		// A clock that was put back must not hide this copy behind older ones.
 		if t, err := time.Parse(stamp, copyName.FindStringSubmatch(filepath.Base(last))[1]); err == nil && !at.After(t) {
 			at = t.Add(time.Second)
@@ -239,7 +261,7 @@ func (g *gate) keep(env *action.Env, s state) (path string, fresh bool, err erro
 	if err := durable.MkdirAll(g.folder()); err != nil {
 		return "", false, fmt.Errorf("keep a copy: %w", err)
 	}
-	path = filepath.Join(g.folder(), at.Format(stamp)+"-"+s.digest[:7]+".json")
+	path = filepath.Join(g.folder(), at.Format(stamp)+"-"+s.digest[:7]+ending)
 	if err := durable.Create(path, text, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", false, fmt.Errorf("keep a copy: %w", err)
 	}

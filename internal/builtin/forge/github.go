@@ -372,7 +372,7 @@ func (g *gitHub) write(ctx context.Context, branch string, have, want []Rule) er
 		method, fine = http.MethodDelete, http.StatusNoContent
 	}
 	if _, err = g.do(ctx, method, path+"/required_signatures", nil, fine); err != nil {
-		return fmt.Errorf("all but the signatures is in place: %w", err)
+		return fmt.Errorf("%w: all but the signatures is in place: %w", action.ErrUnclear, err)
 	}
 	return nil
 }

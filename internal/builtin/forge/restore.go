@@ -201,11 +201,13 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if err != nil {
 		return action.Result{}, err
 	}
-	return g.make(ctx, env, plan)
+	return g.make(ctx, env, plan, true)
 }
 
-// make has the effect of a planned [gate.change], and compares what it reads back.
-func (g *gate) make(ctx context.Context, env *action.Env, plan action.Plan) (action.Result, error) {
+// make has the effect of a planned [gate.change], and compares what it reads back. wished
+// says that what is made is what somebody saved, and so the newest copy; an undo may bring
+// back what nobody wanted.
+func (g *gate) make(ctx context.Context, env *action.Env, plan action.Plan, wished bool) (action.Result, error) {
 	s, err := g.unchanged(ctx, plan, "before")
 	if err != nil {
 		return action.Result{}, err
@@ -221,7 +223,7 @@ func (g *gate) make(ctx context.Context, env *action.Env, plan action.Plan) (act
 	res := action.Result{Outputs: map[string]any{"digest": digest, "changed": s.digest != digest, "before": ""}, Facts: map[string]string{"before": s.digest}}
 	if s.digest != digest {
 		if len(s.Rules) > 0 {
-			path, _, err := g.keep(env, s)
+			path, err := g.keepReplaced(env, s)
 			if err != nil {
 				return action.Result{}, fmt.Errorf("nothing was changed: %w", err)
 			}
@@ -253,8 +255,7 @@ func (g *gate) make(ctx context.Context, env *action.Env, plan action.Plan) (act
 		return res, hint.Wrap(fmt.Errorf("%w: the protection of %s was written and reads back different: %s", action.ErrCheck, g.branch, strings.Join(sentences(ds), "; ")),
 			"the service took less than it was given: look for people, teams or apps that lost access to the project, or for a plan that lacks the feature; mend it there, then run the step again")
 	}
-	// Written last: the newest copy is what stands now.
-	if len(after.Rules) > 0 {
+	if wished && len(after.Rules) > 0 { // last: the newest copy is what stands now
 		path, _, err := g.keep(env, after)
 		if err != nil {
 			return res, err
@@ -332,5 +333,5 @@ func (d Deps) runTurned(ctx context.Context, env *action.Env, asset, branch stri
 	if err != nil {
 		return action.Result{}, err
 	}
-	return g.make(ctx, env, undo)
+	return g.make(ctx, env, undo, false)
 }

@@ -307,6 +307,9 @@ func TestRestoreOverWrong(t *testing.T) {
 		if all := b.copies(); len(all) < 2 {
 			b.Errorf("the wrong protection was not kept: %q", all)
 		}
+		if again, err := c.Plan(b.Context(), b.env); err != nil || again.Nothing {
+			b.Errorf("after the undo, the wrong protection passes for the saved one: %+v %v", again, err)
+		}
 	})
 }
 
@@ -838,4 +841,43 @@ func TestProblems(t *testing.T) {
 			b.Errorf("no forge: %v", err)
 		}
 	})
+}
+
+// A restore over a wrong protection that fails half-way, or reads back different, and is run
+// again goes for what was saved, not for the wrong state that it kept the first time.
+func TestRestoreAgain(t *testing.T) {
+	each(t, func(b *bench) {
+		b.must("save", map[string]any{"branch": "main"})
+		good := b.guards()
+		b.spoil()
+		b.fault(fake.Fault{Kind: fake.Error, Method: "WRITE", Status: 502})
+		if _, err := b.run("restore", nil); !errors.Is(err, action.ErrUnclear) {
+			b.Fatalf("it did not fail: %v", err)
+		}
+		c := b.call("restore", nil)
+		plan, err := c.Plan(b.Context(), b.env)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if plan.Nothing {
+			b.Fatalf("it takes the wrong protection for the saved one: %+v", plan)
+		}
+		if _, err := c.Run(b.Context(), b.env, plan); err != nil {
+			b.Fatal(err)
+		}
+		if got := b.guards(); got != good {
+			b.Errorf("put back\n%s\nwas\n%s", got, good)
+		}
+	})
+}
+
+// A second request that is refused leaves a part: that is in doubt, and no clean failure.
+func TestPartIsDoubt(t *testing.T) {
+	b := newBench(t, forge.GitHub)
+	b.must("save", map[string]any{"branch": "main"})
+	b.spoil()
+	b.fault(fake.Fault{Kind: fake.Error, Method: "WRITE", Skip: 1, Status: 422})
+	if _, err := b.run("restore", nil); !errors.Is(err, action.ErrUnclear) {
+		b.Errorf("%v", err)
+	}
 }
