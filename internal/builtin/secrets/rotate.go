@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"lifeboat/internal/action"
 	tree "lifeboat/internal/asset/files"
@@ -74,12 +75,13 @@ func stateOf(info fs.FileInfo) string {
 	return fmt.Sprintf("%d %d %o %d", info.Size(), info.ModTime().UnixNano(), info.Mode().Perm(), inode(info))
 }
 
-// find says which files hold the old value of a variable that is named.
-func (s Source) find(ctx context.Context, keys []string) (files []file, spots []spot, old map[string]bool, err error) {
+// find says which files hold the old value of a variable that is named, and what each old
+// value was before a first attempt of this run that kept files under kept.
+func (s Source) find(ctx context.Context, keys []string, kept string) (files []file, spots []spot, old map[string]string, err error) {
 	if files, err = s.read(ctx); err != nil {
 		return nil, nil, nil, err
 	}
-	old = map[string]bool{}
+	old = map[string]string{}
 	found := map[string]bool{}
 	for _, f := range files {
 		for _, v := range f.vars {
@@ -91,7 +93,7 @@ func (s Source) find(ctx context.Context, keys []string) (files []file, spots []
 				return nil, nil, nil, hint.Wrap(fmt.Errorf("%w: %s in %q has less than %d characters", action.ErrRefused, v.name, f.name, shortest),
 					"it may be no secret: too short a value stands in other places too; change it by hand")
 			}
-			old[v.value.Reveal()] = true
+			old[v.value.Reveal()] = v.value.Reveal()
 		}
 	}
 	if missing := slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return found[k] }); len(missing) > 0 {
@@ -99,6 +101,9 @@ func (s Source) find(ctx context.Context, keys []string) (files []file, spots []
 			"it has %s", strings.Join(secretNames(files), ", "))
 	}
 	delete(old, "")
+	if err := s.begun(files, keys, kept, old); err != nil {
+		return nil, nil, nil, err
+	}
 	for _, f := range files {
 		var names []string
 		for _, v := range f.vars {
@@ -115,7 +120,53 @@ func (s Source) find(ctx context.Context, keys []string) (files []file, spots []
 	return files, spots, old, nil
 }
 
-func holds(text string, old map[string]bool) bool {
+// begun adds to old what an attempt that was cut short has made of it: one of two places that
+// shared a secret has the new value by then and the other not, and both must get the same one.
+func (s Source) begun(files []file, keys []string, kept string, old map[string]string) error {
+	root, err := os.OpenRoot(filepath.Join(s.Path, kept))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	before := map[string]file{}
+	secrets := map[string]bool{}
+	for v := range old {
+		secrets[v] = true
+	}
+	for _, f := range files {
+		b, err := readFile(root, f.name)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && shape(b) != shape(f) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read what was kept of %q: %w", f.name, err)
+		}
+		before[f.name] = b
+		for _, v := range b.vars {
+			if slices.Contains(keys, v.name) && len(v.value.Reveal()) >= shortest {
+				secrets[v.value.Reveal()] = true
+			}
+		}
+	}
+	for _, f := range files {
+		for i, v := range before[f.name].vars {
+			was, now := v.value.Reveal(), f.vars[i].value.Reveal()
+			for o := range secrets {
+				head, tail, ok := strings.Cut(was, o)
+				if !ok || was == now || len(now) < len(head)+len(tail)+shortest || !strings.HasPrefix(now, head) || !strings.HasSuffix(now, tail) {
+					continue
+				}
+				old[now[len(head):len(now)-len(tail)]] = o
+			}
+		}
+	}
+	return nil
+}
+
+func holds(text string, old map[string]string) bool {
 	for v := range old {
 		if strings.Contains(text, v) {
 			return true
@@ -132,7 +183,8 @@ func (d Deps) planRotate(ctx context.Context, env *action.Env, p rotateParams) (
 	if err := env.Allowed(s.Path); err != nil {
 		return action.Plan{}, err
 	}
-	_, spots, _, err := s.find(ctx, words(p.Keys))
+	kept := tree.Own + "before-" + env.Run
+	_, spots, _, err := s.find(ctx, words(p.Keys), kept)
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -140,7 +192,6 @@ func (d Deps) planRotate(ctx context.Context, env *action.Env, p rotateParams) (
 	if err != nil {
 		return action.Plan{}, err
 	}
-	kept := tree.Own + "before-" + env.Run
 	out := action.Plan{
 		Summary: fmt.Sprintf("gives %s of %s new values, in %s", strings.Join(words(p.Keys), ", "), s.Name, printable.Count(len(spots), "file")),
 		Target:  s.Path, Facts: map[string]string{"spots": string(raw), "kept": kept},
@@ -175,27 +226,39 @@ func (d Deps) runRotate(ctx context.Context, env *action.Env, p rotateParams, pl
 	if err := json.Unmarshal([]byte(plan.Facts["spots"]), &planned); err != nil {
 		return action.Result{}, fmt.Errorf("read the plan: %w", err)
 	}
-	files, spots, old, err := s.find(ctx, words(p.Keys))
+	files, spots, old, err := s.find(ctx, words(p.Keys), plan.Facts["kept"])
 	if err != nil {
 		return action.Result{}, err
 	}
 	if !slices.EqualFunc(planned, spots, func(a, b spot) bool { return a.Name == b.Name && a.State == b.State && slices.Equal(a.Vars, b.Vars) }) {
 		return action.Result{}, hint.Wrap(fmt.Errorf("%w: a file of %s is another now", action.ErrChanged, s.Name), "look at the new plan")
 	}
-	values := map[string]string{}
-	for v := range old {
-		values[v] = fresh(v)
+	made, values := map[string]string{}, map[string]string{}
+	for v, was := range old {
+		if made[was] == "" {
+			made[was] = fresh(was)
+		}
+		values[v] = made[was]
+	}
+	begun := false
+	part := func(err error) error {
+		if begun && !errors.Is(err, action.ErrUnclear) {
+			return hint.Wrap(fmt.Errorf("%w: only a part of the files has new values: %w", action.ErrUnclear, err),
+				"run it again: every place gets the same new value; or undo it, which puts the old files back")
+		}
+		return err
 	}
 	for _, f := range files {
 		if !slices.ContainsFunc(spots, func(sp spot) bool { return sp.Name == f.name }) {
 			continue
 		}
 		if err := s.keep(plan.Facts["kept"], f); err != nil {
-			return action.Result{}, fmt.Errorf("keep %q: %w", f.name, err)
+			return action.Result{}, part(fmt.Errorf("keep %q: %w", f.name, err))
 		}
 		if err := s.write(f.name, replaced(f, words(p.Keys), values), f.info); err != nil {
-			return action.Result{}, fmt.Errorf("write %q: %w", f.name, err)
+			return action.Result{}, part(fmt.Errorf("write %q: %w", f.name, err))
 		}
+		begun = true
 		env.Printf("%s has new values", f.name)
 	}
 	return action.Result{

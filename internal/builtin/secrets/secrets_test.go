@@ -200,6 +200,33 @@ func TestRotateChanged(t *testing.T) {
 	}
 }
 
+// An attempt that ended in the middle, by an error or a crash, and is made again leaves no
+// two places of one secret with different values, also where one only has it within another.
+func TestRotateAgain(t *testing.T) {
+	for _, keys := range []string{"SESSION_SECRET", "ADMIN_SECRET"} {
+		b := newBench(t)
+		b.write("apps/a/.env", "URL=https://u:"+first+"@auth/\nOWN="+second+"\n", 0o600)
+		b.write("apps/web/.env", b.read("apps/web/.env")+"ADMIN_SECRET="+first+"\n", 0o640)
+		s, err := b.plan("secrets.rotate", map[string]any{"asset": "env", "keys": keys})
+		must(t, err)
+		blocked := filepath.Join(b.dir, ".lifeboat-before-7f3a/apps/web")
+		must(t, os.MkdirAll(filepath.Dir(blocked), 0o700))
+		must(t, os.WriteFile(blocked, nil, 0o600))
+		if err := b.run(s); !errors.Is(err, action.ErrUnclear) || strings.Contains(b.read("apps/a/.env"), first) {
+			t.Fatalf("half: %v", err)
+		}
+		must(t, os.Remove(blocked))
+		must(t, b.run2(t, keys))
+		web := variables("w", []byte(b.read("apps/web/.env")))
+		value := web[0].value.Reveal()
+		if value == first || web[3].value.Reveal() != value ||
+			!strings.Contains(b.read("apps/a/.env"), "https://u:"+value+"@auth/") || !strings.Contains(b.read("apps/api/.env"), "SESSION_SECRET='"+value+"'") ||
+			!strings.Contains(b.read("apps/a/.env"), "OWN="+second+"\n") {
+			t.Errorf("%s: the places differ:\n%s\n%s\n%s", keys, b.read("apps/a/.env"), b.read("apps/api/.env"), b.read("apps/web/.env"))
+		}
+	}
+}
+
 func (b *bench) run2(t *testing.T, keys string) error {
 	s, err := b.plan("secrets.rotate", map[string]any{"asset": "env", "keys": keys})
 	must(t, err)
