@@ -75,6 +75,19 @@ func (w *world) address(url string) (secret.String, error) {
 	return secret.New(text), nil
 }
 
+// alertVars names the variables that a process needs that tells people.
+func (w *world) alertVars() []string {
+	var out []string
+	if w.estate != nil {
+		for _, a := range w.estate.Alerts {
+			if name, ok := estate.FromEnv(a.URL); ok {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil

@@ -336,9 +336,10 @@ func (w *world) attach(ctx context.Context, id run.ID) error {
 		return fmt.Errorf("open the log of the host: %w", err)
 	}
 	defer log.Close()
+	groups, named := w.hostVars()
 	_, err = command.Detach(command.Cmd{
 		Argv: []string{w.env.exe, "host", string(id), "--state", w.state},
-		Dir:  w.dir(), Inherit: slices.Concat(command.Cloud(), w.keyVars(), w.forgeTokens(), []string{secretPrefix + "*", "LIFEBOAT_USER", "SUDO_USER", "XDG_CONFIG_HOME"}),
+		Dir:  w.dir(), Inherit: groups, Env: named,
 	}, log)
 	if err != nil {
 		return fmt.Errorf("start the process that hosts run %s: %w", id.Short(), err)
@@ -361,6 +362,22 @@ func (w *world) attach(ctx context.Context, id run.ID) error {
 			return hint.Wrap(fmt.Errorf("run %s: its host did not start within %s: %s", id.Short(), hostWait, lastLine(tail)), "see "+logPath)
 		}
 	}
+}
+
+// hostVars are the variables that the process of a run needs, beside those that every
+// program gets: groups of names, and single ones with their values. The estate may name
+// one for a token that no program would be handed, such as $GIT_TOKEN.
+func (w *world) hostVars() (groups []string, named map[string]string) {
+	named = map[string]string{}
+	for _, name := range slices.Concat(command.Cloud(), w.keyVars(), w.forgeTokens(), w.alertVars(),
+		[]string{secretPrefix + "*", "LIFEBOAT_USER", "SUDO_USER", "XDG_CONFIG_HOME"}) {
+		if strings.HasSuffix(name, "*") {
+			groups = append(groups, name)
+		} else if v := w.env.get(name); v != "" {
+			named[name] = v
+		}
+	}
+	return groups, named
 }
 
 func lastLine(text []byte) string {
