@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,13 +163,22 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 	if err != nil && ctx.Err() != nil && !needsDoubt(p, err, interrupted) {
 		return ctx.Err() // the host ends, not the step: whoever resumes does it again
 	}
-	if err != nil {
+	if err != nil && (needsDoubt(p, err, interrupted) || !over(res, err)) {
 		return e.ended(ctx, u, p, err, interrupted, spooled)
 	}
-	return e.commit(ctx, run.StepFinished, u.ID, n, run.Finished{
+	if cerr := e.commit(ctx, run.StepFinished, u.ID, n, run.Finished{
 		Evidence: res.Evidence, Save: u.do.block.Save, Scope: u.scope.id, Outputs: res.Outputs,
 		Back: e.wayBack(u, p, res), Facts: res.Facts, Checks: storedChecks(res.Checks), Log: spooled,
-	})
+	}); cerr != nil || err == nil {
+		return cerr
+	}
+	return e.fail(ctx, u, err, spooled)
+}
+
+// over says that an effect happened and did not bring what it should: what it has done can
+// be undone, as after a check of the runbook that fails.
+func over(res action.Result, err error) bool {
+	return errors.Is(err, action.ErrCheck) && slices.ContainsFunc(res.Checks, func(c action.Check) bool { return !c.OK })
 }
 
 const backByBlock = "runs the undo block of the step"

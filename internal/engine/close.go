@@ -42,6 +42,9 @@ func (e *Engine) repay(ctx context.Context) error {
 			for _, d := range s.Plan.Opens {
 				closed = append(closed, d.ID)
 			}
+			if s.UndoPlan != nil { // what opened it may be an earlier attempt, with a plan of its own
+				closed = append(closed, s.UndoPlan.Closes...)
+			}
 		}
 		for _, d := range e.view().Debts {
 			if d.Seq < s.Over && slices.Contains(closed, d.ID) {

@@ -299,7 +299,9 @@ func (d Deps) planPutBack(ctx context.Context, env *action.Env, p removeParams, 
 	if err != nil {
 		return action.Plan{}, err
 	}
-	return g.turned(ctx, env, plan.Facts["rules"])
+	undo, err := g.turned(ctx, env, plan.Facts["rules"])
+	undo.Closes = []string{g.debt()}
+	return undo, err
 }
 
 func (d Deps) runPutBack(ctx context.Context, env *action.Env, p removeParams, undo, _ action.Plan, _ action.Result) (action.Result, error) {

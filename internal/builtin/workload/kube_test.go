@@ -138,8 +138,16 @@ func TestScaleUndo(t *testing.T) {
 		t.Fatal(err)
 	}
 	undo, err := down.PlanUndo(t.Context(), r.env, p, res)
-	if err != nil || undo.Effect != action.Write || !tells(undo, "from 0 to 3") {
+	if err != nil || undo.Effect != action.Write || !tells(undo, "from 0 to 3") || tells(undo, "another cluster") {
 		t.Fatalf("%v %+v", err, undo)
+	}
+	r.env.Debts = p.Opens
+	if undo, err = down.PlanUndo(t.Context(), r.env, p, res); err != nil || !slices.Equal(undo.Closes, []string{p.Opens[0].ID}) {
+		t.Errorf("it does not give back what is owed: %v %+v", err, undo)
+	}
+	p.Facts["uid"] = "of the deployment that the context of before has"
+	if undo, err := down.PlanUndo(t.Context(), r.env, p, res); err != nil || !tells(undo, "another cluster") {
+		t.Errorf("%v %+v", err, undo)
 	}
 	s.mu.Lock()
 	s.set(2) // somebody is quicker

@@ -276,5 +276,17 @@ func (d Deps) planScaleBack(ctx context.Context, env *action.Env, plan action.Pl
 	if err != nil {
 		return action.Plan{}, err
 	}
-	return d.planned(ctx, env, a, live, from), nil
+	out := d.planned(ctx, env, a, live, from)
+	numbers, ids := owed(env, out.Target)
+	for i, n := range numbers {
+		if from >= n {
+			out.Closes = append(out.Closes, ids[i])
+		}
+	}
+	if live.Metadata.UID != plan.Facts["uid"] {
+		c := action.Check{Text: "it is the deployment that was scaled", Evidence: "its uid is another: it was made anew since, or kubectl speaks to another cluster now"}
+		out.Checks = append(out.Checks, c)
+		out.Lines = append(out.Lines, action.Line{Label: "careful", Text: c.Evidence})
+	}
+	return out, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/printable"
 )
 
 const stopDoc = `Stops an application of the estate and waits until it is stopped: a Deployment is scaled
@@ -155,7 +156,9 @@ func (d Deps) turn(ctx context.Context, env *action.Env, name string, plan actio
 	began := env.Now()
 	waited, err := d.await(ctx, env, a, to, limit)
 	if err != nil {
-		return action.Result{}, unfinished(to, err)
+		err = unfinished(to, err)
+		out.Checks = append(out.Checks, action.Check{Text: plan.Target + " is there", Evidence: printable.Line(err.Error())})
+		return out, err // the number is set, and can be set back
 	}
 	out.Evidence = waited.Evidence
 	if to == 0 {

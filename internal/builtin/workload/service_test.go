@@ -277,7 +277,11 @@ func TestServiceInCluster(t *testing.T) {
 	s.mu.Lock()
 	s.ready = 0
 	s.mu.Unlock()
-	if _, err := start.Run(t.Context(), r.env, r.plan(start)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "it is scaled to 3, and not there yet") {
+	res, err = start.Run(t.Context(), r.env, r.plan(r.call("service.start", map[string]any{"app": "booking", "for": "1s"})))
+	if !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "it is scaled to 3, and not there yet") {
 		t.Errorf("%v", err)
+	}
+	if len(res.Checks) != 1 || res.Checks[0].OK {
+		t.Errorf("it does not say that the number stays: %+v", res)
 	}
 }
