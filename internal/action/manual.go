@@ -21,6 +21,10 @@ func (a Action) Manual() string {
 	if len(a.Params) > 0 {
 		b.WriteString("\narguments\n")
 	}
+	width := 14
+	for _, p := range a.Params {
+		width = max(width, len(p.Name))
+	}
 	for _, p := range a.Params {
 		notes := []string{p.Type}
 		if p.Required {
@@ -32,7 +36,7 @@ func (a Action) Manual() string {
 		if len(p.Enum) > 0 {
 			notes = append(notes, "one of "+strings.Join(p.Enum, ", "))
 		}
-		fmt.Fprintf(&b, "  %-14s %s (%s)\n", p.Name, p.Help, strings.Join(notes, ", "))
+		fmt.Fprintf(&b, "  %-*s %s (%s)\n", width, p.Name, p.Help, strings.Join(notes, ", "))
 	}
 	fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(a.Doc))
 	return b.String()

@@ -20,12 +20,14 @@ expect: protected
 
 What is expected decides what fails the step: ` + "`protected`" + ` wants rules of the branch's own that
 forbid force pushes; ` + "`same`" + ` wants exactly what the copy says; ` + "`open`" + ` wants no rule of its own,
-after it was lifted on purpose; ` + "`any`" + ` only looks, and problem: says what somebody should know.
-With ` + "`allow_unknown: true`" + ` a forge that cannot be asked is a problem too, and no failure. Each says in words who may push, whether force
-pushes are allowed, what else guards the branch (rulesets, wildcards, the group's own rules),
-and field by field what differs from the copy.
+after it was lifted on purpose; ` + "`any`" + ` only looks, and problem tells what somebody should know.
+Each says in words who may push, whether force pushes are allowed, what else guards the branch
+(rulesets, wildcards, the group's own rules), and field by field what differs from the copy.
 
-Outputs: protected, state (missing, different, same, unsaved, unknown, none), problem, digest,
+A forge that cannot be asked fails the step. With expect: any and ` + "`allow_unknown: true`" + ` it is a
+problem that is told, with state unknown; an asset without a forge then has the state none.
+
+Saves: protected, state (missing, different, same, unsaved, unknown, none), problem, digest,
 may_push, force_pushes, differences, beside, copy.
 `
 

@@ -28,7 +28,7 @@ over, until forge.protection-restore has put it back. Undo puts it back too.
 Only rules of this branch alone are removed. Rulesets, wildcards and what a group or pattern
 sets for several branches stay, and the plan names them: they may still refuse a push.
 
-Outputs: file, digest.
+Saves: file, digest.
 `
 
 type removeParams struct {

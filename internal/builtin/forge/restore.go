@@ -32,7 +32,7 @@ A copy that no longer applies is refused: its branch is gone, or people, teams o
 names. The plan says which. Bring them back, or leave them out by name:
 ` + "`without: [team leads]`" + `.
 
-Outputs: digest, changed, before.
+Saves: digest, changed, before.
 `
 
 type restoreParams struct {

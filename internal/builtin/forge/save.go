@@ -26,7 +26,7 @@ what it was. The file also holds the requests that put it back with stock tools.
 Without a branch it saves those of the asset. A branch that was protected when it was last
 saved, and is not now, fails the step; the older copies stay.
 
-Outputs: file, digest, protected; for several branches files.
+Saves: file, digest, protected; for several branches files.
 `
 
 type saveParams struct {

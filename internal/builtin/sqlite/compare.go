@@ -30,6 +30,8 @@ asset: booking
 point: latest
 at_least: true
 ` + "```" + `
+
+Saves: differences; with rows: true also gained, lost, changed.
 `
 
 type compareParams struct {

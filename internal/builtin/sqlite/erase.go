@@ -26,6 +26,8 @@ file of before and no undo; sqlite.rewind makes it again.
 asset: booking
 file: ./rewound.db
 ` + "```" + `
+
+Saves: subjects, rows, left (numbers).
 `
 
 type eraseParams struct {
@@ -217,6 +219,8 @@ erasures. It only counts, and shows no subject.
 ` + "```sqlite.erased" + `
 asset: booking
 ` + "```" + `
+
+Saves: subjects, rows, left (numbers).
 `
 
 type erasedParams struct {

@@ -27,6 +27,9 @@ the good point. Nothing is changed.
 asset: booking
 holds: SELECT count(*) > 0 FROM customers
 ` + "```" + `
+
+Saves: at (the time to go back to), point, cut (of that point), bad_point, looked (number of
+points), age and loss (in words).
 `
 
 type findGoodParams struct {

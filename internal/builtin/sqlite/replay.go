@@ -26,6 +26,8 @@ file: ./rewound.db
 log: ./recovery-log.sql
 at: 0m
 ` + "```" + `
+
+Saves: file, statements, rows, later (statements after the time), reached, kept.
 `
 
 type replayParams struct {

@@ -39,6 +39,8 @@ asset: booking
 at: 0m
 to: ./rewound.db
 ` + "```" + `
+
+Saves: file, point, cut, at, proven, statements, reached, loss (seconds).
 `
 
 type rewindParams struct {

@@ -30,6 +30,8 @@ asset: booking
 file: ./rewound.db
 to: ./restored.db
 ` + "```" + `
+
+Saves: file, kept (empty when nothing had to be kept), sha256.
 `
 
 type swapParams struct {

@@ -277,8 +277,8 @@ func (k *kubectl) table(kind string, body []byte) error {
 	return nil
 }
 
-// until asks for the Deployment until done says so.
-func (k *kubectl) until(ctx context.Context, timeout time.Duration, done func(v seen) bool) error {
+// until asks for what lies at path, such as the Deployment, until done says so.
+func (k *kubectl) until(ctx context.Context, path string, timeout time.Duration, done func(v seen) bool) error {
 	if text := k.flags["timeout"]; text != "" {
 		var err error
 		if timeout, err = time.ParseDuration(text); err != nil {
@@ -293,7 +293,7 @@ func (k *kubectl) until(ctx context.Context, timeout time.Duration, done func(v 
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		body, err := k.ask(ctx, http.MethodGet, "/deployment")
+		body, err := k.ask(ctx, http.MethodGet, path)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -314,7 +314,7 @@ func (k *kubectl) rollout(ctx context.Context) error {
 		return err
 	}
 	shown := -1
-	err := k.until(ctx, 0, func(v seen) bool {
+	err := k.until(ctx, "/deployment", 0, func(v seen) bool {
 		if v.Status.AvailableReplicas >= v.Spec.Replicas && v.Status.Replicas <= v.Spec.Replicas {
 			return true
 		}
@@ -334,18 +334,35 @@ func (k *kubectl) rollout(ctx context.Context) error {
 }
 
 func (k *kubectl) wait(ctx context.Context) error {
+	if strings.EqualFold(k.flags["for"], "delete") {
+		return k.gone(ctx)
+	}
 	if err := k.deployment(); err != nil {
 		return err
 	}
 	if want := strings.ToLower(k.flags["for"]); want != "condition=available" && want != "condition=available=true" {
-		return fmt.Errorf("error: the kubectl of a sandbox waits for condition=available only, not for %q", k.flags["for"])
+		return fmt.Errorf("error: the kubectl of a sandbox waits for condition=available and delete, not for %q", k.flags["for"])
 	}
-	err := k.until(ctx, 30*time.Second, func(v seen) bool { return v.Status.AvailableReplicas >= v.Spec.Replicas })
+	err := k.until(ctx, "/deployment", 30*time.Second, func(v seen) bool { return v.Status.AvailableReplicas >= v.Spec.Replicas })
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("error: timed out waiting for the condition on deployments/" + App)
 	}
 	if err == nil {
 		fmt.Fprintln(k.out, "deployment.apps/"+App+" condition met")
+	}
+	return err
+}
+
+// gone waits until no pod is left, as --for=delete of all pods of the app does.
+func (k *kubectl) gone(ctx context.Context) error {
+	if kind, name, err := k.target(); err != nil {
+		return err
+	} else if kind != "pods" || name != "" || k.flags["selector"] != "app="+App || k.foreign() {
+		return fmt.Errorf("error: the kubectl of a sandbox waits for the end of pods of app=%s only", App)
+	}
+	err := k.until(ctx, "/pods", 30*time.Second, func(v seen) bool { return len(v.Items) == 0 })
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("error: timed out waiting for the condition on pods")
 	}
 	return err
 }
@@ -362,7 +379,7 @@ func (k *kubectl) exec(ctx context.Context) error {
 	// The real one waits a minute for a pod that runs. Where none is wanted there is nothing
 	// to wait for.
 	var last seen
-	err := k.until(ctx, 20*time.Second, func(v seen) bool {
+	err := k.until(ctx, "/deployment", 20*time.Second, func(v seen) bool {
 		last = v
 		return v.Status.ReadyReplicas > 0 || v.Spec.Replicas == 0
 	})

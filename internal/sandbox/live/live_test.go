@@ -262,7 +262,10 @@ func TestScales(t *testing.T) {
 	if out := s.kubectl(0, "scale", "deployment", "booking-app", "--replicas=0", "--current-replicas=3"); out != "deployment.apps/booking-app scaled\n" {
 		t.Errorf("it says %q", out)
 	}
-	s.until("the end of the replicas", func() bool { return strings.HasPrefix(s.kubectl(0, "get", "pods"), "No resources") })
+	s.kubectl(0, "wait", "--for=delete", "pod", "--selector=app=booking-app", "--timeout=20s")
+	if out := s.kubectl(0, "get", "pods"); !strings.HasPrefix(out, "No resources") {
+		t.Errorf("after the wait for their end: %s", out)
+	}
 	if n := s.processes("app"); len(n) != 0 {
 		t.Errorf("replicas %v", n)
 	}
