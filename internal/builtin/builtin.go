@@ -1,9 +1,10 @@
 // Package builtin is the list of actions that Lifeboat brings.
 //
 // The list is a slice, in the order of the manual, made from what its families need.
-// Nothing registers itself: what is not written here does not exist. Left out on
-// purpose: anything that only wraps one shell command (a runbook can say it itself, in
-// a sh block that people can read).
+// Nothing registers itself: what is not written here does not exist. An action is more
+// than the command it may run: it plans against its live target, can be probed or undone,
+// or checks what came of it. What is only a command belongs into a sh block of the
+// runbook, where people can read it.
 package builtin
 
 import (
