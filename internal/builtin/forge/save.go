@@ -3,6 +3,7 @@ package forge
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -179,11 +180,11 @@ func (d Deps) runSave(ctx context.Context, env *action.Env, p saveParams, _ acti
 func (g *gate) reading() string {
 	switch g.Service {
 	case GitHub:
-		return "gh api repos/" + g.Project + "/branches/" + g.branch + "/protection"
+		return "gh api " + shellWord("repos/"+g.Project+"/branches/"+url.PathEscape(g.branch)+"/protection")
 	case GitLab:
-		return "curl --header \"PRIVATE-TOKEN: $GITLAB_TOKEN\" " + strings.TrimRight(g.API, "/") + "/api/v4/projects/" + strings.ReplaceAll(g.Project, "/", "%2F") + "/protected_branches"
+		return "curl --header \"PRIVATE-TOKEN: $GITLAB_TOKEN\" " + shellWord(strings.TrimRight(g.API, "/")+"/api/v4/projects/"+strings.ReplaceAll(g.Project, "/", "%2F")+"/protected_branches")
 	}
-	return "curl --header \"Authorization: Bearer $BITBUCKET_TOKEN\" " + strings.TrimRight(g.API, "/") + "/2.0/repositories/" + g.Project + "/branch-restrictions"
+	return "curl --header \"Authorization: Bearer $BITBUCKET_TOKEN\" " + shellWord(strings.TrimRight(g.API, "/")+"/2.0/repositories/"+g.Project+"/branch-restrictions")
 }
 
 // commands are what a person would type for requests whose bodies lie in file, as its
@@ -191,14 +192,14 @@ func (g *gate) reading() string {
 func (g *gate) commands(requests []Request, file string) []string {
 	var out []string
 	for i, r := range requests {
-		send := "gh api --method " + r.Method + " " + strings.TrimPrefix(r.Path, "/")
+		send := "gh api --method " + r.Method + " " + shellWord(strings.TrimPrefix(r.Path, "/"))
 		input := " --input -"
 		if g.Service != GitHub {
 			auth := `"PRIVATE-TOKEN: $GITLAB_TOKEN"`
 			if g.Service == Bitbucket {
 				auth = `"Authorization: Bearer $BITBUCKET_TOKEN"`
 			}
-			send = "curl --fail --request " + r.Method + " --header " + auth + " " + strings.TrimRight(g.API, "/") + r.Path
+			send = "curl --fail --request " + r.Method + " --header " + auth + " " + shellWord(strings.TrimRight(g.API, "/")+r.Path)
 			input = " --json @-"
 		}
 		if r.Body != nil {

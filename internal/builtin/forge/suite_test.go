@@ -881,3 +881,20 @@ func TestPartIsDoubt(t *testing.T) {
 		b.Errorf("%v", err)
 	}
 }
+
+// Names of branches are foreign text: what a person is shown to type is no program of theirs.
+func TestCommandsAreQuoted(t *testing.T) {
+	b := newBench(t, forge.GitHub)
+	const branch = "a;id&$(id)"
+	b.edit(func(s *fake.State, p *fake.Project) {
+		p.Branches = append(p.Branches, branch)
+		p.GitHub[branch] = p.GitHub["main"]
+	})
+	plan, err := b.call("remove", map[string]any{"branch": branch}).Plan(b.Context(), b.env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "gh api --method DELETE 'repos/company/monorepo/branches/a%3Bid&$%28id%29/protection'"; !slices.Contains(plan.Command, want) {
+		t.Errorf("%q, want %q", plan.Command, want)
+	}
+}

@@ -273,7 +273,7 @@ func (d Deps) probeBranch(ctx context.Context, env *action.Env, p pushParams, ol
 	}
 	name := r.remoteName() + "/" + p.Branch
 	out := action.Probe{
-		Command: []string{fmt.Sprintf("git ls-remote %s refs/heads/%s", shellWord(showURL(r.Remote)), p.Branch)},
+		Command: []string{fmt.Sprintf("git ls-remote %s %s", shellWord(showURL(r.Remote)), shellWord("refs/heads/"+p.Branch))},
 		Before:  orAbsent(old), Wanted: orAbsent(to), Found: orAbsent(found),
 	}
 	switch found {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -488,5 +489,23 @@ func TestStrangeAnswers(t *testing.T) {
 				t.Errorf("%s: %s: %v", name, action, err)
 			}
 		}
+	}
+}
+
+// Somebody has started the application meanwhile, with more than it had: giving back what is
+// owed takes nothing away from it.
+func TestScaleOwedAndMore(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	r := newRig(t, s.kubectl())
+	p := r.plan(r.call("kube.scale", stopIt))
+	r.env.Debts = p.Opens
+	s.mu.Lock()
+	s.set(5)
+	s.mu.Unlock()
+	args := maps.Clone(stopIt)
+	delete(args, "replicas")
+	if p = r.plan(r.call("kube.scale", args)); !p.Nothing || len(p.Closes) != 1 {
+		t.Errorf("%+v", p)
 	}
 }

@@ -106,7 +106,7 @@ func (d Deps) planScale(ctx context.Context, env *action.Env, a App, to int, wit
 	numbers, ids := owed(env, where)
 	switch {
 	case to == -1 && len(numbers) > 0:
-		to = numbers[0]
+		to = max(numbers[0], from) // whoever gave it more meanwhile is not overruled
 	case to == -1:
 		return action.Plan{}, hint.Wrap(fmt.Errorf("%w: to how many replicas %s is to be scaled is not known: this run has not scaled it to 0", action.ErrRefused, where),
 			"give replicas: NUMBER; infrastructure as code may know it")
