@@ -408,9 +408,12 @@ func TestWait(t *testing.T) {
 		t.Errorf("%q %q", err, hint.All(err))
 	}
 
-	// They become ready while it waits.
+	// They become ready while it waits, and the cluster fails to answer once meanwhile.
 	c = r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "30s"})
 	p := r.plan(c)
+	s.mu.Lock()
+	s.refuse["GET deployment"] = -503
+	s.mu.Unlock()
 	done := make(chan error, 1)
 	go func() {
 		res, err := c.Run(t.Context(), r.env, p)

@@ -146,6 +146,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := r.Method + " " + what
 	s.asked = append(s.asked, call)
 	if status := s.refuse[call]; status != 0 {
+		if status < 0 { // only once
+			status = -status
+			delete(s.refuse, call)
+		}
 		refusal(w, status, reasons[status], "the test refuses "+call)
 		return
 	}

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -169,6 +170,9 @@ func (d Deps) turn(ctx context.Context, env *action.Env, name string, plan actio
 
 // unfinished is a wait that was in vain after the number was set. The number stays.
 func unfinished(to int, err error) error {
+	if !errors.Is(err, action.ErrCheck) {
+		return fmt.Errorf("%w: it is scaled to %d, and whether it is there is not known: %w", action.ErrCheck, to, err)
+	}
 	return fmt.Errorf("it is scaled to %d, and not there yet: %w", to, err)
 }
 

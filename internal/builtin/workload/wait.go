@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/command"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 )
@@ -89,12 +90,18 @@ func awaited(where string, n int) string {
 	return fmt.Sprintf("%d ready replicas of %s", n, where)
 }
 
+// patience is how often in a row a cluster may fail to answer while it is waited for: one
+// that is being upgraded does so now and then.
+const patience = 3
+
 // await waits for so many ready replicas; -1 is as many as are asked for.
 func (d Deps) await(ctx context.Context, env *action.Env, a App, replicas int, limit time.Duration) (action.Result, error) {
 	var (
-		seen  sight
-		said  string
-		began = env.Now()
+		seen   sight
+		said   string
+		missed int // times that it could not be read, one after the other
+		lost   error
+		began  = env.Now()
 	)
 	every := time.Second
 	if env.Drill {
@@ -106,9 +113,13 @@ func (d Deps) await(ctx context.Context, env *action.Env, a App, replicas int, l
 	err := poll(ctx, every, limit, func(ctx context.Context) (bool, error) {
 		now, err := d.look(ctx, env, a, replicas)
 		if err != nil {
-			return false, err
+			if missed, lost = missed+1, err; missed >= patience || limit == 0 || ctx.Err() != nil || command.Refused(err) {
+				return false, err
+			}
+			env.Printf("it is asked again: %v", err)
+			return false, nil
 		}
-		seen = now
+		seen, missed, lost = now, 0, nil
 		env.Report(int64(seen.ready), int64(seen.wanted), "replicas")
 		if line := seen.words(); line != said {
 			said = line
@@ -122,6 +133,8 @@ func (d Deps) await(ctx context.Context, env *action.Env, a App, replicas int, l
 	switch {
 	case errors.Is(err, errElse):
 		return action.Result{}, hint.Wrap(fmt.Errorf("%w: %s", action.ErrCheck, seen.words()), seen.advice(a))
+	case errors.Is(err, errLate) && lost != nil:
+		return action.Result{}, lost
 	case errors.Is(err, errLate):
 		return action.Result{}, hint.Wrap(fmt.Errorf("%w: waited %s for %s: %s", action.ErrCheck, limit, awaited(seen.where, seen.wanted), seen.words()), seen.advice(a))
 	case err != nil:
