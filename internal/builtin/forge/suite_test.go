@@ -625,6 +625,11 @@ func TestLimits(t *testing.T) {
 			}
 			b.fault()
 		}
+		b.fault(fake.Fault{Kind: fake.Secondary, Times: -1}) // no time at all, for ever
+		if _, err := b.run("check", nil); err == nil || !strings.Contains(err.Error(), "asked 10 times") {
+			b.Errorf("%v", err)
+		}
+		b.fault()
 		if took := time.Since(began); took > 20*time.Second {
 			b.Errorf("it waited %s", took)
 		}

@@ -26,7 +26,8 @@ const (
 	maxPages = 100     // of a list
 	tries    = 3       // of a reading
 	// patience bounds all waiting for a limit of the service in one action.
-	patience = 2 * time.Minute
+	patience  = 2 * time.Minute
+	mostWaits = 10 // of one request: a service may say 0 seconds for ever
 )
 
 // reply is the answer of a service, of any status.
@@ -217,7 +218,7 @@ var errTooLong = errors.New("the forge wants to be left alone for longer than is
 
 // patient sends a request, and sends it again when the service had asked for patience.
 func (w *wire) patient(ctx context.Context, method, path string, body any) (reply, error) {
-	for {
+	for n := 1; ; n++ {
 		r, err := w.send(ctx, method, path, body)
 		if err != nil {
 			return r, err
@@ -230,6 +231,9 @@ func (w *wire) patient(ctx context.Context, method, path string, body any) (repl
 			return r, hint.Wrap(fmt.Errorf("%w: its limit of requests is used up until %s, in %s", errTooLong,
 				w.env.Now().Add(wait).Format("15:04:05"), wait.Round(time.Second)),
 				"wait until then and run the step again, or use a token of another account")
+		}
+		if n == mostWaits {
+			return r, hint.Wrap(fmt.Errorf("%w: it was asked %d times", errTooLong, n), "run the step again later, or use a token of another account")
 		}
 		w.env.Printf("%s limits requests: waiting %s", services[w.Service], wait.Round(time.Second))
 		if err := w.sleep(ctx, max(wait, 10*time.Millisecond), "s"); err != nil {
