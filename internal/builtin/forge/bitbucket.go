@@ -34,28 +34,9 @@ func (b *bitbucket) path(rest string) string {
 
 func (b *bitbucket) read(ctx context.Context, branch string) (Live, error) {
 	var live Live
-	var repo struct {
-		FullName string `json:"full_name"`
-	}
-	switch r, err := b.json(ctx, b.path(""), &repo); {
-	case err != nil:
+	var err error
+	if live.Project, err = b.there(ctx, b.path(""), "full_name", b.path("/refs/branches/"+url.PathEscape(branch)), branch); err != nil {
 		return live, err
-	case r.status == http.StatusNotFound:
-		return live, b.noProject(r)
-	case r.status != http.StatusOK:
-		return live, b.status(r, "read "+b.Project)
-	}
-	live.Project = repo.FullName
-	if err := b.renamed(repo.FullName); err != nil {
-		return live, err
-	}
-	switch r, err := b.get(ctx, b.path("/refs/branches/"+url.PathEscape(branch))); {
-	case err != nil:
-		return live, err
-	case r.status == http.StatusNotFound:
-		return live, noBranch(live.Project, branch)
-	case r.status != http.StatusOK:
-		return live, b.status(r, "read the branch "+branch)
 	}
 	next := b.path("/branch-restrictions?pagelen=100")
 	for range maxPages {

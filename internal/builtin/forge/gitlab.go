@@ -40,28 +40,9 @@ func (g *gitLab) protected(name string) string {
 
 func (g *gitLab) read(ctx context.Context, branch string) (Live, error) {
 	var live Live
-	var p struct {
-		Path string `json:"path_with_namespace"`
-	}
-	switch r, err := g.json(ctx, g.path(""), &p); {
-	case err != nil:
+	var err error
+	if live.Project, err = g.there(ctx, g.path(""), "path_with_namespace", g.path("/repository/branches/"+url.PathEscape(branch)), branch); err != nil {
 		return live, err
-	case r.status == http.StatusNotFound:
-		return live, g.noProject(r)
-	case r.status != http.StatusOK:
-		return live, g.status(r, "read "+g.Project)
-	}
-	live.Project = p.Path
-	if err := g.renamed(p.Path); err != nil {
-		return live, err
-	}
-	switch r, err := g.get(ctx, g.path("/repository/branches/"+url.PathEscape(branch))); {
-	case err != nil:
-		return live, err
-	case r.status == http.StatusNotFound:
-		return live, noBranch(live.Project, branch)
-	case r.status != http.StatusOK:
-		return live, g.status(r, "read the branch "+branch)
 	}
 	page := "1"
 	for range maxPages {

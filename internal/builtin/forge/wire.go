@@ -370,3 +370,31 @@ func said(body []byte) string {
 	}
 	return ": " + strings.Join(parts, ", ")
 }
+
+// there makes sure that the project is there under its name, and the branch in it, and
+// gives the name of the project as the service writes it, which stands under key.
+func (w *wire) there(ctx context.Context, project, key, branchAt, branch string) (string, error) {
+	var p map[string]any
+	r, err := w.json(ctx, project, &p)
+	switch {
+	case err != nil:
+		return "", err
+	case r.status == http.StatusNotFound:
+		return "", w.noProject(r)
+	case r.status != http.StatusOK:
+		return "", w.status(r, "read "+w.Project)
+	}
+	name := text(p, key)
+	if err := w.renamed(name); err != nil {
+		return name, err
+	}
+	switch r, err = w.get(ctx, branchAt); {
+	case err != nil:
+		return name, err
+	case r.status == http.StatusNotFound:
+		return name, noBranch(name, branch)
+	case r.status != http.StatusOK:
+		return name, w.status(r, "read the branch "+branch)
+	}
+	return name, nil
+}

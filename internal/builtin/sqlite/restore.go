@@ -252,20 +252,8 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 		return action.Result{}, err
 	}
 	path, how := plan.Facts["path"], plan.Facts["how"]
-	if err := env.Allowed(path); err != nil {
+	if err := unchanged(ctx, env, plan); err != nil {
 		return action.Result{}, err
-	}
-	if how != howOverwrite {
-		if err := replacement(env, plan, "").Settle(ctx); err != nil {
-			return action.Result{}, err
-		}
-	}
-	t, err := look(ctx, path)
-	if err != nil {
-		return action.Result{}, err
-	}
-	if t.path != path || t.how != how || t.hash != plan.Facts["hash"] {
-		return action.Result{}, changed(path)
 	}
 	m, want, err := d.point(ctx, env, a, plan.Facts["point"], "")
 	if err != nil {
@@ -293,6 +281,28 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 		return action.Result{}, err
 	}
 	return confirm(ctx, env, plan, m, want, restored)
+}
+
+// unchanged puts back what an earlier attempt left half-done, and refuses when what stands
+// in the place is not what the plan saw.
+func unchanged(ctx context.Context, env *action.Env, plan action.Plan) error {
+	path, how := plan.Facts["path"], plan.Facts["how"]
+	if err := env.Allowed(path); err != nil {
+		return err
+	}
+	if how != howOverwrite {
+		if err := replacement(env, plan, "").Settle(ctx); err != nil {
+			return err
+		}
+	}
+	t, err := look(ctx, path)
+	if err != nil {
+		return err
+	}
+	if t.path != path || t.how != how || t.hash != plan.Facts["hash"] {
+		return changed(path)
+	}
+	return nil
 }
 
 // workshop is a name for a directory beside the target, so that the last rename stays on

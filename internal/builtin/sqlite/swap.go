@@ -174,20 +174,8 @@ func (t target) describeSwap(out *action.Plan, want db.Facts, holders []db.Holde
 
 func (d Deps) runSwap(ctx context.Context, env *action.Env, p swapParams, plan action.Plan) (action.Result, error) {
 	path, how, file := plan.Facts["path"], plan.Facts["how"], plan.Facts["file"]
-	if err := env.Allowed(path); err != nil {
+	if err := unchanged(ctx, env, plan); err != nil {
 		return action.Result{}, err
-	}
-	if how != howOverwrite {
-		if err := replacement(env, plan, "").Settle(ctx); err != nil {
-			return action.Result{}, err
-		}
-	}
-	t, err := look(ctx, path)
-	if err != nil {
-		return action.Result{}, err
-	}
-	if t.path != path || t.how != how || t.hash != plan.Facts["hash"] {
-		return action.Result{}, changed(path)
 	}
 	if plan.Nothing {
 		return action.Result{Evidence: "nothing to do: " + path + " holds the same", Outputs: map[string]any{"file": path, "kept": ""}}, nil
