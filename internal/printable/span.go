@@ -9,6 +9,9 @@ import (
 // Span writes a duration without the zeros that Go ends it with: "24h", "15m", "1h10m",
 // "1.7s". From a minute on it counts whole seconds.
 func Span(d time.Duration) string {
+	if d >= 4*24*time.Hour { // hours that nobody divides by 24 in the head
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
 	if d >= time.Minute {
 		d = d.Round(time.Second)
 	} else {

@@ -124,8 +124,10 @@ func (p points) outside(at time.Time, next *vault.Manifest) error {
 		return hint.Wrapf(fmt.Errorf("%w of %q in %s", vault.ErrNoBackup, p.asset.Name, p.vault), "lifeboat backup %s makes one, of the database as it is now", p.asset.Name)
 	}
 	newest, oldest := p.all[0], p.all[len(p.all)-1]
-	if next == nil {
-		next = &newest
+	for i := range p.all {
+		if next == nil || p.all[i].Cut.After(at) && p.all[i].Cut.Before(next.Cut) {
+			next = &p.all[i]
+		}
 	}
 	return hint.Wrapf(fmt.Errorf("%w of %q at or before %s", vault.ErrNoBackup, p.asset.Name, clock(at)),
 		"%s, from %s to %s. The nearest after it is of %s, %s later: take it with at: %s; before it there is none. What was lost earlier may still be in a copy of the vault",
