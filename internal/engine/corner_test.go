@@ -326,3 +326,36 @@ func TestTokenCanBeTyped(t *testing.T) {
 		}
 	}
 }
+
+// Trying again does not ask for a parameter: whoever is told that another value is needed
+// is told how to give one, and only of those that the failed step goes by.
+func TestFailedStepSaysWhichParametersStay(t *testing.T) {
+	for name, c := range map[string]struct{ step, stays, anew string }{
+		"none":   {"~~~test.read\nvalue: v\n~~~", "", ""},
+		"one":    {"~~~test.read\nvalue: ${at}\n~~~", "given for at stays", "--param at=…"},
+		"script": {"~~~sh effect=read\nlook \"$at\" \"${log}\" $atlases\n~~~", "given for at and log stays", "another at or log, begin anew: lifeboat run test --param at=…"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.broken["read"], b.broken["sh"] = errors.New("not in the backups"), errors.New("not in the backups")
+			var retry, abandon string
+			p := &person{t: t, say: answers{"look decision": {func(g *run.Gate) run.Answer {
+				for _, o := range g.Options {
+					switch o.Verb {
+					case run.Retry:
+						retry = o.Hint
+					case run.Abandon:
+						abandon = o.Hint
+					}
+				}
+				return run.Answer{Verb: run.Finish, Reason: "seen"}
+			}}}}
+			if _, err := b.play("---\nkind: procedure\nparams:\n  at: {default: noon}\n  log: {default: x}\n  atlas: {default: y}\n---\n\n# A runbook\n\n## Look\n\n"+c.step+"\n", p, Start{}); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(retry, c.stays) || !strings.Contains(abandon, c.anew) || c.stays == "" && strings.Contains(retry+abandon, "given") {
+				t.Errorf("try again %q, abort %q", retry, abandon)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/expr-lang/expr"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/hint"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/secret"
@@ -122,9 +124,21 @@ func (e *Engine) call(u *unit, b *bound) (action.Call, error) {
 	}
 	c, err := b.action.Bind(args)
 	if err != nil {
-		return action.Call{}, fmt.Errorf("%s: %s: %w", b.block.Pos, b.block.Action, err)
+		return action.Call{}, advised(fmt.Errorf("%s: %s: %w", b.block.Pos, b.block.Action, err))
 	}
 	return c, nil
+}
+
+// advised gives an error of arguments the advice that each of them has.
+func advised(err error) error {
+	out := err
+	for _, e := range flatten(errors.Unwrap(err)) {
+		var bad *action.ArgError
+		if errors.As(e, &bad) && bad.Fix != "" {
+			out = hint.Wrap(out, bad.Fix)
+		}
+	}
+	return out
 }
 
 // vars are the environment of a shell block: the parameters by name, saved results as

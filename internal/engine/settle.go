@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"lifeboat/internal/action"
 	"lifeboat/internal/command"
 	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
 )
 
 // decide asks what to do about a failed step: at most the ways that make sense, the
@@ -36,6 +38,14 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 	}
 	g := run.Gate{Kind: run.Decision, Prompt: s.Error}
 	g.Options = append(g.Options, run.Option{Verb: run.Retry, Text: "Try again", Hint: "The target is read anew, and a step that changes something asks again."})
+	leave := run.Option{Verb: run.Abandon, Text: "Abort the run", Hint: "Offers to undo what has been changed."}
+	if names := e.pinned(u); len(names) > 0 && !s.Undoing {
+		g.Options[0].Hint += " What the run was given for " + inWords(names, "and") + " stays."
+		leave.Hint += " To give another " + inWords(names, "or") + ", begin anew"
+		if by := e.view().Started; by.Mode == run.Live { // the same words for a drill would touch what is real
+			leave.Hint += ": lifeboat run " + by.Book + " --param " + names[0] + "=…"
+		}
+	}
 	if s.Undoing {
 		g.Options[0] = run.Option{Verb: run.Undo, Text: "Try the undo again", Hint: "It is planned anew and asks again."}
 	} else if s.Changed && e.undoable(u, &s) == "" && e.refuseUndo(e.view(), u.ID) == "" {
@@ -44,7 +54,7 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 	g.Options = append(g.Options,
 		run.Option{Verb: run.Override, Text: "Accept it as it is and go on", Hint: "Asks for a reason, and comes back at the end."},
 		run.Option{Verb: run.Finish, Text: "End the run here, not complete", Hint: "What has been done stays done and on record."},
-		run.Option{Verb: run.Abandon, Text: "Abort the run", Hint: "Offers to undo what has been changed."},
+		leave,
 	)
 	a, err := e.ask(ctx, u.ID, g)
 	if err != nil {
@@ -61,6 +71,71 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 		return e.end(ctx, run.NotComplete, a)
 	}
 	return e.common(ctx, u, a)
+}
+
+// pinned lists the parameters of the run that the failed work of a step uses, but for the
+// asset: who is advised to take another value has to know that trying again does not ask
+// for one. A run keeps its parameters, as the steps before have gone by them.
+func (e *Engine) pinned(u *unit) []string {
+	if u.do == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	if u.do.block.Action == runbook.Shell {
+		for _, p := range u.scope.book.Params() {
+			if mention(u.do.block.Text, p.Name) {
+				u.scope.pinned("${"+p.Name+"}", seen)
+			}
+		}
+	}
+	u.scope.pinned(u.do.block.Args, seen)
+	var out []string
+	for _, p := range e.program.Book.Params() {
+		if seen[p.Name] && !p.Secret && p.Name != runbook.AssetParam {
+			out = append(out, p.Name)
+		}
+	}
+	return out
+}
+
+// pinned marks the parameters of the run that the references in v lead to.
+func (sc *scope) pinned(v any, seen map[string]bool) {
+	_, _ = runbook.Expand(v, func(name string) (any, bool) { // only what it asks for counts
+		switch {
+		case strings.Contains(name, "."):
+		case sc.parent == nil:
+			seen[name] = true
+		default:
+			sc.parent.pinned(sc.args[name], seen)
+		}
+		return "", true
+	})
+}
+
+// mention says whether a script reads the variable name.
+func mention(script, name string) bool {
+	for _, form := range []string{"$" + name, "${" + name} {
+		for rest := script; ; {
+			_, after, ok := strings.Cut(rest, form)
+			if !ok {
+				break
+			}
+			if after == "" || !strings.ContainsAny(after[:1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") {
+				return true
+			}
+			rest = after
+		}
+	}
+	return false
+}
+
+// inWords joins names: "at", "at and log", "at, log and skip".
+func inWords(names []string, word string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
 }
 
 // blind says whether the step of a dry run comes after one that was left out because it

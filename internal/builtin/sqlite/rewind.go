@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"lifeboat/internal/action"
@@ -70,7 +70,7 @@ func (d Deps) rewind() action.Action {
 
 // checkSkip holds that lines are numbers, and lines of something.
 func checkSkip(log string, skip []string) error {
-	skip = slices.DeleteFunc(slices.Clone(skip), func(s string) bool { return s == "" }) // a parameter that was left out
+	skip = lines(skip)
 	if len(skip) > 0 && log == "" {
 		return &action.ArgError{Name: "skip", Msg: "there is no log: to leave lines of out", Fix: "name the log, or take skip: out"}
 	}
@@ -82,9 +82,14 @@ func checkSkip(log string, skip []string) error {
 	return nil
 }
 
+// lines takes a list apart that came as the text of a parameter: "41, 57", or nothing.
+func lines(list []string) []string {
+	return strings.FieldsFunc(strings.Join(list, ","), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 func skipped(list []string) map[int]bool {
 	out := map[int]bool{}
-	for _, s := range list {
+	for _, s := range lines(list) {
 		if n, err := strconv.Atoi(s); err == nil {
 			out[n] = true
 		}
