@@ -153,7 +153,7 @@ func cmdShow(env environment, s *settings) *cobra.Command {
 // show replays a history through the printer that shows live runs.
 func (w *world) show(list []run.Event, logs bool) error {
 	l := w.lines()
-	l.replay = true
+	l.replay, l.asks = true, nil // what is shown may be of another estate, with other people
 	var r run.Run
 	for _, ev := range list {
 		n, err := run.Fold(r, ev)

@@ -311,7 +311,9 @@ func (o *testOutput) one(r testResult) {
 	}
 	o.line("%s  %-34s %s", word, r.test.Name, r.measured())
 	for _, f := range r.why {
-		o.line("      %s", f.Text)
+		for text := range strings.SplitSeq(f.Text, "\n") {
+			o.line("      %s", text)
+		}
 		if f.Fix != "" {
 			o.line("          fix: %s", f.Fix)
 		}

@@ -186,7 +186,11 @@ func (l *lines) start(r *run.Run) {
 		if !r.Started.Incident.IsZero() {
 			from = r.Started.Incident
 		}
-		l.add("RTO %s from %s.", clock(rto), from.UTC().Format("15:04:05"))
+		late := ""
+		if over := r.At.Sub(from.Add(rto)); over > 0 {
+			late = ", over since " + incident.Span(over)
+		}
+		l.add("RTO %s from %s%s.", clock(rto), from.UTC().Format("15:04:05"), late)
 	}
 }
 
