@@ -333,13 +333,17 @@ func TestFailedStepSaysWhichParametersStay(t *testing.T) {
 	for name, c := range map[string]struct{ step, stays, anew string }{
 		"none":   {"~~~test.read\nvalue: v\n~~~", "", ""},
 		"one":    {"~~~test.read\nvalue: ${at}\n~~~", "given for at stays", "--param at=…"},
+		"saved":  {"~~~test.read save=good\nvalue: ${log}\n~~~\n\n## Then\n\n~~~test.set\nvalue: ${good.value}\n~~~", "given for log stays", "--param log=…"},
 		"script": {"~~~sh effect=read\nlook \"$at\" \"${log}\" $atlases\n~~~", "given for at and log stays", "another at or log, begin anew: lifeboat run test --param at=…"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.broken["read"], b.broken["sh"] = errors.New("not in the backups"), errors.New("not in the backups")
+			no := errors.New("not in the backups")
+			if b.broken["sh"], b.broken["set"] = no, no; name != "saved" {
+				b.broken["read"] = no
+			}
 			var retry, abandon string
-			p := &person{t: t, say: answers{"look decision": {func(g *run.Gate) run.Answer {
+			look := func(g *run.Gate) run.Answer {
 				for _, o := range g.Options {
 					switch o.Verb {
 					case run.Retry:
@@ -349,7 +353,8 @@ func TestFailedStepSaysWhichParametersStay(t *testing.T) {
 					}
 				}
 				return run.Answer{Verb: run.Finish, Reason: "seen"}
-			}}}}
+			}
+			p := &person{t: t, say: answers{"look decision": {look}, "then decision": {look}}}
 			if _, err := b.play("---\nkind: procedure\nparams:\n  at: {default: noon}\n  log: {default: x}\n  atlas: {default: y}\n---\n\n# A runbook\n\n## Look\n\n"+c.step+"\n", p, Start{}); err != nil {
 				t.Fatal(err)
 			}

@@ -73,22 +73,13 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 	return e.common(ctx, u, a)
 }
 
-// pinned lists the parameters of the run that the failed work of a step uses, but for the
-// asset: who is advised to take another value has to know that trying again does not ask
-// for one. A run keeps its parameters, as the steps before have gone by them.
+// pinned lists the parameters of the run that the failed work of a step goes by, itself or
+// through what earlier steps have saved, but for the asset: who is advised to take another
+// value has to know that trying again does not ask for one. A run keeps its parameters, as
+// the steps before have gone by them.
 func (e *Engine) pinned(u *unit) []string {
-	if u.do == nil {
-		return nil
-	}
 	seen := map[string]bool{}
-	if u.do.block.Action == runbook.Shell {
-		for _, p := range u.scope.book.Params() {
-			if mention(u.do.block.Text, p.Name) {
-				u.scope.pinned("${"+p.Name+"}", seen)
-			}
-		}
-	}
-	u.scope.pinned(u.do.block.Args, seen)
+	e.pinnedBy(u, map[*unit]bool{}, seen)
 	var out []string
 	for _, p := range e.program.Book.Params() {
 		if seen[p.Name] && !p.Secret && p.Name != runbook.AssetParam {
@@ -98,15 +89,36 @@ func (e *Engine) pinned(u *unit) []string {
 	return out
 }
 
-// pinned marks the parameters of the run that the references in v lead to.
-func (sc *scope) pinned(v any, seen map[string]bool) {
+func (e *Engine) pinnedBy(u *unit, been map[*unit]bool, seen map[string]bool) {
+	if u.do == nil || been[u] {
+		return
+	}
+	been[u] = true
+	if u.do.block.Action == runbook.Shell {
+		for _, p := range u.scope.book.Params() {
+			if mention(u.do.block.Text, p.Name) {
+				e.pinnedIn(u.scope, "${"+p.Name+"}", been, seen)
+			}
+		}
+	}
+	e.pinnedIn(u.scope, u.do.block.Args, been, seen)
+}
+
+// pinnedIn marks the parameters of the run that the references in v lead to.
+func (e *Engine) pinnedIn(sc *scope, v any, been map[*unit]bool, seen map[string]bool) {
 	_, _ = runbook.Expand(v, func(name string) (any, bool) { // only what it asks for counts
+		first, _, saved := strings.Cut(name, ".")
 		switch {
-		case strings.Contains(name, "."):
+		case saved:
+			for _, u := range e.program.units {
+				if u.scope == sc && u.step.Do != nil && u.step.Do.Save == first {
+					e.pinnedBy(u, been, seen)
+				}
+			}
 		case sc.parent == nil:
 			seen[name] = true
 		default:
-			sc.parent.pinned(sc.args[name], seen)
+			e.pinnedIn(sc.parent, sc.args[name], been, seen)
 		}
 		return "", true
 	})
