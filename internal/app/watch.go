@@ -29,10 +29,11 @@ type watch struct {
 	tick   <-chan time.Time
 	raised chan run.Raise  // that became true; room for all levels, so nobody waits
 	remind func(r run.Run) // reads the clock of the level out; nil: nobody reads along
+	told   map[int64]bool  // debts that were noticed, by the Seq of their opening
 }
 
 func (w *world) newWatch(tick <-chan time.Time) *watch {
-	return &watch{world: w, tick: tick, raised: make(chan run.Raise, run.MaxLevel), remind: w.remind}
+	return &watch{world: w, tick: tick, raised: make(chan run.Raise, run.MaxLevel), remind: w.remind, told: map[int64]bool{}}
 }
 
 // observe takes what became true. It never blocks.
@@ -82,12 +83,15 @@ func (t *watch) owed(ctx context.Context, e driven) {
 		return
 	}
 	for _, d := range incident.Debts(r.Debts) {
-		if !d.Overdue(now) || incident.Noticed(&r, d) {
+		// The remark on record may have a secret masked where the id of the debt, which is a
+		// name, has not: then it does not read as this debt's, and nobody wants it every 5 s.
+		if !d.Overdue(now) || t.told[d.Seq] || incident.Noticed(&r, d) {
 			continue
 		}
 		if err := e.Note(ctx, "lifeboat", incident.OverdueNote(d)); err != nil {
 			continue // the run has just ended, or nothing can be recorded any more: then the engine says so
 		}
+		t.told[d.Seq] = true
 		t.tell(ctx, alert.Message{
 			Event: alert.DebtOverdue, Asset: r.Started.Asset, Runbook: r.Started.Book, Run: string(r.ID), Level: r.Level,
 			Text:   fmt.Sprintf("%s, %s", d.Text, incident.Left(d, now)),

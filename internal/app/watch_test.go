@@ -23,7 +23,8 @@ type record struct {
 	t    *testing.T
 	now  time.Time
 	r    run.Run
-	fail error // of the next note
+	fail error               // of the next note
+	mask func(string) string // what takes secrets out of notes; nil: nothing
 }
 
 func newRecord(t *testing.T) *record {
@@ -47,6 +48,9 @@ func (c *record) Snapshot() run.Run { return c.r }
 func (c *record) Note(_ context.Context, by, text string) error {
 	if c.fail != nil {
 		return c.fail
+	}
+	if c.mask != nil {
+		text = c.mask(text)
 	}
 	c.add(run.NoteAdded, "", run.Note{By: by, Text: text})
 	return nil
@@ -104,6 +108,23 @@ func TestDebtOverdueOnce(t *testing.T) {
 	w.newWatch(nil).look(t.Context(), c)
 	if n := strings.Count(told(), "\n"); n != 2 {
 		t.Errorf("told %d times: %s", n, told())
+	}
+}
+
+// Somebody has chosen the name of a branch for a password: the record shows a mask in its
+// place, and the alert goes out once all the same.
+func TestDebtOverdueOnceBehindAMask(t *testing.T) {
+	t.Parallel()
+	c := newRecord(t)
+	c.mask = func(s string) string { return strings.ReplaceAll(s, "main", secret.Mask) }
+	w, told := c.watched("cat >>told", alert.DebtOverdue)
+	c.add(run.DebtOpened, "", run.Debt{ID: "protection:monorepo/main", Text: "it is off", Within: time.Minute})
+	c.now = c.now.Add(time.Hour)
+	watch := w.newWatch(nil)
+	watch.look(t.Context(), c)
+	watch.look(t.Context(), c)
+	if n := strings.Count(told(), "\n"); n != 1 || len(c.r.Notes) != 1 {
+		t.Errorf("told %d times, %d notes", n, len(c.r.Notes))
 	}
 }
 
