@@ -141,7 +141,7 @@ func (b *bitbucket) body(rule Rule) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{"kind": m["kind"], "branch_match_kind": "glob", "pattern": m["pattern"]}
+	out := map[string]any{"kind": m["kind"], "branch_match_kind": "glob", "pattern": b.branch} // a copy may be one of another branch
 	if m["value"] != nil {
 		out["value"] = m["value"]
 	}

@@ -215,7 +215,7 @@ func (g *gitLab) body(rule Rule) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{"name": text(m, "name")}
+	out := map[string]any{"name": g.branch} // a copy may be one of another branch
 	for key, v := range m {
 		if b, ok := v.(bool); ok && key != "inherited" {
 			out[key] = b

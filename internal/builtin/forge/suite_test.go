@@ -903,3 +903,33 @@ func TestCommandsAreQuoted(t *testing.T) {
 		t.Errorf("%q, want %q", plan.Command, want)
 	}
 }
+
+// A copy that a person gave the name of another branch, as its error advises, protects that
+// one, and nothing becomes of the branch that it was saved from.
+func TestCopyForAnotherBranch(t *testing.T) {
+	each(t, func(b *bench) {
+		file, _ := b.must("save", map[string]any{"branch": "main"}).Outputs["file"].(string)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		copied := filepath.Join(b.env.Dir, "for-develop.json")
+		edited := regexp.MustCompile(`"digest": "[0-9a-f]*",`).ReplaceAllString(strings.Replace(string(text), `"branch": "main"`, `"branch": "develop"`, 1), "")
+		if err := os.WriteFile(copied, []byte(edited), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		b.edit(func(s *fake.State, p *fake.Project) {
+			delete(p.GitHub, "develop")
+			p.GitLab = slices.DeleteFunc(p.GitLab, func(x fake.ProtectedBranch) bool { return x.Name == "develop" })
+			p.Bitbucket = slices.DeleteFunc(p.Bitbucket, func(x fake.Restriction) bool { return x.Pattern == "develop" })
+		})
+		before := b.guards()
+		b.must("restore", map[string]any{"branch": "develop", "from": copied})
+		if got := b.guards(); got != before {
+			b.Errorf("main became\n%s\nwas\n%s", got, before)
+		}
+		if r := b.must("check", map[string]any{"branch": "develop", "expect": "protected"}); r.Outputs["state"] == "open" {
+			b.Errorf("%+v", r)
+		}
+	})
+}
