@@ -164,7 +164,7 @@ func longest(wanted map[string][]string) (n int) {
 // objects reads what git cat-file --batch writes and gives each object in pieces, which
 // overlap by so much that no value is cut in two. Memory stays flat.
 func objects(r *bufio.Reader, look func(id string, part []byte), overlap int, progress func(int64)) (n int64, err error) {
-	buf := make([]byte, 0, 1<<20)
+	buf := make([]byte, 0, max(1<<20, 4*overlap))
 	for {
 		line, err := r.ReadString('\n')
 		if err == io.EOF && line == "" {

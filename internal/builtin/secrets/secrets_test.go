@@ -329,3 +329,14 @@ func FuzzVariables(f *testing.F) {
 		}
 	})
 }
+
+// A value nearly as long as a piece does not make each piece a few new bytes.
+func TestObjectsWithALongValue(t *testing.T) {
+	const size = 4 << 20
+	in := fmt.Sprintf("%040d blob %d\n%s\n", 1, size, strings.Repeat("x", size))
+	pieces := 0
+	n, err := objects(bufio.NewReader(strings.NewReader(in)), func(string, []byte) { pieces++ }, 1<<20-10, func(int64) {})
+	if err != nil || n != 1 || pieces > 8 {
+		t.Errorf("%d objects in %d pieces: %v", n, pieces, err)
+	}
+}
