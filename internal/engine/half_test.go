@@ -71,3 +71,28 @@ func TestUndoAfterASecondAttemptPaysTheDebtOfTheFirst(t *testing.T) {
 		t.Errorf("owed %v, it is %q", r.Debts, b.live)
 	}
 }
+
+// An inverse that finds something wrong has not undone the step.
+func TestUndoIsVerified(t *testing.T) {
+	b := newBench(t)
+	sick := true
+	a := action.Def[valueParams]{Name: "test.turn", Effect: action.Destroy, Repeat: action.Once, Plan: b.planSet, Run: b.set, Probe: b.probeSet,
+		Inverse: &action.Inverse[valueParams]{Plan: b.planUnset, Run: func(ctx context.Context, env *action.Env, p valueParams, undo, plan action.Plan, r action.Result) (action.Result, error) {
+			res, err := b.unset(ctx, env, p, undo, plan, r)
+			res.Checks = []action.Check{{Text: "the health page answers", OK: !sick, Evidence: "503"}}
+			sick = false
+			return res, err
+		}}}
+	b.actions = append(b.actions, action.New(a))
+	asked := false
+	p := &person{t: t, say: answers{"tell checklist": {undoOf("turn")}, "closing": {verb(run.Finish)},
+		"turn decision": {func(g *run.Gate) run.Answer { asked = true; return undoOf("turn")(g) }}}}
+	r, err := b.play("## Turn\n\n~~~test.turn\nvalue: off\n~~~\n\n## Tell\n\n- [ ] Tell\n", p, Start{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !asked {
+		t.Error("it was taken for undone")
+	}
+	wantStates(t, r, run.CompleteWithOverrides, "turn=undone tell=claimed")
+}

@@ -159,6 +159,9 @@ func (e *Engine) runUndo(ctx context.Context, u *unit, s run.Step, p planned, ap
 	})
 	e.beat("after-undo-effect")
 	spooled := log.close()
+	if err == nil {
+		err = unmet(res)
+	}
 	if err != nil {
 		return e.ended(ctx, u, p, err, interrupted, spooled)
 	}
@@ -166,6 +169,17 @@ func (e *Engine) runUndo(ctx context.Context, u *unit, s run.Step, p planned, ap
 		return err
 	}
 	return e.repay(ctx)
+}
+
+// unmet is the first thing that an inverse looked at and that is not as it should be: what is
+// undone was verified.
+func unmet(res action.Result) error {
+	for _, c := range res.Checks {
+		if !c.OK {
+			return fmt.Errorf("%w: %s: %s", action.ErrCheck, c.Text, c.Evidence)
+		}
+	}
+	return nil
 }
 
 // undoStack lists the steps that can be undone, the one to undo first at the front.
