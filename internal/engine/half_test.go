@@ -96,3 +96,19 @@ func TestUndoIsVerified(t *testing.T) {
 	}
 	wantStates(t, r, run.CompleteWithOverrides, "turn=undone tell=claimed")
 }
+
+// A second attempt that finds nothing left to do does not hide the way back of the first.
+func TestWayBackOfAnEarlierAttempt(t *testing.T) {
+	b, bad := newBench(t), true
+	b.actions = append(b.actions, b.stopper(&bad))
+	p := &person{t: t, say: answers{
+		"stop decision": {func(g *run.Gate) run.Answer { bad = false; return verb(run.Retry)(g) }}, "closing": {verb(run.Settle)},
+	}}
+	r, err := b.play("## Stop\n\n~~~test.stop\nvalue: off\n~~~\n", p, Start{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Step("stop"); !s.Changed || s.Back != "set it back" {
+		t.Errorf("changed %v, way back %q", s.Changed, s.Back)
+	}
+}

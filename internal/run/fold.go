@@ -188,6 +188,9 @@ func (n *Run) foldVerdict(s *Step, ev Event, b Verdict) {
 func (s *Step) changed(seq int64) {
 	s.Over = seq
 	if s.effect() == "read" || s.Plan != nil && s.Plan.Nothing {
+		if n := len(s.Changes); n > 0 { // what an earlier attempt did has its way back still
+			s.Back = s.Changes[n-1].Back
+		}
 		return
 	}
 	s.Changes = append(slices.Clone(s.Changes), Change{Seq: seq, Plan: s.Plan, Evidence: s.Evidence, Back: s.Back, Facts: s.Facts})
