@@ -60,6 +60,9 @@ func (b *bitbucket) read(ctx context.Context, branch string) (Live, error) {
 			break
 		}
 	}
+	if next != "" {
+		return live, tooLong("branch restrictions of " + b.Project)
+	}
 	slices.SortStableFunc(live.Rules, func(x, y Rule) int { return strings.Compare(x.Name, y.Name) })
 	return live, nil
 }

@@ -221,6 +221,9 @@ func (g *gitHub) rulesets(ctx context.Context, branch string) ([]string, error) 
 			break
 		}
 	}
+	if page != "" {
+		return nil, tooLong("rulesets of " + branch)
+	}
 	var out []string
 	for k, list := range types {
 		slices.Sort(list)

@@ -60,10 +60,10 @@ func (g *gitLab) read(ctx context.Context, branch string) (Live, error) {
 			}
 		}
 		if page = r.header.Get("X-Next-Page"); page == "" {
-			break
+			return live, nil
 		}
 	}
-	return live, nil
+	return live, tooLong("protected branches of " + g.Project)
 }
 
 // sort puts a protected branch among the rules of ours, or beside them.

@@ -676,6 +676,26 @@ func TestPages(t *testing.T) {
 	})
 }
 
+// A list that does not end is refused: what was not read must not count as not there.
+func TestEndlessLists(t *testing.T) {
+	each(t, func(b *bench) {
+		b.edit(func(s *fake.State, p *fake.Project) {
+			var lab []fake.ProtectedBranch
+			var bucket []fake.Restriction
+			for i := range 10_001 {
+				name := fmt.Sprintf("r/%d", i)
+				lab = append(lab, fake.ProtectedBranch{ID: int64(2000 + i), Name: name})
+				bucket = append(bucket, fake.Restriction{ID: int64(2000 + i), Kind: "push", Match: "glob", Pattern: name})
+				p.Rulesets = append(p.Rulesets, fake.Rule{Type: "creation", Source: "c", ID: int64(100 + i), Branches: []string{"main"}})
+			}
+			p.GitLab, p.Bitbucket = append(lab, p.GitLab...), append(bucket, p.Bitbucket...)
+		})
+		if _, err := b.run("check", nil); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "more than 100 pages") {
+			b.Errorf("%v", err)
+		}
+	})
+}
+
 // Copies that do not fit are refused with what to do.
 func TestCopies(t *testing.T) {
 	each(t, func(b *bench) {

@@ -398,3 +398,9 @@ func (w *wire) there(ctx context.Context, project, key, branchAt, branch string)
 	}
 	return name, nil
 }
+
+// tooLong is a list that does not end. What was read of it is not used: a rule that was not
+// read would count as one that is not there.
+func tooLong(what string) error {
+	return fmt.Errorf("%w: the list of %s has more than %d pages", action.ErrRefused, what, maxPages)
+}

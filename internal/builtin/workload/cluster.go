@@ -46,6 +46,20 @@ func strange(text []byte, why error) error {
 		"Call it by hand. Something may stand before the real kubectl in PATH, or between it and the cluster.")
 }
 
+// pin names the context that kubectl would take by itself. Whoever switches it in the middle
+// of a run changes neither where the rest of the step goes, nor which cluster a debt is of.
+// Without a current context, as inside of a cluster, nothing can be switched.
+func (d Deps) pin(ctx context.Context, env *action.Env, a App) App {
+	if a.Context != "" || env.Drill {
+		return a
+	}
+	out, err := d.kubectl(ctx, env, a, "config", "current-context")
+	if name := strings.TrimSpace(string(out)); err == nil && name != "" && !strings.HasPrefix(name, "-") && !strings.ContainsAny(name, "\n\r\x00") {
+		a.Context = name
+	}
+	return a
+}
+
 // typed is a call as a person would type it.
 func typed(a App, args ...string) string {
 	argv := []string{"kubectl"}

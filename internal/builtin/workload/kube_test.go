@@ -512,3 +512,36 @@ func TestScaleOwedAndMore(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// Whoever switches the current context of kubectl in the middle of a run leads nothing
+// astray: a step goes to the cluster that its plan has read, and what is owed is owed there.
+func TestScaleContextSwitched(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	program := s.kubectl()
+	r := newRig(t, program, workload.App{Name: "booking", Deployment: "booking-app"})
+	stop := r.call("kube.scale", map[string]any{"app": "booking", "replicas": 0})
+	p := r.plan(stop)
+	if !strings.Contains(p.Command[0], "--context=test") || !strings.HasSuffix(p.Opens[0].ID, " in test") {
+		t.Fatalf("the plan is of no context: %+v", p)
+	}
+	config := filepath.Join(filepath.Dir(program), "config")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("current-context: test"), []byte("current-context: prod"), 1)
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	r.env.Log = &log
+	if _, err := stop.Run(t.Context(), r.env, p); err != nil || !strings.Contains(log.String(), "--context=test") {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	r.env.Debts = p.Opens
+	back := r.call("kube.scale", map[string]any{"app": "booking"})
+	if _, err := back.Plan(t.Context(), r.env); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "in prod") {
+		t.Errorf("what is owed in test is given to prod: %v", err)
+	}
+}

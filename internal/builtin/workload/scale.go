@@ -98,6 +98,7 @@ func owed(env *action.Env, place string) (numbers []int, ids []string) {
 
 // planScale plans to have so many replicas; -1 is as many as are owed.
 func (d Deps) planScale(ctx context.Context, env *action.Env, a App, to int, within time.Duration) (action.Plan, error) {
+	a = d.pin(ctx, env, a)
 	live, err := d.get(ctx, env, a)
 	if err != nil {
 		return action.Plan{}, err

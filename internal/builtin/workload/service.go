@@ -150,6 +150,7 @@ func (d Deps) turn(ctx context.Context, env *action.Env, name string, plan actio
 	if err != nil {
 		return action.Result{}, err
 	}
+	a.Context = plan.Facts["context"] // where the number was set
 	out, err := d.runScale(ctx, env, plan)
 	if err != nil {
 		return out, err

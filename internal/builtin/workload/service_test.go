@@ -255,7 +255,7 @@ func TestServiceInCluster(t *testing.T) {
 		t.Errorf("plan %+v", p)
 	}
 	res, err := stop.Run(t.Context(), r.env, p)
-	if err != nil || s.replicas != 0 || res.Outputs["replicas"] != int64(3) || !strings.Contains(res.Evidence, "no pod of shop/booking-app is left") {
+	if err != nil || s.replicas != 0 || res.Outputs["replicas"] != int64(3) || !strings.Contains(res.Evidence, "no pod of shop/booking-app in test is left") {
 		t.Fatalf("%v %+v", err, res)
 	}
 	r.env.Debts = p.Opens
