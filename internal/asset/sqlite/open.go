@@ -82,10 +82,6 @@ func Open(ctx context.Context, path string, mode Mode) (*sql.DB, error) {
 	return db, nil
 }
 
-// URI is the address of a database file for SQLite itself, for instance as the
-// source of a copy through the backup interface.
-func URI(path string, mode Mode) string { return dsn(path, mode) }
-
 func dsn(path string, mode Mode) string {
 	q := url.Values{"_pragma": {
 		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
