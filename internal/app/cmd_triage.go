@@ -28,7 +28,7 @@ func cmdTriage(env environment, s *settings) *cobra.Command {
 		Long: "Asks what happened and leads to the level of the incident, whom to call, and the plan of the\n" +
 			"right runbook. It runs nothing. 0 is always \"I do not know\", and leads to the higher level.\n\n" +
 			"A " + incident.TreeFile + " in the runbooks/ directory beside lifeboat.yaml adds questions of your own.\n\n" +
-			"Exit codes: 0 a runbook was found, 2 an answer that is none, 3 more answers are needed, or\n" +
+			"Exit codes: 0 a runbook was found, or q, 2 an answer that is none, 3 more answers are needed, or\n" +
 			"the runbook is not in the library.",
 		Example: "  lifeboat triage                     asks, numbers answer\n  lifeboat triage --answers 2,1       the same without a person\n  lifeboat triage --json              all questions",
 		Args:    exactly(0, "no argument"),
@@ -147,10 +147,13 @@ func (w *world) askTriage(tree *incident.Tree) error {
 		text, err := in.ReadString('\n')
 		if err != nil && (!errors.Is(err, io.EOF) || text == "") {
 			fmt.Fprintln(w.env.stdout)
-			if errors.Is(err, io.EOF) {
-				err = nil
+			switch {
+			case !errors.Is(err, io.EOF):
+				return err
+			case w.env.terminal:
+				return nil // as q
 			}
-			return err
+			return w.arrived(p) // answers that run out have found nothing
 		}
 		text = strings.TrimSpace(text)
 		if !w.env.terminal {
