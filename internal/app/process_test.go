@@ -45,7 +45,7 @@ func TestInterrupted(t *testing.T) {
 		{"once", "", effect + hold, false, exitPerson, run.InDoubt, 1},
 		{"read", "effect=read", "touch started" + hold, false, exitPerson, run.Running, 0},
 		{"deaf", "", "trap 'touch heard' INT; trap '' TERM" + effect + "while :; do sleep 0.05 || :; done", false, exitPerson, run.InDoubt, 1},
-		{"then killed", "", "trap 'touch heard' INT; trap '' TERM" + effect + "while test ! -e go; do sleep 0.05 || :; done", true, -1, run.InDoubt, 1},
+		{"then killed", "", "trap 'touch heard' INT; trap '' TERM" + effect + "while test ! -e go; do sleep 0.05 || :; done; touch gone", true, -1, run.InDoubt, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -57,6 +57,10 @@ func TestInterrupted(t *testing.T) {
 			if tt.kill {
 				p.await("heard")
 				x.signal(syscall.SIGKILL)
+				t.Cleanup(func() { // nobody is left to end what the step runs
+					p.write("go", "")
+					p.await("gone")
+				})
 			}
 			out := x.exit(tt.exit)
 			id := p.only().ID.Short()
