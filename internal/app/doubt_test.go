@@ -67,7 +67,7 @@ func TestNothingRunsByItself(t *testing.T) {
 		{"schedule run", exitUsage},
 		{"alerts", exitComplete},
 		{"contacts", exitComplete},
-		{"triage", exitComplete},
+		{"triage", exitPerson}, // nobody answers
 		{"report " + id, exitComplete},
 		{"test nothing", exitUsage},
 		{"init", exitUsage}, // there is one

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,7 +80,10 @@ func TestCommand(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "probe")
 	script := "#!/bin/sh\n[ \"$1\" = hang ] && exec sleep 60\n[ \"$1\" = die ] && kill -9 $$\nprintf 'first\\n\\033[31mreplicas: %s\\n' \"$2\"\necho 'what went wrong' >&2\nexit \"$1\"\n"
-	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+	syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
+	err := os.WriteFile(program, []byte(script), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	a := act(t, check.Deps{}, "check.command")

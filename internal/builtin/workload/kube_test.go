@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -482,7 +483,10 @@ func TestStrangeAnswers(t *testing.T) {
 		"negative":    `{"metadata": {"name": "booking-app", "uid": "u"}, "spec": {"replicas": -1}}`, "a list": "[]", "hostile": "\x1b]0;x\x07",
 	} {
 		path := filepath.Join(t.TempDir(), "kubectl")
-		if err := os.WriteFile(path, []byte("#!/bin/sh\ncat <<'X'\n"+said+"\nX\n"), 0o700); err != nil {
+		syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
+		err := os.WriteFile(path, []byte("#!/bin/sh\ncat <<'X'\n"+said+"\nX\n"), 0o700)
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			t.Fatal(err)
 		}
 		r := newRig(t, path)

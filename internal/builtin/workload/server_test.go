@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -71,7 +72,10 @@ current-context: test
 	path := filepath.Join(dir, "kubectl")
 	script := fmt.Sprintf("#!/bin/sh\nHOME='%[1]s' KUBECONFIG='%[1]s/config' exec '%[2]s' \"$@\"\n", dir, real)
 	for name, text := range map[string]string{"config": config, "kubectl": script} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+		syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
+		err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700)
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,7 +38,10 @@ func newDaemon(t *testing.T) *daemon {
 func (d *daemon) script(name, text string) []string {
 	d.t.Helper()
 	path := filepath.Join(filepath.Dir(d.path), name)
-	if err := os.WriteFile(path, []byte("#!/bin/sh\necho x >>"+path+".calls\n"+text+"\n"), 0o700); err != nil {
+	syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
+	err := os.WriteFile(path, []byte("#!/bin/sh\necho x >>"+path+".calls\n"+text+"\n"), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		d.t.Fatal(err)
 	}
 	return []string{path}
