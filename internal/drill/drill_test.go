@@ -61,6 +61,23 @@ func TestScenariosFit(t *testing.T) {
 	}
 }
 
+// TestRunbooksNeedGitAlone: a machine on which everything has to be put up again has git,
+// and Lifeboat. A recovery that asks for more is refused there, in the worst hour.
+func TestRunbooksNeedGitAlone(t *testing.T) {
+	books := runbook.NewLibrary(runbook.NamedFS{FS: runbooks.FS})
+	for _, name := range books.Names() {
+		book, err := books.Get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tool := range book.Meta.Tools {
+			if tool != "git" {
+				t.Errorf("%s needs %q", name, tool)
+			}
+		}
+	}
+}
+
 // open is a run that waits at a gate of its only step.
 func open(g run.Gate, step run.Step) run.Run {
 	g.Seq = 7
