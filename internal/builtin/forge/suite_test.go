@@ -655,20 +655,25 @@ func TestStumbles(t *testing.T) {
 	})
 }
 
+// crowd puts n rules of other branches before ours, and as many rulesets beside it.
+func (b *bench) crowd(n int) {
+	b.edit(func(_ *fake.State, p *fake.Project) {
+		var lab []fake.ProtectedBranch
+		var bucket []fake.Restriction
+		for i := range n {
+			name := fmt.Sprintf("release/%d", i)
+			lab = append(lab, fake.ProtectedBranch{ID: int64(2000 + i), Name: name})
+			bucket = append(bucket, fake.Restriction{ID: int64(2000 + i), Kind: "push", Match: "glob", Pattern: name})
+			p.Rulesets = append(p.Rulesets, fake.Rule{Type: "creation", Source: "company", ID: int64(100 + i), Branches: []string{"main"}})
+		}
+		p.GitLab, p.Bitbucket = append(lab, p.GitLab...), append(bucket, p.Bitbucket...)
+	})
+}
+
 // Lists have pages: the rule that matters may be on the last.
 func TestPages(t *testing.T) {
 	each(t, func(b *bench) {
-		b.edit(func(s *fake.State, p *fake.Project) {
-			var lab []fake.ProtectedBranch
-			var bucket []fake.Restriction
-			for i := range 250 {
-				name := fmt.Sprintf("release/%d", i)
-				lab = append(lab, fake.ProtectedBranch{ID: int64(2000 + i), Name: name})
-				bucket = append(bucket, fake.Restriction{ID: int64(2000 + i), Kind: "push", Match: "glob", Pattern: name})
-				p.Rulesets = append(p.Rulesets, fake.Rule{Type: "creation", Source: "company", ID: int64(100 + i), Branches: []string{"main"}})
-			}
-			p.GitLab, p.Bitbucket = append(lab, p.GitLab...), append(bucket, p.Bitbucket...)
-		})
+		b.crowd(250)
 		r := b.must("check", nil)
 		if n := len(r.Outputs["beside"].([]string)); b.service == forge.GitHub && n != 251 {
 			b.Errorf("%d rulesets", n)
@@ -679,17 +684,7 @@ func TestPages(t *testing.T) {
 // A list that does not end is refused: what was not read must not count as not there.
 func TestEndlessLists(t *testing.T) {
 	each(t, func(b *bench) {
-		b.edit(func(s *fake.State, p *fake.Project) {
-			var lab []fake.ProtectedBranch
-			var bucket []fake.Restriction
-			for i := range 10_001 {
-				name := fmt.Sprintf("r/%d", i)
-				lab = append(lab, fake.ProtectedBranch{ID: int64(2000 + i), Name: name})
-				bucket = append(bucket, fake.Restriction{ID: int64(2000 + i), Kind: "push", Match: "glob", Pattern: name})
-				p.Rulesets = append(p.Rulesets, fake.Rule{Type: "creation", Source: "c", ID: int64(100 + i), Branches: []string{"main"}})
-			}
-			p.GitLab, p.Bitbucket = append(lab, p.GitLab...), append(bucket, p.Bitbucket...)
-		})
+		b.crowd(10_001)
 		if _, err := b.run("check", nil); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "more than 100 pages") {
 			b.Errorf("%v", err)
 		}

@@ -262,25 +262,33 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if plan.Nothing {
 		return action.Result{Evidence: "nothing to do: the content is that of point " + m.ID}, nil
 	}
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return action.Result{}, err
-	}
-	scratch, done, err := workshop(env, path)
+	file, restored, done, err := d.rebuild(ctx, env, m, path)
 	if err != nil {
 		return action.Result{}, err
 	}
 	defer done()
-	restored, err := v.Restore(ctx, m, db.Kind{}, scratch, vault.RestoreOptions{Progress: env.Progress, Log: env.Log})
-	if err != nil {
-		return action.Result{}, err
-	}
-	env.Printf("point %s is rebuilt and proven: %s", m.ID, restored.Evidence)
-	file := filepath.Join(scratch, db.ReplicaName)
 	if err := place(ctx, env, how, plan, file); err != nil {
 		return action.Result{}, err
 	}
 	return confirm(ctx, env, plan, m, want, restored)
+}
+
+// rebuild makes the database of a point beside the place it is for, proven. done removes it.
+func (d Deps) rebuild(ctx context.Context, env *action.Env, m vault.Manifest, path string) (file string, restored vault.Restored, done func(), err error) {
+	v, err := d.Vault(ctx)
+	if err != nil {
+		return "", restored, nil, err
+	}
+	scratch, done, err := workshop(env, path)
+	if err != nil {
+		return "", restored, nil, err
+	}
+	if restored, err = v.Restore(ctx, m, db.Kind{}, scratch, vault.RestoreOptions{Progress: env.Progress, Log: env.Log}); err != nil {
+		done()
+		return "", restored, nil, err
+	}
+	env.Printf("point %s is rebuilt and proven: %s", m.ID, restored.Evidence)
+	return filepath.Join(scratch, db.ReplicaName), restored, done, nil
 }
 
 // unchanged puts back what an earlier attempt left half-done, and refuses when what stands

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -280,21 +279,12 @@ func (d Deps) runRewind(ctx context.Context, env *action.Env, p rewindParams, pl
 	if err != nil {
 		return action.Result{}, err
 	}
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return action.Result{}, err
-	}
-	scratch, done, err := workshop(env, path)
+	file, restored, done, err := d.rebuild(ctx, env, m, path)
 	if err != nil {
 		return action.Result{}, err
 	}
 	defer done()
-	restored, err := v.Restore(ctx, m, db.Kind{}, scratch, vault.RestoreOptions{Progress: env.Progress, Log: env.Log})
-	if err != nil {
-		return action.Result{}, err
-	}
-	env.Printf("point %s is rebuilt and proven: %s", m.ID, restored.Evidence)
-	file, content := filepath.Join(scratch, db.ReplicaName), want.Content
+	content := want.Content
 	at, err := time.Parse(time.RFC3339Nano, plan.Facts["at"])
 	if err != nil {
 		return action.Result{}, fmt.Errorf("the plan names no time: %w", err)
