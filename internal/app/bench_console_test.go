@@ -21,7 +21,7 @@ import (
 
 // firstFrame is a line of the home screen: when it stands on the terminal, a person can
 // read and choose.
-const firstFrame = "Undo an accidental force push"
+const firstFrame = "WHAT HAPPENED?"
 
 // benchConsole starts the real program in a pseudo-terminal, on a sandbox that is there
 // already, until its home screen has been drawn.

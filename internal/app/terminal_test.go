@@ -157,7 +157,7 @@ func (x *terminal) leave() {
 func (p *place) startInConsole() *terminal {
 	p.t.Helper()
 	x := p.terminal("xterm-256color")
-	x.shows("Undo an accidental force push")
+	x.shows("WHAT HAPPENED?")
 	io.WriteString(x.pty, "/") // once: the first screen hears every key, a second one would be searched for
 	x.shows("type to search")
 	io.WriteString(x.pty, "slow")
@@ -323,7 +323,7 @@ func TestTerminatedConsole(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	x := p.terminal("xterm-256color")
-	x.shows("Undo an accidental force push")
+	x.shows("WHAT HAPPENED?")
 	x.signal(syscall.SIGTERM)
 	<-x.done
 	p.until("the screen of before", func() bool { return strings.Contains(x.wrote(), "\x1b[?1049l") })

@@ -11,17 +11,10 @@ import (
 // head is how many rows on top stay lit behind a card: mode, clock, steps or rule, and
 // what needs somebody now.
 func (w *world) head() int {
-	if !w.athome {
+	if w.below == nil {
 		return 3 + len(attention(w, w.size.w))
 	}
-	n := 2
-	if w.size.w >= 110 {
-		n = 3
-		if w.o.Mode == run.Drill {
-			n++
-		}
-	}
-	return n + len(owedRows(w))
+	return w.below.head(w)
 }
 
 // attention is what needs somebody now, whatever the screen of the run is about: the most

@@ -61,16 +61,25 @@ func legend(top screen) row {
 		txt(rDim, "failed   "), txt(rText, "– "), txt(rDim, "skipped"))
 }
 
-// drawBrand is the first row of screens without a run.
+// drawBrand is the first row of the places: where you are, who you are, what time it is.
 func drawBrand(w *world, a area, where string) {
-	right := []span{txt(rDim, "you "), txt(rText, w.o.User+"   ")}
+	var right []span
+	if wide(a) {
+		right = append(right, txt(rDim, "you "))
+	}
+	if a.w >= 70 {
+		right = append(right, txt(rText, w.o.User+"  "))
+	}
 	if !w.now.IsZero() {
-		right = append(right, bold(rStrong, hhmmss(w.now)), txt(rText, " UTC"))
+		right = append(right, bold(rStrong, hhmmss(w.now)))
+		if a.w >= 70 {
+			right = append(right, txt(rText, " UTC"))
+		}
 		if wide(a) {
 			right = append(right, txt(rDim, "   "+w.now.UTC().Format("Mon 2 Jan 2006")))
 		}
 	}
-	a.row(0, row{left: []span{bold(rBrand, " LIFEBOAT"), txt(rText, "   "), bold(rStrong, where)}, right: append(right, txt(rText, " "))})
+	a.row(0, row{left: append([]span{bold(rBrand, " LIFEBOAT"), txt(rText, " ")}, tabs(where)...), right: append(right, txt(rText, " "))})
 	switch {
 	case wide(a) && w.o.Mode == run.Drill:
 		drawModeRule(a, 1, run.Drill)

@@ -58,7 +58,7 @@ type world struct {
 	runs   []Summary
 	team   Team
 	typing bool      // letters are text
-	athome bool      // the home screen is the one that is drawn, with or without cards over it
+	below  placed    // the place that is drawn, with or without cards over it; nil for none
 	snap   *snapshot // of the run on the screen; nil for none
 	sent   int64     // gate whose answer is on its way
 	log    logView
@@ -213,7 +213,7 @@ func (m *Model) draw() string {
 		from--
 	}
 	m.typing = m.top().field() != nil
-	_, m.athome = m.stack[from].(*homeScreen)
+	m.below, _ = m.stack[from].(placed)
 	for i, s := range m.stack[from:] {
 		if i > 0 {
 			fade(&m.world, a)

@@ -132,7 +132,7 @@ func TestQuiet(t *testing.T) {
 	}
 
 	d = drive(t, 120, 36, nil)
-	d.send(keyPress("enter"))
+	d.press("/").send(keyPress("enter"))
 	d.send(keyPress("s"))
 	if _, ok := d.m.top().(*planScreen); !ok {
 		t.Errorf("%T is on top: a key right after a new screen was heard", d.m.top())
@@ -146,7 +146,7 @@ func TestQuiet(t *testing.T) {
 // TestQuietOutlastsOlderTimers: the end of an earlier quiet time does not end a later one.
 func TestQuietOutlastsOlderTimers(t *testing.T) {
 	d := drive(t, 120, 36, nil)
-	d.send(keyPress("enter"))
+	d.press("/").send(keyPress("enter"))
 	first := slices.Clone(d.timers)
 	d.wake()
 	d.send(keyPress("s"))
@@ -162,7 +162,7 @@ func TestQuietOutlastsOlderTimers(t *testing.T) {
 func TestStart(t *testing.T) {
 	d := drive(t, 120, 36, nil)
 	d.b.events = newStory(t).frozen().events
-	d.press("enter")
+	d.press("/", "enter")
 	if len(d.b.started)+len(d.b.attached) != 0 {
 		t.Fatal("opening the plan has started something")
 	}
@@ -194,14 +194,14 @@ func TestStartIsOff(t *testing.T) {
 		name, says string
 		do         func(*driver)
 	}{
-		{"broken runbook", "has problems", func(d *driver) { d.press("down", "enter", "s") }},
+		{"broken runbook", "has problems", func(d *driver) { d.press("/", "down", "enter", "s") }},
 		{"missing parameter", "remote is required", func(d *driver) {
-			d.press("enter", "tab", "enter").send(keyPress("x"))
+			d.press("/", "enter", "tab", "enter").send(keyPress("x"))
 			d.send(tea.KeyPressMsg{Code: 'u', Mod: tea.ModCtrl})
 			d.press("esc", "s")
 		}},
 		{"bad time", "is no time", func(d *driver) {
-			d.press("enter", "tab", "up", "tab", "enter", "enter", "enter", "enter")
+			d.press("/", "enter", "tab", "up", "tab", "enter", "enter", "enter", "enter")
 			d.typeText("soon").press("esc", "s")
 		}},
 	} {
@@ -223,7 +223,7 @@ func TestStartIsOff(t *testing.T) {
 // not be started the plan is there again.
 func TestPreparing(t *testing.T) {
 	d := drive(t, 120, 36, nil, inSandbox)
-	d.press("enter")
+	d.press("/", "enter")
 	d.m.do(push{&waitScreen{book: &d.m.books[0], mode: run.Drill, since: d.m.now}})
 	d.wake()
 	d.press("q", "esc", "y", "s", "?", "enter", "down")
@@ -233,7 +233,7 @@ func TestPreparing(t *testing.T) {
 
 	d = drive(t, 120, 36, nil, inSandbox)
 	d.b.fail = errBroken
-	d.press("enter", "s", "y")
+	d.press("/", "enter", "s", "y")
 	if f := plainFrame(d.frame()); !strings.Contains(f, "Could not start the run") {
 		t.Errorf("the screen does not say why:\n%s", f)
 	}
@@ -402,12 +402,12 @@ func TestBack(t *testing.T) {
 
 func TestSearch(t *testing.T) {
 	d := drive(t, 120, 36, nil)
-	h := d.m.top().(*homeScreen)
+	l := d.press("/").m.top().(*libraryScreen)
 	for _, tc := range []struct{ text, want string }{
 		{"fsck", "corrupted-repository"}, {"forced update", "accidental-force-push"}, {"DAILY", "repository-backup"}, {"nothing like it", "accidental-force-push"},
 	} {
-		h.search.Reset(tc.text)
-		if got := h.book(&d.m.world).Name; got != tc.want {
+		l.search.Reset(tc.text)
+		if got := l.book(&d.m.world).Name; got != tc.want {
 			t.Errorf("%q found %s, want %s", tc.text, got, tc.want)
 		}
 	}

@@ -27,11 +27,12 @@ var scenes = []struct {
 	{"home-open", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil, func(b *fakeBackend, _ *Options) { b.runs = pastRuns() })
 	}},
-	{"home-search", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/").typeText("forc") }},
+	{"library", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/") }},
+	{"library-search", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/").typeText("forc") }},
 	{"plan", func(t *testing.T, w, h int) *driver {
-		return drive(t, w, h, nil).press("enter", "down", "down", "down")
+		return drive(t, w, h, nil).press("/", "enter", "down", "down", "down")
 	}},
-	{"plan-start", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("enter", "s") }},
+	{"plan-start", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/", "enter", "s") }},
 	{"checklist", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, newStory(t).frozen()).press("y").typeText("s.ka")
 	}},
@@ -59,9 +60,9 @@ var scenes = []struct {
 	{"log", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("l") }},
 	{"help", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("?") }},
 	{"home-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox) }},
-	{"start-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox).press("enter", "s") }},
+	{"start-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox).press("/", "enter", "s") }},
 	{"preparing", func(t *testing.T, w, h int) *driver {
-		d := drive(t, w, h, nil, inSandbox).press("enter")
+		d := drive(t, w, h, nil, inSandbox).press("/", "enter")
 		d.m.do(push{&waitScreen{book: &d.m.books[0], mode: run.Drill, since: d.m.now.Add(-3 * time.Second)}})
 		return d
 	}},
@@ -102,7 +103,7 @@ var scenes = []struct {
 		return drive(t, w, h, newStory(t).late().add(time.Second, run.LevelRaised, "", run.Raise{By: "s.kaya", From: 2, To: 3}))
 	}},
 	{"home-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed) }},
-	{"start-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed).press("enter", "s") }},
+	{"start-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed).press("/", "enter", "s") }},
 	{"problem", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, newStory(t).keepGate())
 		d.b.fail = errBroken

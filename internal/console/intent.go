@@ -24,6 +24,7 @@ type (
 	say      struct{ text string }   // a line above the keys for some seconds
 	copyText struct{ text string }   // into the clipboard of the terminal
 	several  []Intent
+	goPlace  struct{ place place } // to another place; a run on the screen goes on
 )
 
 type (
@@ -83,6 +84,7 @@ func (poll) intent()       {}
 func (openLog) intent()    {}
 func (readLog) intent()    {}
 func (closeLog) intent()   {}
+func (goPlace) intent()    {}
 
 // What comes back.
 type (

@@ -8,12 +8,9 @@ import (
 )
 
 // drawBook draws the chosen runbook.
-func (h *homeScreen) drawBook(w *world, a area) {
-	b := h.book(w)
-	f := frame{role: rFrame}
-	if h.searching() { // it is what is looked for; else what happened is
-		f = frame{heavy: true, role: rHeavy}
-	}
+func (l *libraryScreen) drawBook(w *world, a area) {
+	b := l.book(w)
+	f := frame{heavy: true, role: rHeavy}
 	if b == nil {
 		a.box(f)
 		return
@@ -28,10 +25,6 @@ func (h *homeScreen) drawBook(w *world, a area) {
 	rows := bookRows(w, b, in.w)
 	if len(rows) > in.h && in.h < 16 {
 		rows = bookBrief(b, in.w)
-	}
-	if in.h < 5 && !h.searching() { // two or three rows beside what happened
-		in.rows(append([]row{rows[0]}, labelled("use it when", 13, rText, inline(strings.Join(b.When, "; ")), in.w, in.h-1)...))
-		return
 	}
 	drawParts(in.sub(0, in.h-1), rows, nil, 0, "enter")
 	in.row(in.h-1, last)

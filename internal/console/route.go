@@ -70,6 +70,10 @@ func (m *Model) do(i Intent) tea.Cmd {
 		return tea.Batch(cmds...)
 	case push:
 		m.stack = append(m.stack, i.screen)
+		if s, ok := i.screen.(interface{ instant() bool }); ok && s.instant() {
+			m.quiet = 0
+			return nil
+		}
 		return m.hush()
 	case replace:
 		m.stack[len(m.stack)-1] = i.screen
@@ -83,6 +87,12 @@ func (m *Model) do(i Intent) tea.Cmd {
 		m.stack = m.stack[:1]
 		m.snap, m.gate, m.sent = nil, 0, 0
 		return tea.Batch(m.hush(), m.dropLog(), m.perform(loadBooks{}))
+	case goPlace:
+		cmd := m.do(goHome{})
+		if i.place.open != nil {
+			return tea.Batch(cmd, m.do(push{i.place.open()}))
+		}
+		return cmd
 	case leave:
 		return tea.Quit
 	case say:

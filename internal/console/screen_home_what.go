@@ -7,47 +7,25 @@ import (
 	"lifeboat/internal/run"
 )
 
-// drawHome is the home screen while nothing is searched for: one box asks what happened,
-// everything else stands around it.
+// drawHome is the bridge below its verdict: one box asks what happened, everything else
+// stands around it.
 func (h *homeScreen) drawHome(w *world, a area) {
 	if wide(a) {
 		top, bottom := a.sub(0, min(15, max(a.h/2, 8))), area{}
 		bottom = a.sub(top.h, a.h-top.h)
 		what, beside := top.split(64)
 		drawWhat(w, what, true)
-		runs := runRows(w, beside.w-4, h)
-		high := 0
-		if len(runs) > 0 {
-			high = min(len(runs)+2, beside.h-4)
-		}
-		h.drawRuns(w, beside.sub(0, high), runs)
-		drawCalls(w, beside.sub(high, beside.h-high))
-		left, right := bottom.split(48)
-		h.drawList(w, left)
-		h.drawBook(w, right)
+		drawCalls(w, beside)
+		h.drawRuns(w, bottom, runRows(w, bottom.w-4, h))
 		return
 	}
 	what := a.sub(0, min(6, a.h))
 	drawWhat(w, what, false)
 	rest := a.sub(what.h, a.h-what.h)
 	runs := runRows(w, rest.w-4, h)
-	high := min(len(runs), 1)
-	if h.onRuns {
-		high = min(len(runs), rest.h/2)
-	}
-	if high > 0 {
-		high += 2
-	}
-	if rest.h-high < 5 {
-		high = 0
-	}
-	list := rest.h - high
-	if book := list - min(len(w.books)+2, 7); book >= 5 {
-		list -= book
-		h.drawBook(w, rest.sub(list, book))
-	}
-	h.drawList(w, rest.sub(0, list))
-	h.drawRuns(w, rest.sub(rest.h-high, high), runs)
+	high := min(len(runs)+2, max(rest.h/2, 3))
+	h.drawRuns(w, rest.sub(0, high), runs)
+	drawCalls(w, rest.sub(high, rest.h-high))
 }
 
 // drawWhat is the box that dominates: what happened? Its keys open questions, and run

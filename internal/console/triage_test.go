@@ -136,7 +136,7 @@ func TestCall(t *testing.T) {
 			}
 		})
 	}
-	for _, keys := range [][]string{{"c"}, {"enter", "c"}} { // home and plan: nothing could record it
+	for _, keys := range [][]string{{"c"}, {"/", "enter", "c"}} { // home and plan: nothing could record it
 		d := drive(t, 120, 36, nil)
 		d.press(keys...)
 		if _, ok := d.m.top().(*callScreen); !ok {
