@@ -48,8 +48,9 @@ type Start struct {
 	Section  string            // of a plain document
 	Estate   string            // path of the estate file
 	Asset    string
-	Incident time.Time     // zero: now
-	RTO      time.Duration // 0: no target
+	Incident time.Time       // zero: now
+	RTO      time.Duration   // 0: no target
+	Drill    *run.DrillSetup // the run is the drill of a scenario; nil: it is not
 }
 
 // Begin checks the start and makes it durable. Nothing of the run has been done yet:
@@ -89,7 +90,7 @@ func Begin(ctx context.Context, cfg Config, p *Program, s Start) (run.ID, error)
 		if err != nil {
 			return "", fmt.Errorf("begin run: %w", err)
 		}
-		return id, nil
+		return id, beginDrill(ctx, cfg, id, now, s.Drill)
 	}
 	return "", errors.New("begin run: no free run id")
 }
@@ -162,7 +163,7 @@ func Open(ctx context.Context, cfg Config, p *Program, id run.ID) (*Engine, erro
 	if e.secrets == nil {
 		e.secrets = map[string]secret.String{}
 	}
-	if len(events) > 1 {
+	if begun := len(events); begun > 2 || begun == 2 && state.Drill == nil {
 		if err := e.commit(ctx, run.RunResumed, "", 0, run.Resumed{By: cfg.By, Host: cfg.Host, PID: cfg.PID}); err != nil {
 			return nil, err
 		}

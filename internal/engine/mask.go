@@ -25,6 +25,15 @@ var names = map[reflect.Type]map[string]bool{
 	reflect.TypeFor[run.Verdict]():  {"Save": true, "Scope": true},
 	reflect.TypeFor[run.Log]():      {"Name": true, "SHA256": true},
 	reflect.TypeFor[run.Reason]():   {"Else": true},
+
+	reflect.TypeFor[run.DrillSetup]():   {"Scenario": true, "Tried": true, "Team": true},
+	reflect.TypeFor[run.Worth]():        {"Criterion": true},
+	reflect.TypeFor[run.Inject]():       {"Name": true, "Step": true},
+	reflect.TypeFor[run.Arrival]():      {"Inject": true},
+	reflect.TypeFor[run.InjectAnswer](): {"Inject": true},
+	reflect.TypeFor[run.Hint]():         {"Step": true},
+	reflect.TypeFor[run.Score]():        {"Scenario": true},
+	reflect.TypeFor[run.Criterion]():    {"Criterion": true},
 }
 
 // masked copies the body of an event with every secret in it masked: in all its text

@@ -55,6 +55,7 @@ var (
 type Journal struct {
 	path    string
 	read    *sql.DB
+	version int // of its schema
 	options options
 
 	mu      sync.Mutex // guards what follows
@@ -103,7 +104,7 @@ func open(ctx context.Context, path string, o options) (_ *Journal, err error) {
 	if err := ensureFile(path, seen); err != nil {
 		return nil, err
 	}
-	j := &Journal{path: path, options: o}
+	j := &Journal{path: path, version: schemaVersion, options: o}
 	j.writeDB, err = connect(path, o, false)
 	if err != nil {
 		return nil, err
@@ -152,6 +153,9 @@ func OpenReadOnly(ctx context.Context, path string) (*Journal, error) {
 	j := &Journal{path: path, options: defaults()}
 	if j.read, err = connect(path, j.options, true); err == nil {
 		err = checkSchema(ctx, j.read, false)
+	}
+	if err == nil {
+		j.version, _, err = version(ctx, j.read)
 	}
 	if err == nil {
 		_, err = readHead(ctx, j.read)

@@ -213,7 +213,8 @@ func TestRunsAndFind(t *testing.T) {
 	events := history(ids[0])
 	started := events[0].Body.(run.Started)
 	started.Steps = nil
-	want := Summary{ID: ids[0], Started: started, Steps: 1, First: events[0].At, Last: events[7].At, Seq: 8, Kind: run.RunEnded, Outcome: run.Complete}
+	want := Summary{ID: ids[0], Started: started, Steps: 1, First: events[0].At, Last: events[7].At, Seq: 8, Kind: run.RunEnded, Outcome: run.Complete,
+		Ended: events[7].At}
 	if got := list[5]; !reflect.DeepEqual(got, want) {
 		t.Errorf("summary %+v, want %+v", got, want)
 	}

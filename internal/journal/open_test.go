@@ -41,7 +41,7 @@ func TestOpenRefuses(t *testing.T) {
 			must(t, os.WriteFile(p, nil, 0o600))
 			alter(t, p, "CREATE TABLE t (x)")
 		}, nil, "database of another program"},
-		{"newer schema", change("PRAGMA user_version = 2"), ErrNewer, "schema 2"},
+		{"newer schema", change("PRAGMA user_version = 3"), ErrNewer, "schema 3"},
 		{"newer event", change("INSERT INTO forms VALUES ('moon-landed')"), ErrNewer, `"moon-landed"`},
 		{"emptied", change("DELETE FROM events; UPDATE head SET n = 0, chain = zeroblob(32)"), ErrRolledBack, "has 0 events"},
 		{"another journal", change("UPDATE head SET id = 'other'"), ErrRolledBack, "it is journal other"},

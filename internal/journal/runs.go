@@ -23,43 +23,112 @@ type Summary struct {
 	Seq     int64       // of its newest event
 	Kind    run.Kind    // of its newest event
 	Outcome run.Outcome // empty while it is open
+	Ended   time.Time   // zero while it is open; notes and a score may follow
+
+	Scenario string     // that it is the drill of, empty for none
+	Trainee  string     // of the drill
+	Score    *run.Score // of the drill, without its criteria and lists; nil: not scored. Load has them
 }
 
 // Open says whether the run has not ended.
 func (s Summary) Open() bool { return s.Outcome == "" }
 
-// summarise brings the cache of a run up to date with an event, in its transaction.
-func summarise(ctx context.Context, conn *sql.Conn, ev run.Event, n int64) error {
-	at := ev.At.UnixMicro()
-	outcome := ""
-	switch b := ev.Body.(type) {
-	case run.Started:
-		steps := len(b.Steps)
-		b.Steps = nil
-		started, err := json.Marshal(b)
-		if err != nil {
-			return err
-		}
-		return exec(ctx, conn, "INSERT INTO runs (run, short, first, started, steps, begun, last, seq, kind, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
-			string(ev.Run), strings.ToUpper(ev.Run.Short()), n, string(started), steps, at, at, ev.Seq, string(ev.Kind))
-	case run.Ended:
-		outcome = string(b.Outcome)
-	}
-	return exec(ctx, conn, "UPDATE runs SET last = ?, seq = ?, kind = ?, outcome = CASE WHEN ? = '' THEN outcome ELSE ? END WHERE run = ?",
-		at, ev.Seq, string(ev.Kind), outcome, outcome, string(ev.Run))
+// cache is what the list of runs keeps of a run: a row of table runs.
+type cache struct {
+	short, started, kind, outcome, scenario, trainee, score string
+	first, begun, last, seq, steps, ended                   int64
 }
 
-const summaryColumns = "run, started, steps, begun, last, seq, kind, outcome"
+// add brings the cache of a run up to date with an event, the nth append.
+func (c *cache) add(ev run.Event, n int64) error {
+	at := ev.At.UnixMicro()
+	var err error
+	switch b := ev.Body.(type) {
+	case run.Started:
+		c.short, c.first, c.begun, c.steps = strings.ToUpper(ev.Run.Short()), n, at, int64(len(b.Steps))
+		b.Steps = nil
+		c.started, err = asText(b)
+	case run.Ended:
+		c.outcome, c.ended = string(b.Outcome), at
+	case run.DrillSetup:
+		c.scenario, c.trainee = b.Scenario, b.Trainee
+	case run.Score:
+		b.Criteria, b.Why, b.Checks, b.Lost, b.Kept, b.Fixes = nil, nil, nil, nil, nil, nil
+		c.score, err = asText(b)
+	}
+	c.last, c.seq, c.kind = at, ev.Seq, string(ev.Kind)
+	return err
+}
+
+func asText(v any) (string, error) {
+	data, err := json.Marshal(v)
+	return string(data), err
+}
+
+// summarise keeps the cache of a run, in the transaction of its event.
+func summarise(ctx context.Context, conn *sql.Conn, ev run.Event, n int64) error {
+	var c cache
+	if ev.Seq > 1 {
+		var err error
+		if c, err = cached(ctx, conn, schemaVersion, ev.Run); err != nil {
+			return err
+		}
+	}
+	if err := c.add(ev, n); err != nil {
+		return err
+	}
+	if ev.Seq == 1 {
+		return exec(ctx, conn, `INSERT INTO runs (run, short, first, started, steps, begun, last, seq, kind, outcome)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
+			string(ev.Run), c.short, c.first, c.started, c.steps, c.begun, c.last, c.seq, c.kind)
+	}
+	return exec(ctx, conn, "UPDATE runs SET last = ?, seq = ?, kind = ?, outcome = ?, ended = ?, scenario = ?, trainee = ?, score = ? WHERE run = ?",
+		c.last, c.seq, c.kind, c.outcome, c.ended, c.scenario, c.trainee, c.score, string(ev.Run))
+}
+
+// cached reads the cache row of a run; it is empty when there is none.
+func cached(ctx context.Context, db querier, version int, id run.ID) (cache, error) {
+	var c cache
+	var name string
+	err := c.scan(db.QueryRowContext(ctx, "SELECT "+columns(version)+" FROM runs WHERE run = ?", string(id)).Scan, &name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, nil
+	}
+	return c, err
+}
+
+// columns of a row of table runs, in the order of scan. A journal of schema 1 that may
+// only be read has fewer.
+func columns(version int) string {
+	if version < 2 {
+		return "run, short, first, started, steps, begun, last, seq, kind, outcome, 0, '', '', ''"
+	}
+	return "run, short, first, started, steps, begun, last, seq, kind, outcome, ended, scenario, trainee, score"
+}
+
+func (c *cache) scan(scan func(...any) error, id *string) error {
+	return scan(id, &c.short, &c.first, &c.started, &c.steps, &c.begun, &c.last, &c.seq, &c.kind, &c.outcome, &c.ended, &c.scenario, &c.trainee, &c.score)
+}
 
 func scanSummary(rows *sql.Rows) (Summary, error) {
-	var s Summary
-	var started sql.RawBytes
-	var first, last int64
-	if err := rows.Scan(&s.ID, &started, &s.Steps, &first, &last, &s.Seq, &s.Kind, &s.Outcome); err != nil {
-		return s, err
+	var c cache
+	var id string
+	if err := c.scan(rows.Scan, &id); err != nil {
+		return Summary{}, err
 	}
-	s.First, s.Last = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC()
-	if err := json.Unmarshal(started, &s.Started); err != nil {
+	s := Summary{
+		ID: run.ID(id), Steps: int(c.steps), First: time.UnixMicro(c.begun).UTC(), Last: time.UnixMicro(c.last).UTC(),
+		Seq: c.seq, Kind: run.Kind(c.kind), Outcome: run.Outcome(c.outcome), Scenario: c.scenario, Trainee: c.trainee,
+	}
+	if c.ended != 0 {
+		s.Ended = time.UnixMicro(c.ended).UTC()
+	}
+	err := json.Unmarshal([]byte(c.started), &s.Started)
+	if err == nil && c.score != "" {
+		s.Score = new(run.Score)
+		err = json.Unmarshal([]byte(c.score), s.Score)
+	}
+	if err != nil {
 		return s, fmt.Errorf("%w: the summary of run %q: %w", ErrCorrupt, s.ID, err)
 	}
 	return s, nil
@@ -87,7 +156,7 @@ func (j *Journal) Runs(ctx context.Context, limit int) ([]Summary, error) {
 	if limit <= 0 {
 		limit = -1
 	}
-	out, err := summaries(ctx, j.read, "SELECT "+summaryColumns+" FROM runs ORDER BY outcome = '' DESC, first DESC LIMIT ?", limit)
+	out, err := summaries(ctx, j.read, "SELECT "+columns(j.version)+" FROM runs ORDER BY outcome = '' DESC, first DESC LIMIT ?", limit)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", explain(err))
 	}
@@ -99,7 +168,7 @@ func (j *Journal) Runs(ctx context.Context, limit int) ([]Summary, error) {
 // [ErrNotFound] when there is none, and lists them when there are several.
 func (j *Journal) Find(ctx context.Context, name string) (run.ID, error) {
 	const show = 10
-	found, err := summaries(ctx, j.read, "SELECT "+summaryColumns+` FROM runs WHERE run IN (?1, ?2) OR short = ?2
+	found, err := summaries(ctx, j.read, "SELECT "+columns(j.version)+` FROM runs WHERE run IN (?1, ?2) OR short = ?2
 		ORDER BY run IN (?1, ?2) DESC, outcome = '' DESC, first DESC LIMIT ?3`, name, strings.ToUpper(name), show)
 	switch {
 	case err != nil:
@@ -118,39 +187,4 @@ func (j *Journal) Find(ctx context.Context, name string) (run.ID, error) {
 		list = append(list, fmt.Sprintf("%s (%s, %s)", s.ID, s.Started.Book, state))
 	}
 	return "", hint.Wrap(fmt.Errorf("run %q could be %s", name, strings.Join(list, ", ")), "Use the whole id.")
-}
-
-// expected is the cache row that events call for.
-type expected struct {
-	short, started, kind, outcome    string
-	first, begun, last, seq, stepped int64
-}
-
-func (e *expected) add(ev run.Event, n int64) error {
-	at := ev.At.UnixMicro()
-	switch b := ev.Body.(type) {
-	case run.Started:
-		e.short, e.first, e.begun, e.stepped = strings.ToUpper(ev.Run.Short()), n, at, int64(len(b.Steps))
-		b.Steps = nil
-		started, err := json.Marshal(b)
-		if err != nil {
-			return err
-		}
-		e.started = string(started)
-	case run.Ended:
-		e.outcome = string(b.Outcome)
-	}
-	e.last, e.seq, e.kind = at, ev.Seq, string(ev.Kind)
-	return nil
-}
-
-// cached reads the cache row of a run.
-func cached(ctx context.Context, db querier, id run.ID) (expected, error) {
-	var e expected
-	err := db.QueryRowContext(ctx, "SELECT short, started, kind, outcome, first, begun, last, seq, steps FROM runs WHERE run = ?", string(id)).
-		Scan(&e.short, &e.started, &e.kind, &e.outcome, &e.first, &e.begun, &e.last, &e.seq, &e.stepped)
-	if errors.Is(err, sql.ErrNoRows) {
-		return e, nil
-	}
-	return e, err
 }

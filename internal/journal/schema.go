@@ -21,12 +21,12 @@ import (
 
 const (
 	applicationID = 0x4c424a31 // "LBJ1", stands in the header of the file
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
-// schema version 1. Table events is the truth, head proves that it is whole. Table runs is
+// schemaOne is version 1, to which upgrades adds. Table events is the truth, head proves that it is whole. Table runs is
 // a cache of what the list of runs shows, and forms lists what a reader must understand.
-const schema = `
+const schemaOne = `
 CREATE TABLE events (
 	n     INTEGER PRIMARY KEY,  -- 1, 2, 3 … over all runs, without gaps
 	run   TEXT    NOT NULL,
@@ -58,6 +58,17 @@ CREATE INDEX runs_newest ON runs (outcome = '' DESC, first DESC);
 CREATE INDEX runs_short ON runs (short);
 CREATE TABLE forms (kind TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 `
+
+// upgrades brings schema n+1 to n+2. Version 2 knows when a run ended, what it is a drill
+// of and how that went; runs_late finds what a Lifeboat that only knows version 1 has ended
+// since, because it was at work already when the journal was brought up to date.
+var upgrades = []string{`
+ALTER TABLE runs ADD COLUMN ended    INTEGER NOT NULL DEFAULT 0;   -- microseconds since 1970, 0 while it is open
+ALTER TABLE runs ADD COLUMN scenario TEXT    NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN trainee  TEXT    NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN score    TEXT    NOT NULL DEFAULT '';  -- run.Score as JSON, without its lists
+CREATE INDEX runs_late ON runs (run) WHERE outcome <> '' AND ended = 0;
+`}
 
 // private refuses a journal that others may read or change.
 func private(path string) error {
@@ -185,19 +196,85 @@ func (j *Journal) setUp(ctx context.Context) error {
 	return err
 }
 
-// create fills an empty database, inside a transaction.
+// create fills an empty database and brings an old one up to date, inside a transaction.
 func create(ctx context.Context, conn *sql.Conn) error {
-	version, _, err := version(ctx, conn)
-	if err != nil || version != 0 {
+	v, _, err := version(ctx, conn)
+	if err != nil {
 		return err
 	}
-	h := head{id: newID(), chain: make([]byte, 32)}
-	for _, stmt := range []string{schema, fmt.Sprintf("PRAGMA application_id = %d", applicationID), fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)} {
-		if err := exec(ctx, conn, stmt); err != nil {
+	if v == 0 {
+		h := head{id: newID(), chain: make([]byte, 32)}
+		for _, stmt := range []string{schemaOne, fmt.Sprintf("PRAGMA application_id = %d", applicationID)} {
+			if err := exec(ctx, conn, stmt); err != nil {
+				return err
+			}
+		}
+		if err := exec(ctx, conn, "INSERT INTO head (one, id, n, chain) VALUES (1, ?, 0, ?)", h.id, h.chain); err != nil {
+			return err
+		}
+		v = 1
+	}
+	if v < schemaVersion {
+		for _, stmt := range upgrades[v-1:] {
+			if err := exec(ctx, conn, stmt); err != nil {
+				return err
+			}
+		}
+		if err := exec(ctx, conn, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)); err != nil {
 			return err
 		}
 	}
-	return exec(ctx, conn, "INSERT INTO head (one, id, n, chain) VALUES (1, ?, 0, ?)", h.id, h.chain)
+	return fillIn(ctx, conn)
+}
+
+// fillIn makes the rows of ended runs whole that a Lifeboat of schema 1 has written.
+func fillIn(ctx context.Context, conn *sql.Conn) error {
+	rows, err := conn.QueryContext(ctx, "SELECT run FROM runs WHERE outcome <> '' AND ended = 0")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var late []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		late = append(late, id)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, id := range late {
+		if err := fillInRun(ctx, conn, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillInRun finds the end of a run, which is among its last events.
+func fillInRun(ctx context.Context, conn *sql.Conn, id string) error {
+	rows, err := conn.QueryContext(ctx, "SELECT bytes FROM events WHERE run = ? ORDER BY seq DESC", id)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var data []byte
+		if err := rows.Scan(&data); err != nil {
+			return err
+		}
+		ev, err := run.Decode(data)
+		if err != nil {
+			return nil // Verify says what is wrong with it; nothing of it is shown wrongly
+		}
+		if ev.Kind == run.RunEnded {
+			rows.Close()
+			return exec(ctx, conn, "UPDATE runs SET ended = ? WHERE run = ?", ev.At.UnixMicro(), id)
+		}
+	}
+	return rows.Err()
 }
 
 func version(ctx context.Context, db querier) (version, application int, err error) {

@@ -184,22 +184,29 @@ func verifyChain(ctx context.Context, tx *sql.Tx, h head, r *Report) error {
 
 // verifyRuns decodes and folds each run and compares it with its summary.
 func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Report) error {
+	schema, _, err := version(ctx, tx)
+	if err != nil {
+		return err
+	}
 	rows, err := tx.QueryContext(ctx, "SELECT n, run, seq, bytes FROM events ORDER BY run, seq")
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	var state run.Run
-	var want expected
+	var want cache
 	var current run.ID
 	var counted, found int64 = 0, int64(len(r.Problems))
 	closeRun := func() error {
 		if current == "" {
 			return nil
 		}
-		got, err := cached(ctx, tx, current)
+		got, err := cached(ctx, tx, schema, current)
 		if err != nil {
 			return err
+		}
+		if schema < 2 { // it does not keep them
+			want.ended, want.scenario, want.trainee, want.score = 0, "", "", ""
 		}
 		if got != want {
 			r.add(Problem{Run: current, Why: "its summary in the list of runs differs from its events"})
@@ -220,7 +227,7 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 			if err := closeRun(); err != nil {
 				return err
 			}
-			state, want, current, found = run.Run{}, expected{}, p.Run, int64(len(r.Problems))
+			state, want, current, found = run.Run{}, cache{}, p.Run, int64(len(r.Problems))
 		}
 		ev, err := run.Decode(data)
 		if err == nil && (ev.Run != p.Run || ev.Seq != p.Seq) {

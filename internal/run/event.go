@@ -25,7 +25,7 @@ type Kind string
 const (
 	RunStarted Kind = "run-started" // Started: a pinned version of a runbook begins
 	RunResumed Kind = "run-resumed" // Resumed: a new engine took the run up
-	RunEnded   Kind = "run-ended"   // Ended: nothing but notes may follow
+	RunEnded   Kind = "run-ended"   // Ended: nothing but notes and a score may follow
 
 	NoteAdded  Kind = "note-added"  // Note: a person or the console remarks something
 	DebtOpened Kind = "debt-opened" // Debt: something must be put back before the end
@@ -52,6 +52,12 @@ const (
 	DoubtSettled Kind = "doubt-settled" // Answer: the effect did happen, its checks follow
 	UndoBegan    Kind = "undo-began"    // Began: the intent of the inverse
 	StepUndone   Kind = "step-undone"   // Verdict: the inverse ran and was verified
+
+	DrillBegan     Kind = "drill-began"     // DrillSetup: the run is the drill of a scenario
+	InjectArrived  Kind = "inject-arrived"  // Arrival: something happens to the trainee
+	InjectAnswered Kind = "inject-answered" // InjectAnswer: what the trainee said to it
+	HintTaken      Kind = "hint-taken"      // HintTaking: help, at a price
+	DrillScored    Kind = "drill-scored"    // Score: after the end, once
 )
 
 // ID names a run: UTC time of its start and four hexadecimal digits,
@@ -123,6 +129,11 @@ var bodies = map[Kind]func() any{
 	DoubtSettled:   func() any { return new(Answer) },
 	UndoBegan:      func() any { return new(Began) },
 	StepUndone:     func() any { return new(Verdict) },
+	DrillBegan:     func() any { return new(DrillSetup) },
+	InjectArrived:  func() any { return new(Arrival) },
+	InjectAnswered: func() any { return new(InjectAnswer) },
+	HintTaken:      func() any { return new(HintTaking) },
+	DrillScored:    func() any { return new(Score) },
 }
 
 // Encode gives the stored form: one line of JSON without a newline. The journal
@@ -225,6 +236,16 @@ func value(p any) any {
 	case *Reason:
 		return *b
 	case *Probe:
+		return *b
+	case *DrillSetup:
+		return *b
+	case *Arrival:
+		return *b
+	case *InjectAnswer:
+		return *b
+	case *HintTaking:
+		return *b
+	case *Score:
 		return *b
 	}
 	panic(fmt.Sprintf("run: body %T has no value form", p))

@@ -64,6 +64,8 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 			return n, illegal("", "it answers gate %d, which is not open", b.Gate)
 		}
 		n.Gate = nil
+	case DrillSetup, Arrival, InjectAnswer, HintTaking, Score:
+		return n.foldDrill(ev, illegal)
 	default:
 		return n, illegal("", "body %T does not belong to a run", ev.Body)
 	}

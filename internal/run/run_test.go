@@ -268,7 +268,7 @@ func TestIllegalErrorTellsEverything(t *testing.T) {
 // walk makes a random history that folds, and hands each event to see before and after.
 func walk(rng *rand.Rand, length int, see func(before Run, ev Event, after Run)) {
 	steps := []string{"a", "b", "c"}
-	started := Started{Mode: Live, Book: "book"}
+	started := Started{Mode: []Mode{Live, Drill}[rng.IntN(2)], Book: "book"}
 	for _, id := range steps {
 		started.Steps = append(started.Steps, Outline{ID: id, Effect: []string{"read", "write", "destroy"}[rng.IntN(3)]})
 	}
@@ -342,6 +342,19 @@ func fitting(rng *rand.Rand, r *Run, ev *Event) any {
 		return b
 	case Ended:
 		b.Outcome = NotComplete
+		return b
+	case DrillSetup:
+		b.Injects = []Inject{{Name: "d1"}, {Name: "d2"}}
+		b.Hints = []Hint{{Step: "d1", Text: "one"}, {Step: "d1", Text: "two"}}
+		return b
+	case Arrival:
+		b.Inject = digest
+		return b
+	case InjectAnswer:
+		b.Inject = digest
+		return b
+	case HintTaking:
+		b.Step = digest
 		return b
 	}
 	return body

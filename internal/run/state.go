@@ -160,6 +160,8 @@ type Run struct {
 	EndedAt time.Time
 	EndedBy string
 	Reason  string
+	Drill   *Exercise // nil: it is no drill of a scenario
+	Score   *Score    // nil: it was not scored
 	history []string
 }
 
@@ -256,7 +258,7 @@ func Fold(r Run, ev Event) (Run, error) {
 	if r.Seq > 0 && ev.Run != r.ID {
 		return r, illegal("", "it belongs to run %s", ev.Run)
 	}
-	if r.Outcome != "" && ev.Kind != NoteAdded {
+	if r.Outcome != "" && ev.Kind != NoteAdded && ev.Kind != DrillScored {
 		return r, illegal("", "the run has ended: %s", r.Outcome)
 	}
 	n := r
