@@ -44,6 +44,7 @@ type Estate struct {
 	Retention  Retention
 	Alerts     []Alert
 	Schedules  []Schedule
+	Drills     Drills
 	Apps       []App
 
 	Documents  []Document

@@ -314,6 +314,7 @@ func (l *loader) root(m *ast.MappingNode) {
 		{"retention", l.retention},
 		{"alerts", l.alerts},
 		{"schedule", l.schedules},
+		{"drills", l.drills},
 		{"apps", l.apps},
 		{"tiers", l.readTiers},
 		{"assets", func(n ast.Node) { assets = n }},
