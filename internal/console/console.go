@@ -21,7 +21,6 @@ import (
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
-	"lifeboat/themes"
 )
 
 const (
@@ -111,11 +110,7 @@ type (
 // New makes a console. ctx ends everything that it asks of the backend. A theme that
 // cannot be read is an error.
 func New(ctx context.Context, backend Backend, o Options) (*Model, error) {
-	data := o.Theme
-	if data == nil {
-		data = themes.Default()
-	}
-	t, err := parseTheme(data)
+	t, err := parseTheme(o.themeData())
 	if err != nil {
 		return nil, hint.Wrap(err, "correct the theme, or leave it away to get the standard one")
 	}

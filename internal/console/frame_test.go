@@ -1,10 +1,7 @@
 package console
 
 import (
-	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +12,19 @@ import (
 	"lifeboat/internal/run"
 )
 
-// update writes the golden frames anew: go test ./internal/console -update
-var update = flag.Bool("update", false, "write the golden frames anew")
-
-// scenes are the screens that have golden frames.
-var scenes = []struct {
+// scene is a screen that has golden frames, in testdata/frames/NAME.txt.
+type scene struct {
 	name string
 	make func(t *testing.T, w, h int) *driver
-}{
+}
+
+// scenes are all of them. A screen with a test file of its own keeps its scenes there,
+// and adds them here in one line.
+var scenes = slices.Concat(
+	runScenes,
+)
+
+var runScenes = []scene{
 	{"home", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil) }},
 	{"home-open", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil, func(b *fakeBackend, _ *Options) { b.runs = pastRuns() })
@@ -133,63 +135,12 @@ func dead(b *fakeBackend, _ *Options) {
 	}
 }
 
-func TestFrames(t *testing.T) {
-	for _, sc := range scenes {
-		for _, size := range [][2]int{{120, 36}, {80, 24}, {60, 20}} {
-			t.Run(fmt.Sprintf("%s-%dx%d", sc.name, size[0], size[1]), func(t *testing.T) {
-				d := sc.make(t, size[0], size[1])
-				d.m.dirty = true
-				golden(t, plainFrame(d.frame()))
-			})
-		}
-	}
-}
-
-// TestStyledFrame holds the escape sequences of one frame, in colour and in ASCII
-// without colour.
-func TestStyledFrame(t *testing.T) {
-	t.Run("colour", func(t *testing.T) {
-		golden(t, drive(t, 80, 24, newStory(t).pushGate()).typeText("main@3f2").frame())
-	})
-	t.Run("ascii", func(t *testing.T) {
-		d := drive(t, 80, 24, newStory(t).pushGate(), func(_ *fakeBackend, o *Options) { o.ASCII, o.Env = true, []string{"NO_COLOR=1"} })
-		frame := d.typeText("main@3f2").frame()
-		for _, r := range frame {
-			if r > 0x7f {
-				t.Fatalf("%q in an ASCII frame", r)
-			}
-		}
-		golden(t, frame)
-	})
-}
-
 func plainFrame(s string) string {
 	lines := strings.Split(ansi.Strip(s), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
 	return strings.Join(lines, "\n") + "\n"
-}
-
-func golden(t *testing.T, got string) {
-	t.Helper()
-	name := filepath.Join("testdata", strings.ReplaceAll(t.Name(), "/", "-")+".golden")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatalf("%v (write it with: go test ./internal/console -update)", err)
-	}
-	if got != string(want) {
-		t.Errorf("the frame has changed; if it should, write it with: go test ./internal/console -update\n--- want\n%s\n--- got\n%s", want, got)
-	}
 }
 
 // TestSizes draws every scene in every size: no line may be wider and no frame taller

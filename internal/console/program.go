@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"lifeboat/internal/run"
+	"lifeboat/themes"
 )
 
 // Options of a console. The zero value of each is usable unless said.
@@ -34,6 +35,14 @@ func (o *Options) mono() bool {
 		}
 	}
 	return false
+}
+
+// themeData is the theme that was asked for, or the standard one.
+func (o Options) themeData() []byte {
+	if o.Theme != nil {
+		return o.Theme
+	}
+	return themes.Default()
 }
 
 // detachGrace is how long a dead terminal may hold up the end of the console.
