@@ -98,6 +98,7 @@ type Check struct {
 	Text     string
 	OK       bool
 	Evidence string
+	About    string // the asset that it is about, where an action has several
 }
 
 // Result is what an effect left behind.

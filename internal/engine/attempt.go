@@ -164,7 +164,7 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 		return ctx.Err() // the host ends, not the step: whoever resumes does it again
 	}
 	if err != nil && (needsDoubt(p, err, interrupted) || !over(res, err)) {
-		return e.ended(ctx, u, p, err, interrupted, spooled)
+		return e.ended(ctx, u, p, res, err, interrupted, spooled)
 	}
 	if cerr := e.commit(ctx, run.StepFinished, u.ID, n, run.Finished{
 		Evidence: res.Evidence, Save: u.do.block.Save, Scope: u.scope.id, Outputs: res.Outputs,
@@ -275,11 +275,13 @@ func needsDoubt(p planned, err error, interrupted bool) bool {
 
 // ended records an effect that did not end well: failed when it is known that it is
 // over and did not happen or may be repeated, in doubt otherwise.
-func (e *Engine) ended(ctx context.Context, u *unit, p planned, err error, interrupted bool, log *run.Log) error {
+func (e *Engine) ended(ctx context.Context, u *unit, p planned, res action.Result, err error, interrupted bool, log *run.Log) error {
+	why := failure(err, log)
+	why.Checks = storedChecks(res.Checks)
 	if needsDoubt(p, err, interrupted) {
-		return e.commit(ctx, run.StepDoubted, u.ID, 0, failure(err, log))
+		return e.commit(ctx, run.StepDoubted, u.ID, 0, why)
 	}
-	if err := e.commit(ctx, run.StepFailed, u.ID, 0, failure(err, log)); err != nil {
+	if err := e.commit(ctx, run.StepFailed, u.ID, 0, why); err != nil {
 		return err
 	}
 	if errors.Is(err, action.ErrChanged) && p.plan.Effect != action.Read && !e.view().Step(u.ID).Undoing {

@@ -28,7 +28,7 @@ func storedPlan(p action.Plan) *run.Plan {
 func storedChecks(checks []action.Check) []run.Check {
 	var out []run.Check
 	for _, c := range checks {
-		out = append(out, run.Check{Text: c.Text, OK: c.OK, Evidence: c.Evidence})
+		out = append(out, run.Check{Text: c.Text, OK: c.OK, Evidence: c.Evidence, About: c.About})
 	}
 	return out
 }

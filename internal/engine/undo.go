@@ -163,7 +163,7 @@ func (e *Engine) runUndo(ctx context.Context, u *unit, s run.Step, p planned, ap
 		err = unmet(res)
 	}
 	if err != nil {
-		return e.ended(ctx, u, p, err, interrupted, spooled)
+		return e.ended(ctx, u, p, res, err, interrupted, spooled)
 	}
 	if err := e.commit(ctx, run.StepUndone, u.ID, n, run.Verdict{Evidence: res.Evidence, By: e.cfg.By}); err != nil {
 		return err

@@ -214,7 +214,7 @@ func TestRunsAndFind(t *testing.T) {
 	started := events[0].Body.(run.Started)
 	started.Steps = nil
 	want := Summary{ID: ids[0], Started: started, Steps: 1, First: events[0].At, Last: events[7].At, Seq: 8, Kind: run.RunEnded, Outcome: run.Complete,
-		Ended: events[7].At}
+		Ended: events[7].At, Place: list[5].Place}
 	if got := list[5]; !reflect.DeepEqual(got, want) {
 		t.Errorf("summary %+v, want %+v", got, want)
 	}

@@ -41,7 +41,7 @@ func TestOpenRefuses(t *testing.T) {
 			must(t, os.WriteFile(p, nil, 0o600))
 			alter(t, p, "CREATE TABLE t (x)")
 		}, nil, "database of another program"},
-		{"newer schema", change("PRAGMA user_version = 3"), ErrNewer, "schema 3"},
+		{"newer schema", change("PRAGMA user_version = 4"), ErrNewer, "schema 4"},
 		{"newer event", change("INSERT INTO forms VALUES ('moon-landed')"), ErrNewer, `"moon-landed"`},
 		{"emptied", change("DELETE FROM events; UPDATE head SET n = 0, chain = zeroblob(32)"), ErrRolledBack, "has 0 events"},
 		{"another journal", change("UPDATE head SET id = 'other'"), ErrRolledBack, "it is journal other"},
@@ -75,7 +75,7 @@ func TestNewerJournalCanBeRead(t *testing.T) {
 	j := opened(t, path)
 	appended(t, j, history("r-1")...)
 	must(t, j.Close())
-	alter(t, path, "PRAGMA user_version = 2; INSERT INTO forms VALUES ('moon-landed')")
+	alter(t, path, "PRAGMA user_version = 4; INSERT INTO forms VALUES ('moon-landed')")
 	ro, err := OpenReadOnly(t.Context(), path)
 	must(t, err)
 	defer ro.Close()

@@ -28,6 +28,9 @@ type Summary struct {
 	Scenario string     // that it is the drill of, empty for none
 	Trainee  string     // of the drill
 	Score    *run.Score // of the drill, without its criteria and lists; nil: not scored. Load has them
+
+	Place int64 // of its first event in the journal: later runs have greater ones
+	Facts Facts // empty in a journal of an older Lifeboat that was opened for reading only
 }
 
 // Open says whether the run has not ended.
@@ -35,12 +38,15 @@ func (s Summary) Open() bool { return s.Outcome == "" }
 
 // cache is what the list of runs keeps of a run: a row of table runs.
 type cache struct {
-	short, started, kind, outcome, scenario, trainee, score string
-	first, begun, last, seq, steps, ended                   int64
+	short, started, kind, outcome, scenario, trainee, score, facts string
+	first, begun, last, seq, steps, ended                          int64
+	upto                                                           int64 // seq that facts has come to
 }
 
-// add brings the cache of a run up to date with an event, the nth append.
-func (c *cache) add(ev run.Event, n int64) error {
+// add brings the cache of a run up to date with an event, the nth append. The facts are
+// kept beside it, since to write them down for every event of a journal takes long.
+func (c *cache) add(f *Facts, ev run.Event, n int64) error {
+	f.add(ev)
 	at := ev.At.UnixMicro()
 	var err error
 	switch b := ev.Body.(type) {
@@ -56,7 +62,7 @@ func (c *cache) add(ev run.Event, n int64) error {
 		b.Criteria, b.Why, b.Checks, b.Lost, b.Kept, b.Fixes = nil, nil, nil, nil, nil, nil
 		c.score, err = asText(b)
 	}
-	c.last, c.seq, c.kind = at, ev.Seq, string(ev.Kind)
+	c.last, c.seq, c.kind, c.upto = at, ev.Seq, string(ev.Kind), ev.Seq
 	return err
 }
 
@@ -74,16 +80,23 @@ func summarise(ctx context.Context, conn *sql.Conn, ev run.Event, n int64) error
 			return err
 		}
 	}
-	if err := c.add(ev, n); err != nil {
+	f, err := c.known(ctx, conn, ev)
+	if err == nil {
+		err = c.add(&f, ev, n)
+	}
+	if err == nil {
+		c.facts, err = asText(f)
+	}
+	if err != nil {
 		return err
 	}
 	if ev.Seq == 1 {
-		return exec(ctx, conn, `INSERT INTO runs (run, short, first, started, steps, begun, last, seq, kind, outcome)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '')`,
-			string(ev.Run), c.short, c.first, c.started, c.steps, c.begun, c.last, c.seq, c.kind)
+		return exec(ctx, conn, `INSERT INTO runs (run, short, first, started, steps, begun, last, seq, kind, outcome, facts, upto)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
+			string(ev.Run), c.short, c.first, c.started, c.steps, c.begun, c.last, c.seq, c.kind, c.facts, c.upto)
 	}
-	return exec(ctx, conn, "UPDATE runs SET last = ?, seq = ?, kind = ?, outcome = ?, ended = ?, scenario = ?, trainee = ?, score = ? WHERE run = ?",
-		c.last, c.seq, c.kind, c.outcome, c.ended, c.scenario, c.trainee, c.score, string(ev.Run))
+	return exec(ctx, conn, "UPDATE runs SET last = ?, seq = ?, kind = ?, outcome = ?, ended = ?, scenario = ?, trainee = ?, score = ?, facts = ?, upto = ? WHERE run = ?",
+		c.last, c.seq, c.kind, c.outcome, c.ended, c.scenario, c.trainee, c.score, c.facts, c.upto, string(ev.Run))
 }
 
 // cached reads the cache row of a run; it is empty when there is none.
@@ -97,17 +110,20 @@ func cached(ctx context.Context, db querier, version int, id run.ID) (cache, err
 	return c, err
 }
 
-// columns of a row of table runs, in the order of scan. A journal of schema 1 that may
-// only be read has fewer.
+// columns of a row of table runs, in the order of scan. A journal of an older
+// schema that may only be read has fewer.
 func columns(version int) string {
-	if version < 2 {
-		return "run, short, first, started, steps, begun, last, seq, kind, outcome, 0, '', '', ''"
+	switch version {
+	case 1:
+		return "run, short, first, started, steps, begun, last, seq, kind, outcome, 0, '', '', '', '{}', 0"
+	case 2:
+		return "run, short, first, started, steps, begun, last, seq, kind, outcome, ended, scenario, trainee, score, '{}', 0"
 	}
-	return "run, short, first, started, steps, begun, last, seq, kind, outcome, ended, scenario, trainee, score"
+	return "run, short, first, started, steps, begun, last, seq, kind, outcome, ended, scenario, trainee, score, facts, upto"
 }
 
 func (c *cache) scan(scan func(...any) error, id *string) error {
-	return scan(id, &c.short, &c.first, &c.started, &c.steps, &c.begun, &c.last, &c.seq, &c.kind, &c.outcome, &c.ended, &c.scenario, &c.trainee, &c.score)
+	return scan(id, &c.short, &c.first, &c.started, &c.steps, &c.begun, &c.last, &c.seq, &c.kind, &c.outcome, &c.ended, &c.scenario, &c.trainee, &c.score, &c.facts, &c.upto)
 }
 
 func scanSummary(rows *sql.Rows) (Summary, error) {
@@ -119,6 +135,7 @@ func scanSummary(rows *sql.Rows) (Summary, error) {
 	s := Summary{
 		ID: run.ID(id), Steps: int(c.steps), First: time.UnixMicro(c.begun).UTC(), Last: time.UnixMicro(c.last).UTC(),
 		Seq: c.seq, Kind: run.Kind(c.kind), Outcome: run.Outcome(c.outcome), Scenario: c.scenario, Trainee: c.trainee,
+		Place: c.first,
 	}
 	if c.ended != 0 {
 		s.Ended = time.UnixMicro(c.ended).UTC()
@@ -127,6 +144,9 @@ func scanSummary(rows *sql.Rows) (Summary, error) {
 	if err == nil && c.score != "" {
 		s.Score = new(run.Score)
 		err = json.Unmarshal([]byte(c.score), s.Score)
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(c.facts), &s.Facts)
 	}
 	if err != nil {
 		return s, fmt.Errorf("%w: the summary of run %q: %w", ErrCorrupt, s.ID, err)

@@ -21,7 +21,7 @@ import (
 
 const (
 	applicationID = 0x4c424a31 // "LBJ1", stands in the header of the file
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // schemaOne is version 1, to which upgrades adds. Table events is the truth, head proves that it is whole. Table runs is
@@ -61,13 +61,19 @@ CREATE TABLE forms (kind TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
 // upgrades brings schema n+1 to n+2. Version 2 knows when a run ended, what it is a drill
 // of and how that went; runs_late finds what a Lifeboat that only knows version 1 has ended
-// since, because it was at work already when the journal was brought up to date.
+// since, because it was at work already when the journal was brought up to date. Version 3
+// knows the facts of a run; runs_stale finds what an older Lifeboat has added to since.
 var upgrades = []string{`
 ALTER TABLE runs ADD COLUMN ended    INTEGER NOT NULL DEFAULT 0;   -- microseconds since 1970, 0 while it is open
 ALTER TABLE runs ADD COLUMN scenario TEXT    NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN trainee  TEXT    NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN score    TEXT    NOT NULL DEFAULT '';  -- run.Score as JSON, without its lists
 CREATE INDEX runs_late ON runs (run) WHERE outcome <> '' AND ended = 0;
+`, `
+ALTER TABLE runs ADD COLUMN facts TEXT    NOT NULL DEFAULT '{}';  -- Facts as JSON
+ALTER TABLE runs ADD COLUMN upto  INTEGER NOT NULL DEFAULT 0;     -- seq of the newest event in them
+CREATE INDEX runs_stale ON runs (run) WHERE upto <> seq;
+CREATE INDEX runs_first ON runs (first DESC);
 `}
 
 // private refuses a journal that others may read or change.
@@ -227,22 +233,10 @@ func create(ctx context.Context, conn *sql.Conn) error {
 	return fillIn(ctx, conn)
 }
 
-// fillIn makes the rows of ended runs whole that a Lifeboat of schema 1 has written.
+// fillIn makes the rows of runs whole that an older Lifeboat has written.
 func fillIn(ctx context.Context, conn *sql.Conn) error {
-	rows, err := conn.QueryContext(ctx, "SELECT run FROM runs WHERE outcome <> '' AND ended = 0")
+	late, err := runsWhere(ctx, conn, "outcome <> '' AND ended = 0")
 	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var late []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		late = append(late, id)
-	}
-	if err := rows.Err(); err != nil {
 		return err
 	}
 	for _, id := range late {
@@ -250,7 +244,32 @@ func fillIn(ctx context.Context, conn *sql.Conn) error {
 			return err
 		}
 	}
+	stale, err := runsWhere(ctx, conn, "upto <> seq")
+	if err != nil {
+		return err
+	}
+	for _, id := range stale {
+		if err := fillInFacts(ctx, conn, id); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+func runsWhere(ctx context.Context, conn *sql.Conn, what string) (out []string, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT run FROM runs WHERE "+what)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
 }
 
 // fillInRun finds the end of a run, which is among its last events.

@@ -195,6 +195,7 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 	defer rows.Close()
 	var state run.Run
 	var want cache
+	var facts Facts
 	var current run.ID
 	var counted, found int64 = 0, int64(len(r.Problems))
 	closeRun := func() error {
@@ -205,7 +206,13 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 		if err != nil {
 			return err
 		}
-		if schema < 2 { // it does not keep them
+		if want.facts, err = asText(facts); err != nil {
+			return err
+		}
+		if schema < 3 { // it does not keep them
+			want.facts, want.upto = got.facts, got.upto
+		}
+		if schema < 2 {
 			want.ended, want.scenario, want.trainee, want.score = 0, "", "", ""
 		}
 		if got != want {
@@ -227,7 +234,7 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 			if err := closeRun(); err != nil {
 				return err
 			}
-			state, want, current, found = run.Run{}, cache{}, p.Run, int64(len(r.Problems))
+			state, want, facts, current, found = run.Run{}, cache{}, Facts{}, p.Run, int64(len(r.Problems))
 		}
 		ev, err := run.Decode(data)
 		if err == nil && (ev.Run != p.Run || ev.Seq != p.Seq) {
@@ -238,7 +245,7 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 			state, err = run.Fold(state, ev)
 		}
 		if err == nil {
-			err = want.add(ev, p.N)
+			err = want.add(&facts, ev, p.N)
 		}
 		if err != nil {
 			p.Why = err.Error()

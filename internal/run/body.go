@@ -230,6 +230,7 @@ type Check struct {
 	OK       bool   `json:"ok"`
 	Evidence string `json:"evidence,omitempty"`
 	Log      *Log   `json:"log,omitempty"`
+	About    string `json:"about,omitempty"` // the asset that it is about, where a step has several
 }
 
 // Began is the durable intent of an effect.
@@ -278,6 +279,9 @@ type Failure struct {
 	Hints []string `json:"hints,omitempty"`
 	Exit  int      `json:"exit,omitempty"`
 	Log   *Log     `json:"log,omitempty"`
+	// Checks are what the action had verified itself up to there: a backup of ten assets
+	// that failed for one.
+	Checks []Check `json:"checks,omitempty"`
 }
 
 // Reason is why a step was left, accepted or taken up again.

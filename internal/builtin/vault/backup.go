@@ -254,7 +254,7 @@ func (d Deps) backUp(ctx context.Context, env *action.Env, p backupParams, docum
 	for _, c := range list {
 		began := env.Now()
 		m, err := d.makePoint(ctx, env, v, c, p)
-		check := action.Check{Text: c.Name + " has a new point", OK: err == nil}
+		check := action.Check{Text: c.Name + " has a new point", OK: err == nil, About: c.Name}
 		if err != nil {
 			errs = append(errs, err)
 			check.Evidence = err.Error()

@@ -138,7 +138,7 @@ func (d Deps) verifyOne(ctx context.Context, env *action.Env, v *vault.Vault, na
 }
 
 func (t *tally) add(env *action.Env, name string, level vault.Level, r vault.Receipt, err error) {
-	c := action.Check{Text: fmt.Sprintf("%s is %s", name, level), OK: err == nil}
+	c := action.Check{Text: fmt.Sprintf("%s is %s", name, level), OK: err == nil, About: name}
 	switch {
 	case err == nil:
 		t.passed++
