@@ -164,7 +164,7 @@ func (p *place) startInConsole() *terminal {
 	x.shows("A test.") // the runbook that was found is the chosen one
 	x.pressUntil("\r", "start, asks once more")
 	x.pressUntil("s", "start the LIVE run")
-	x.press("y", "the gate", func() bool {
+	x.press("1", "the gate", func() bool {
 		all := p.runs()
 		return len(all) == 1 && all[0].Gate != nil
 	})
@@ -174,7 +174,7 @@ func (p *place) startInConsole() *terminal {
 func (x *terminal) approve() {
 	x.p.t.Helper()
 	x.shows("CONFIRM")
-	x.press("y", "the step", func() bool { return x.p.only().Steps[0].State != run.Waiting })
+	x.press("1", "the step", func() bool { return x.p.only().Steps[0].State != run.Waiting })
 	x.p.await("started")
 }
 

@@ -54,7 +54,7 @@ func (c *callScreen) bindings(w *world) []binding {
 	}
 	return append(bs,
 		does("y", "copy the words", "Copy what to say into the clipboard of the terminal.", func() Intent {
-			return copyText{strings.Join(c.words(w), "\n")}
+			return copyText{strings.Join(c.words(w), "\n"), "Handed to the clipboard of the terminal. Where it does not reach, lifeboat contacts prints it."}
 		}).named("", "copy").unless(noText),
 		binding{keys: []string{"up", "k"}, long: "Scroll back.", act: func() Intent { c.scroll = max(c.scroll-2, 0); return nil }},
 		binding{keys: []string{"down", "j"}, show: "up down", help: "scroll", long: "Scroll.", act: func() Intent { c.scroll = min(c.scroll+2, 60); return nil }},

@@ -8,13 +8,14 @@ import (
 	"lifeboat/internal/run"
 )
 
-// card is a small screen over another: something to read, and perhaps to say yes to.
+// card is a small screen over another: something to read, and perhaps to agree to with
+// a number. A letter never agrees to anything, nor does enter.
 type card struct {
 	title string
 	badge widget.Role
 	body  string
 	hints []string
-	yes   binding // what y does; without keys it is only to be read
+	yes   binding // what 1 does; without keys it is only to be read
 	gate  bool    // it goes when the gate below it goes
 }
 
@@ -95,7 +96,7 @@ func stopCard(w *world, st *run.Step) screen {
 	return &card{
 		title: "STOP THE STEP?", badge: badge,
 		body: st.Title + "\n\nIts programs get an interrupt, then are asked to end, then are ended. The run stays open and asks what to do next.\n\n" + safe,
-		yes:  does("y", "stop the step", "Stop the step.", wish(several{pop{}, stopStep{w.snap.ID}})),
+		yes:  does("1", "stop the step", "Stop the step.", wish(several{pop{}, stopStep{w.snap.ID}})),
 	}
 }
 
@@ -279,7 +280,7 @@ func undoCard(w *world, i int) screen {
 	return &card{
 		title: "UNDO STEP " + itoa(i+1) + "?", badge: badge, gate: true,
 		body: st.Title + "\n\nWay back: " + st.Back + "\n\nThe target is read again first. You see the plan and are asked before anything changes.",
-		yes:  does("y", "plan the undo", "Plan the undo.", wish(several{pop{}, pop{}, answerGate{w.snap.ID, a}})),
+		yes:  does("1", "plan the undo", "Plan the undo.", wish(several{pop{}, pop{}, answerGate{w.snap.ID, a}})),
 	}
 }
 

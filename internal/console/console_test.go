@@ -24,13 +24,14 @@ func TestAnswers(t *testing.T) {
 		do    func(*driver)
 		want  *run.Answer // without Gate, By and How; nil: none
 	}{
-		{"confirm yes", (*story).keepGate, func(d *driver) { d.press("y") }, &run.Answer{Verb: run.Approve, Digest: "d-keep"}},
+		{"confirm yes", (*story).keepGate, func(d *driver) { d.press("1") }, &run.Answer{Verb: run.Approve, Digest: "d-keep"}},
 		{"confirm is not on enter", (*story).keepGate, func(d *driver) { d.press("enter") }, nil},
-		{"confirm later, then yes", (*story).keepGate, func(d *driver) { d.press("esc", "enter", "y") }, &run.Answer{Verb: run.Approve, Digest: "d-keep"}},
-		{"put aside, y is nothing", (*story).keepGate, func(d *driver) { d.press("esc", "y") }, nil},
-		{"confirm skip", (*story).keepGate, func(d *driver) { d.press("s", "down"); d.typeText("no copy").press("enter") },
+		{"confirm is not on y, which copies", (*story).keepGate, func(d *driver) { d.press("y", "Y", "space") }, nil},
+		{"confirm later, then yes", (*story).keepGate, func(d *driver) { d.press("esc", "enter", "1") }, &run.Answer{Verb: run.Approve, Digest: "d-keep"}},
+		{"put aside, numbers are nothing", (*story).keepGate, func(d *driver) { d.press("esc", "1", "y", "2") }, nil},
+		{"confirm skip", (*story).keepGate, func(d *driver) { d.press("2", "down"); d.typeText("no copy").press("enter") },
 			&run.Answer{Verb: run.Skip, Digest: "d-keep", Class: run.NotApplicable, Reason: "no copy"}},
-		{"skip without a reason", (*story).keepGate, func(d *driver) { d.press("s", "enter") }, nil},
+		{"skip without a reason", (*story).keepGate, func(d *driver) { d.press("2", "enter") }, nil},
 		{"other ways: end the run", (*story).keepGate, func(d *driver) { d.press("x", "2"); d.typeText("enough").press("enter") },
 			&run.Answer{Verb: run.Abandon, Digest: "d-keep", Reason: "enough"}},
 		{"token", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c9").press("enter") },
@@ -44,28 +45,28 @@ func TestAnswers(t *testing.T) {
 		{"token pasted", (*story).pushGate, func(d *driver) { d.send(tea.PasteMsg{Content: "main@3f2a1c9"}); d.press("enter") }, nil},
 		{"keys off at the danger gate", (*story).pushGate, func(d *driver) { d.press("y", "s", "q", "u", "tab", "1") }, nil},
 		{"checklist", (*story).frozen, func(d *driver) {
-			d.press("y")
+			d.press("1")
 			d.typeText("s.kaya").press("enter")
 			d.typeText("0").press("enter", "enter")
 		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "s.kaya", "0"}}},
 		{"checklist with an open item", (*story).frozen, func(d *driver) { d.press("down", "down", "down", "enter") }, nil},
 		{"checklist is not ticked by typing y into a value", (*story).frozen, func(d *driver) {
-			d.press("y")
+			d.press("1")
 			d.typeText("y").press("enter")
 			d.typeText("0").press("enter", "enter")
 		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "y", "0"}}},
 		{"checklist with a value that should be another", (*story).frozen, func(d *driver) {
-			d.press("y")
+			d.press("1")
 			d.typeText("s.kaya").press("enter")
 			d.typeText("3").press("enter", "enter")
 		}, nil},
 		{"enter passes no open item", (*story).frozen, func(d *driver) {
-			d.press("enter", "enter", "y", "enter", "enter")
+			d.press("enter", "enter", "1", "enter", "enter")
 			d.typeText("s.kaya").press("enter", "enter")
 			d.typeText("0").press("enter", "enter")
 		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "s.kaya", "0"}}},
 		{"what is typed into a checklist is never a command", (*story).frozen, func(d *driver) {
-			d.press("y", "down", "down", "down", "up")
+			d.press("1", "down", "down", "down", "up")
 			d.typeText("no qlnuxo? y").press("enter")
 			d.typeText("0").press("enter", "enter")
 		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "no qlnuxo? y", "0"}}},
@@ -88,7 +89,7 @@ func TestAnswers(t *testing.T) {
 		{"skip a failure", (*story).decision, func(d *driver) { d.press("2"); d.typeText("later").press("enter") },
 			&run.Answer{Verb: run.Skip, Class: run.DoneElsewhere, Reason: "later"}},
 		{"skip and think again", (*story).decision, func(d *driver) { d.press("2"); d.typeText("later").press("esc") }, nil},
-		{"undo plan", (*story).decision, func(d *driver) { d.press("u", "1", "y") }, &run.Answer{Verb: run.Undo, Target: "keep"}},
+		{"undo plan", (*story).decision, func(d *driver) { d.press("u", "1", "1") }, &run.Answer{Verb: run.Undo, Target: "keep"}},
 		{"undo plan, only looked at", (*story).decision, func(d *driver) { d.press("u", "esc") }, nil},
 		{"undo plan, not sure", (*story).decision, func(d *driver) { d.press("u", "1", "esc", "esc") }, nil},
 		{"finish", (*story).closing, func(d *driver) { d.press("1") }, &run.Answer{Verb: run.Finish}},
@@ -117,16 +118,16 @@ func TestQuiet(t *testing.T) {
 	s := newStory(t).found()
 	d := drive(t, 120, 36, s)
 	d.play(s.gate(time.Second, "keep", run.Gate{Kind: run.Confirm, Digest: "d-keep", Plan: keepPlan}))
-	d.send(keyPress("y")) // within the 400 ms
+	d.send(keyPress("1")) // within the 400 ms
 	if len(d.b.answers) != 0 {
 		t.Fatal("a key right after the gate has opened was heard")
 	}
 	d.wake()
-	d.send(keyPress("y"))
+	d.send(keyPress("1"))
 	if len(d.b.answers) != 1 {
 		t.Fatal("a key after the quiet time was not heard")
 	}
-	d.send(keyPress("y"))
+	d.send(keyPress("1"))
 	if len(d.b.answers) != 1 {
 		t.Error("one gate was answered twice")
 	}
@@ -153,7 +154,7 @@ func TestQuietOutlastsOlderTimers(t *testing.T) {
 	for _, old := range first {
 		d.send(old)
 	}
-	d.send(keyPress("y"))
+	d.send(keyPress("1"))
 	if len(d.b.started) != 0 {
 		t.Error("a run was started within the quiet time")
 	}
@@ -174,11 +175,11 @@ func TestStart(t *testing.T) {
 	if strings.Contains(d.frame(), "hunter2") {
 		t.Error("the secret is on the screen")
 	}
-	d.press("s")
+	d.press("s", "y", "enter")
 	if len(d.b.started) != 0 {
 		t.Fatal("s started without asking")
 	}
-	d.press("y")
+	d.press("1")
 	want := []Start{{Book: "accidental-force-push", Mode: run.Live, Incident: time.Date(2026, 11, 24, 2, 52, 0, 0, time.UTC),
 		Params: map[string]string{"branch": "maineq", "remote": "origin", "depth": "1000", "token": "hunter2"}}}
 	if diff := cmp.Diff(want, d.b.started); diff != "" {
@@ -208,7 +209,7 @@ func TestStartIsOff(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			d := drive(t, 120, 36, nil)
 			tc.do(d)
-			d.press("y")
+			d.press("1")
 			if len(d.b.started) != 0 {
 				t.Error("a run was started")
 			}
@@ -233,7 +234,7 @@ func TestPreparing(t *testing.T) {
 
 	d = drive(t, 120, 36, nil, inSandbox)
 	d.b.fail = errBroken
-	d.press("/", "enter", "s", "y")
+	d.press("/", "enter", "s", "1")
 	if f := plainFrame(d.frame()); !strings.Contains(f, "Could not start the run") {
 		t.Errorf("the screen does not say why:\n%s", f)
 	}
@@ -294,12 +295,12 @@ func TestStop(t *testing.T) {
 	if d.b.stopped != 0 {
 		t.Fatal("s stopped without asking")
 	}
-	d.press("s", "y")
+	d.press("s", "1")
 	if d.b.stopped != 1 {
 		t.Errorf("stopped %d times, want 1", d.b.stopped)
 	}
 	d = drive(t, 120, 36, newStory(t).decision())
-	d.press("s", "y")
+	d.press("s", "1")
 	if d.b.stopped != 0 {
 		t.Error("stopped although nothing runs")
 	}
@@ -321,7 +322,7 @@ func TestNote(t *testing.T) {
 func TestGateGoes(t *testing.T) {
 	s := newStory(t).keepGate()
 	d := drive(t, 120, 36, s)
-	d.press("s")
+	d.press("2")
 	d.typeText("because").play(s.answer(time.Second, run.Answer{Verb: run.Approve}))
 	d.wake()
 	d.press("enter")
@@ -337,7 +338,7 @@ func TestGateGoes(t *testing.T) {
 func TestRefusedAnswer(t *testing.T) {
 	d := drive(t, 120, 36, newStory(t).keepGate())
 	d.b.fail = errBroken
-	d.press("y")
+	d.press("1")
 	f := plainFrame(d.frame())
 	for _, want := range []string{"does not answer", "lifeboat attach 7F3A"} {
 		if !strings.Contains(f, want) {
@@ -345,7 +346,7 @@ func TestRefusedAnswer(t *testing.T) {
 		}
 	}
 	d.b.fail = nil
-	d.press("esc", "y")
+	d.press("esc", "1")
 	if len(d.b.answers) != 1 {
 		t.Errorf("%d answers, want 1", len(d.b.answers))
 	}

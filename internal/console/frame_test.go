@@ -36,7 +36,7 @@ var runScenes = []scene{
 	}},
 	{"plan-start", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/", "enter", "s") }},
 	{"checklist", func(t *testing.T, w, h int) *driver {
-		return drive(t, w, h, newStory(t).frozen()).press("y").typeText("s.ka")
+		return drive(t, w, h, newStory(t).frozen()).press("1").typeText("s.ka")
 	}},
 	{"confirm", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keepGate()) }},
 	{"run", func(t *testing.T, w, h int) *driver {
@@ -69,10 +69,10 @@ var runScenes = []scene{
 		return d
 	}},
 	{"checklist-missed", func(t *testing.T, w, h int) *driver {
-		return drive(t, w, h, newStoryIn(t, run.Drill).frozen()).press("y", "enter")
+		return drive(t, w, h, newStoryIn(t, run.Drill).frozen()).press("1", "enter")
 	}},
 	{"checklist-differs", func(t *testing.T, w, h int) *driver {
-		d := drive(t, w, h, newStory(t).frozen()).press("y")
+		d := drive(t, w, h, newStory(t).frozen()).press("1")
 		d.typeText("s.kaya").press("enter")
 		return d.typeText("3").press("enter", "enter")
 	}},
@@ -109,7 +109,7 @@ var runScenes = []scene{
 	{"problem", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, newStory(t).keepGate())
 		d.b.fail = errBroken
-		return d.press("y")
+		return d.press("1")
 	}},
 }
 

@@ -9,7 +9,7 @@ import (
 	"lifeboat/internal/run"
 )
 
-// confirmGate asks for a yes to a write. The yes is a letter, never enter.
+// confirmGate asks before a write. The yes is a number, never a letter and never enter.
 type confirmGate struct{ asking }
 
 func (c *confirmGate) over() bool { return true }
@@ -22,15 +22,12 @@ func (c *confirmGate) bindings(w *world) []binding {
 			skip, noSkip = o, ""
 		}
 	}
-	verb := "start"
-	if c.g.Undo {
-		verb = "undo"
-	}
 	return append([]binding{
-		does("y", verb, "Run the step exactly as shown.", func() Intent {
+		does("1", yesWords(c.g), "Run it exactly as shown.", func() Intent {
 			return answerGate{w.snap.ID, w.answer(c.g, run.Approve)}
 		}),
-		does("s", "skip", "Leave the step out. Asks for the reason.", func() Intent { return w.choose(c.g, skip) }).unless(noSkip),
+		does("2", "skip", "Leave the step out. Asks for the reason.", func() Intent { return w.choose(c.g, skip) }).unless(noSkip),
+		copyKey(c.g.Plan),
 		does("x", "other ways on", "", func() Intent { return push{newWays(c)} }).named("", "ways"),
 	}, c.moves()...)
 }
@@ -47,7 +44,7 @@ func (c *confirmGate) frame(w *world) frame {
 func (c *confirmGate) rows(w *world, width int) (head, foot []row) {
 	_, badge, _ := modeLook(w.snap.Started.Mode)
 	foot = []row{gap(), {
-		left:  []span{txt(badge, " y "), bold(rStrong, " "+yesWords(c.g)), txt(rText, "     "), bold(rStrong, "s"), txt(rDim, " skip")},
+		left:  []span{txt(badge, " 1 "), bold(rStrong, " "+yesWords(c.g)), txt(rText, "     "), txt(rKeycap, " 2 "), txt(rDim, " skip, asks why")},
 		right: []span{bold(rStrong, "esc"), txt(rDim, " later, nothing has changed")},
 	}}
 	if w.sent == c.g.Seq {
@@ -60,7 +57,20 @@ func yesWords(g *run.Gate) string {
 	if g.Undo {
 		return "undo it"
 	}
-	return "start this step"
+	return "run this step"
+}
+
+// copyKey copies exactly what runs, for a ticket or a second pair of eyes. It is all that
+// y ever does.
+func copyKey(p *run.Plan) binding {
+	what, off := "", "there is no command to copy"
+	if p != nil {
+		if what = strings.Join(p.Command, "\n"); what != "" {
+			off = ""
+		}
+	}
+	return does("y", "copy", "Copy the exact command into the clipboard of the terminal.",
+		wish(copyText{what, "The command was handed to the clipboard of the terminal."})).unless(off)
 }
 
 // overRun says whether a kind of gate is drawn over the run.

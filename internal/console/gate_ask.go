@@ -101,7 +101,7 @@ func (c *checklist) enter() Intent {
 	case typed(c.g.Items[c.at]):
 		c.asks = "type what you see"
 	default:
-		c.asks = "press y when you have done it"
+		c.asks = "press 1 when you have done it"
 	}
 	return nil
 }
@@ -125,13 +125,15 @@ func (c *checklist) bindings(w *world) []binding {
 	case c.at >= len(c.values):
 		enter = does("enter", "hand in", "Hand in what you saw.", func() Intent { return c.handIn(w) }).unless(c.wrong())
 	case c.field() == nil:
-		bs = append(bs, binding{keys: []string{"y", "space"}, show: "y", help: "I have done it", long: "Say that you have done this item, or take it back.", act: func() Intent {
+		bs = append(bs, does("1", "I have done it", "Say that you have done this item, or take it back.", func() Intent {
 			c.done[c.at] = !c.done[c.at]
 			if c.done[c.at] {
 				c.onward()
 			}
 			return nil
-		}})
+		}), does("2", "it cannot be done", "See the other ways on: leave the step out with a reason, or end the run.", func() Intent {
+			return push{newWays(c)}
+		}).named("", "cannot"))
 		if !c.answered(c.at) {
 			enter = enter.unlisted()
 		}

@@ -16,13 +16,13 @@ import (
 type Intent interface{ intent() }
 
 type (
-	push     struct{ screen screen } // put a screen on top
-	replace  struct{ screen screen } // in place of the top one
-	pop      struct{}                // back to the one below
-	goHome   struct{}                // back to the first one; the run goes on
-	leave    struct{}                // end the console; the run goes on
-	say      struct{ text string }   // a line above the keys for some seconds
-	copyText struct{ text string }   // into the clipboard of the terminal
+	push     struct{ screen screen }     // put a screen on top
+	replace  struct{ screen screen }     // in place of the top one
+	pop      struct{}                    // back to the one below
+	goHome   struct{}                    // back to the first one; the run goes on
+	leave    struct{}                    // end the console; the run goes on
+	say      struct{ text string }       // a line above the keys for some seconds
+	copyText struct{ text, says string } // into the clipboard of the terminal, and what is said about it
 	several  []Intent
 	goPlace  struct{ place place } // to another place; a run on the screen goes on
 )

@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -99,7 +100,7 @@ func (m *Model) do(i Intent) tea.Cmd {
 		m.notice, m.until = i.text, m.now.Add(noticeTime)
 		return nil
 	case copyText:
-		return tea.Batch(tea.SetClipboard(i.text), m.do(say{"Handed to the clipboard of the terminal. Where it does not reach, lifeboat contacts prints it."}))
+		return tea.Batch(tea.SetClipboard(printable.Text(i.text)), m.do(say{i.says}))
 	case answerGate:
 		if m.sent == i.answer.Gate {
 			return nil // one answer per gate, however often the key is pressed

@@ -170,7 +170,7 @@ func (p *planScreen) cycle(by int) {
 	f.value.Reset(f.param.Options[((at+by)%n+n)%n])
 }
 
-// confirm asks once more. The yes is a letter, never enter.
+// confirm asks once more. The yes is a number, never enter.
 func (p *planScreen) confirm(w *world) screen {
 	word, badge, _ := modeLook(p.mode)
 	body := p.book.Title + "\n\n" + countWords(p.book.Steps)
@@ -187,7 +187,7 @@ func (p *planScreen) confirm(w *world) screen {
 	body += owedWords(w)
 	wait := &waitScreen{book: p.book, mode: p.mode, since: w.now}
 	return &card{title: "START " + word + " RUN OF " + p.book.Name + "?", badge: badge, body: body,
-		yes: does("y", "start the "+word+" run", "Start the run.", func() Intent {
+		yes: does("1", "start the "+word+" run", "Start the run.", func() Intent {
 			wait.since = w.now
 			return several{pop{}, push{wait}, startRun{p.start(w)}}
 		})}

@@ -76,7 +76,7 @@ func TestTriageStartsHigher(t *testing.T) {
 		d := drive(t, 120, 36, nil)
 		d.b.events = newStory(t).frozen().events
 		d.m.books[0].Level = tc.level
-		d.press("0", "1", "2", "enter", "s", "y")
+		d.press("0", "1", "2", "enter", "s", "1")
 		if len(d.b.started) != 1 || d.b.started[0].Level != tc.want {
 			t.Errorf("runbook of level %d: started %+v, want level %d", tc.level, d.b.started, tc.want)
 		}
@@ -109,8 +109,8 @@ func TestCall(t *testing.T) {
 		{"at the danger gate", (*story).pushGate, []string{"f2"}, true},
 		{"c is text at the danger gate", (*story).pushGate, []string{"c"}, false},
 		{"at a checklist", (*story).frozen, []string{"c"}, true},
-		{"in a value of a checklist", (*story).frozen, []string{"y", "f2"}, true},
-		{"c is text in a value of a checklist", (*story).frozen, []string{"y", "c"}, false},
+		{"in a value of a checklist", (*story).frozen, []string{"1", "f2"}, true},
+		{"c is text in a value of a checklist", (*story).frozen, []string{"1", "c"}, false},
 		{"at a secret", (*story).secret, []string{"f2"}, true},
 		{"at a failure", (*story).decision, []string{"c"}, true},
 		{"in doubt", (*story).doubt, []string{"c"}, true},
