@@ -3,9 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -258,23 +255,5 @@ func (b *backend) Progress(ctx context.Context, id run.ID) (console.Progress, er
 
 // Log implements console.Backend.
 func (b *backend) Log(_ context.Context, id run.ID, name string) (console.Log, error) {
-	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return nil, fmt.Errorf("open log %q: not the name of a log", name)
-	}
-	f, err := os.Open(filepath.Join(b.world.files.Run(id), name))
-	if err != nil {
-		return nil, fmt.Errorf("open log %q: %w", name, err)
-	}
-	return spoolLog{f}, nil
-}
-
-type spoolLog struct{ *os.File }
-
-// Size implements console.Log.
-func (s spoolLog) Size() (int64, error) {
-	info, err := s.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
+	return b.world.files.Log(id, name)
 }

@@ -162,8 +162,14 @@ func (w *world) show(list []run.Event, logs bool) error {
 		}
 		r = n
 		if s := r.Step(ev.Step); logs && s != nil && (ev.Kind == run.StepFinished || ev.Kind == run.StepFailed || ev.Kind == run.StepDoubted) && s.LogName != "" {
-			if data, err := os.ReadFile(filepath.Join(w.files.Run(r.ID), s.LogName)); err == nil {
-				l.Write(data)
+			if log, err := w.files.Log(r.ID, s.LogName); err == nil {
+				_, err = log.WriteTo(l)
+				if e := log.Close(); err == nil {
+					err = e
+				}
+				if err != nil {
+					return err
+				}
 			}
 		}
 		l.event(r, ev)

@@ -35,6 +35,7 @@ var layer = map[string]int{
 	"internal/runbook":  1, // the grammar
 	"internal/action":   1, // what an action is
 	"internal/run":      1, // events, states, the fold
+	"internal/spool":    1, // what steps print, on disk; above durable, and knows nothing of runs
 	"internal/alert":    1, // what people are told; below the estate, which reads templates with it
 	"internal/schedule": 1, // when something is due; below the estate, which reads lines of cron with it
 

@@ -254,11 +254,15 @@ type Finished struct {
 	Log      *Log              `json:"log,omitempty"`
 }
 
-// Log names a spool file and proves its content.
+// Log names a spool file and proves its content. Size and SHA256 are those of the file
+// with all its parts behind it, in the order of their names; a line in it tells of lines
+// that are missing.
 type Log struct {
 	Name   string `json:"name"`
-	Size   int64  `json:"size"`   // bytes
-	SHA256 string `json:"sha256"` // hexadecimal
+	Size   int64  `json:"size"`            // bytes
+	SHA256 string `json:"sha256"`          // hexadecimal
+	Parts  int    `json:"parts,omitempty"` // files NAME.* beside NAME
+	Lost   int64  `json:"lost,omitempty"`  // bytes that were printed and are not kept
 }
 
 // Verdict ends a step well.

@@ -1,28 +1,24 @@
 package runner
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"os"
 	"path/filepath"
 
 	"lifeboat/internal/durable"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/run"
+	"lifeboat/internal/spool"
 )
 
-// Files keeps the output of steps under a directory: runs/<run>/<nn>-<step>.<attempt>.log.
+// Files keeps the output of steps under a directory: runs/<run>/<nn>-<step>.<attempt>.log,
+// in the format of package spool.
 type Files struct {
-	Dir string // of all runs; 0700
+	Dir    string       // of all runs; 0700
+	Limits spool.Limits // of one log; zero: the standard ones
 }
 
 var _ engine.Spool = Files{}
-
-// keep is how many bytes of one file are kept. What comes after is counted and left
-// out: a restore must never fail because its log has filled the disk.
-const keep = 1 << 30
 
 // Run is the directory of one run.
 func (f Files) Run(id run.ID) string { return filepath.Join(f.Dir, string(id)) }
@@ -34,11 +30,23 @@ func (f Files) Create(id run.ID, name string) (engine.SpoolFile, error) {
 	if err := durable.MkdirAll(f.Run(id)); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(f.Run(id), name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("create log %q: %w", name, err)
+	limits := f.Limits
+	if limits == (spool.Limits{}) {
+		limits = spool.Standard()
 	}
-	return newSpoolFile(file, name, keep), nil
+	w, err := spool.Create(filepath.Join(f.Run(id), name), limits)
+	if err != nil {
+		return nil, err
+	}
+	return spoolFile{w, name}, nil
+}
+
+// Log opens the output of an attempt, which may still grow.
+func (f Files) Log(id run.ID, name string) (*spool.Log, error) {
+	if name != filepath.Base(name) || name == ".." || name == "." {
+		return nil, fmt.Errorf("open log %q: not the name of a log", name)
+	}
+	return spool.Open(filepath.Join(f.Run(id), name))
 }
 
 // Scratch makes a private directory on the file system of the state. The caller hosts the
@@ -56,52 +64,12 @@ func (f Files) Scratch(id run.ID, name string) (string, func(), error) {
 }
 
 type spoolFile struct {
-	file *os.File
+	*spool.Writer
 	name string
-	hash hash.Hash
-	keep int64 // how much is written at most
-	size int64 // written
-	lost int64 // not kept
-	err  error
 }
 
-func newSpoolFile(file *os.File, name string, keep int64) *spoolFile {
-	return &spoolFile{file: file, name: name, hash: sha256.New(), keep: keep}
-}
-
-// Write keeps what it can and never fails: losing a log must not lose a restore. A
-// full disk shows when the file is closed.
-func (s *spoolFile) Write(p []byte) (int, error) {
-	n := len(p)
-	if s.err != nil || s.size >= s.keep {
-		s.lost += int64(n)
-		return n, nil
-	}
-	w, err := s.file.Write(p)
-	s.hash.Write(p[:w])
-	s.size += int64(w)
-	if err != nil {
-		s.err = err
-		s.lost += int64(n - w)
-	}
-	return n, nil
-}
-
-// Close makes the file durable and proves its content.
-func (s *spoolFile) Close() (run.Log, error) {
-	if s.lost > 0 && s.err == nil {
-		line := fmt.Appendf(nil, "\n… %d bytes not kept …\n", s.lost)
-		if w, err := s.file.Write(line); err == nil {
-			s.hash.Write(line)
-			s.size += int64(w)
-		}
-	}
-	err := s.err
-	if e := s.file.Sync(); err == nil {
-		err = e
-	}
-	if e := s.file.Close(); err == nil {
-		err = e
-	}
-	return run.Log{Name: s.name, Size: s.size, SHA256: hex.EncodeToString(s.hash.Sum(nil))}, err
+// Close makes the log durable and proves its content.
+func (s spoolFile) Close() (run.Log, error) {
+	k, err := s.Writer.Close()
+	return run.Log{Name: s.name, Size: k.Size, SHA256: k.SHA256, Parts: k.Parts, Lost: k.Lost}, err
 }

@@ -7,30 +7,29 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/engine"
 	"lifeboat/internal/run"
+	"lifeboat/internal/spool"
 )
-
-func create(t *testing.T, f Files, id run.ID, name string, keep int64) *spoolFile {
-	t.Helper()
-	s, err := f.Create(id, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := s.(*spoolFile)
-	if keep > 0 {
-		out.keep = keep
-	}
-	return out
-}
 
 // proves says whether the log on disk is what the record of it says.
 func proves(t *testing.T, path string, l run.Log) []byte {
 	t.Helper()
-	data, err := os.ReadFile(path)
+	names, err := filepath.Glob(path + "*") // in the order of their names
 	if err != nil {
 		t.Fatal(err)
+	}
+	var data []byte
+	for _, n := range names {
+		b, err := os.ReadFile(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(n, ".idx") {
+			data = append(data, b...)
+		}
 	}
 	if sum := sha256.Sum256(data); l.SHA256 != hex.EncodeToString(sum[:]) || l.Size != int64(len(data)) || l.Name != filepath.Base(path) {
 		t.Errorf("log %+v does not fit its file of %d bytes", l, len(data))
@@ -40,20 +39,31 @@ func proves(t *testing.T, path string, l run.Log) []byte {
 
 func TestSpoolFile(t *testing.T) {
 	const id, name = "20261124T030000Z-7F3A", "01-look.1.log"
+	tiny := spool.Limits{Head: 10, Tail: 8, Part: 4, Buffer: 4, Every: time.Hour, Low: 4}
 	for _, tt := range []struct {
-		name  string
-		parts []string
-		keep  int64
-		want  string
+		name   string
+		parts  []string
+		limits spool.Limits
+		want   string
+		parted int
+		lost   int64
 	}{
-		{"nothing", nil, 0, ""},
-		{"parts", []string{"one\n", "", "two"}, 0, "one\ntwo"},
-		{"more than is kept", []string{"12345678", "90", "drop", "ped"}, 10, "1234567890\n… 7 bytes not kept …\n"},
+		{name: "nothing"},
+		{name: "parts", parts: []string{"one\n", "", "two"}, want: "one\ntwo"},
+		{"more than is kept", []string{"1234567\n9\n", "AB\n", "CDE\n", "FGH\n", "IJK\n"}, tiny, "1234567\n9\n… 2 lines not kept …\nFGH\nIJK\n", 2, 7},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := Files{Dir: filepath.Join(t.TempDir(), "runs")}
-			create(t, f, id, name, 0).Write([]byte("left from a crash before the intent, and longer"))
-			s := create(t, f, id, name, tt.keep)
+			f := Files{Dir: filepath.Join(t.TempDir(), "runs"), Limits: tt.limits}
+			left, err := f.Create(id, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			left.Write([]byte("left from a crash before the intent, and longer"))
+			left.Close()
+			s, err := f.Create(id, name)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, p := range tt.parts {
 				if n, err := s.Write([]byte(p)); n != len(p) || err != nil {
 					t.Errorf("write: %d, %v", n, err)
@@ -64,15 +74,18 @@ func TestSpoolFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(f.Run(id), name)
-			if got := string(proves(t, path, l)); got != tt.want {
-				t.Errorf("file holds %q, want %q", got, tt.want)
+			if got := string(proves(t, path, l)); got != tt.want || l.Parts != tt.parted || l.Lost != tt.lost {
+				t.Errorf("it holds %q, want %q; %+v", got, tt.want, l)
 			}
-			for path, want := range map[string]os.FileMode{path: 0o600, f.Run(id): 0o700, f.Dir: 0o700} {
+			for path, want := range map[string]os.FileMode{path: 0o600, path + ".idx": 0o600, f.Run(id): 0o700, f.Dir: 0o700} {
 				if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
 					t.Errorf("%s: mode %v, error %v, want %v", filepath.Base(path), info.Mode(), err, want)
 				}
 			}
 		})
+	}
+	if _, err := (Files{Dir: t.TempDir()}).Log(id, "../journal.db"); err == nil {
+		t.Error("a name that leads elsewhere is opened")
 	}
 }
 
@@ -86,19 +99,22 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	l, err := full.Close()
-	empty := sha256.Sum256(nil)
-	if err == nil || l.Size != 0 || l.SHA256 != hex.EncodeToString(empty[:]) {
+	if err == nil || l.Size != 0 || l.SHA256 != "" || l.Lost != 12 {
 		t.Errorf("log %+v, error %v; want the truth about it", l, err)
 	}
 }
 
-func fullFile(t *testing.T, name string) *spoolFile {
+func fullFile(t *testing.T, name string) engine.SpoolFile {
 	t.Helper()
-	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink("/dev/full", path); err != nil {
+		t.Fatal(err)
+	}
+	w, err := spool.Create(path, spool.Standard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newSpoolFile(f, name, keep)
+	return spoolFile{w, name}
 }
 
 // fullDisk is a spool on a full disk.
