@@ -103,6 +103,8 @@ func commands(env environment) *cobra.Command {
 	root.PersistentFlags().StringVar(&s.estate, "estate", "", "lifeboat.yaml to use (default: found upward from here)")
 	root.PersistentFlags().BoolVar(&s.sandbox, "sandbox", false, "use a sandbox estate: real systems that may be broken")
 	root.PersistentFlags().BoolVar(&plainMode, "plain", false, "lines only: no cursor movement, no colour; for screen readers and serial lines")
+	root.PersistentFlags().BoolVar(&s.look, "readonly", false, "look only: nothing can be started, answered, stopped or noted (also LIFEBOAT_READONLY=1)")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return s.onlyLook(env, c) }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(

@@ -53,7 +53,7 @@ func (w *world) console(id run.ID) error {
 		return err
 	}
 	defer leave()
-	return console.Run(ctx, &backend{world: w, client: runner.Client{Files: w.files}}, console.Options{
+	return console.Run(ctx, &backend{world: w, client: w.hosts()}, console.Options{
 		In: w.env.stdin, Out: w.env.screen, Env: w.env.all, User: w.env.user, Version: version,
 		Mode: w.mode(false), Theme: themes.Default(), ASCII: w.env.get("LIFEBOAT_ASCII") != "", Run: id, State: w.files.Dir,
 	})
@@ -164,7 +164,8 @@ func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error
 			if err != nil {
 				return nil, err
 			}
-			c.Done, c.Debts, c.Hosted = r.Current(), r.Debts, b.client.Ping(ctx, s.ID)
+			c.Done, c.Debts = r.Current(), r.Debts
+			c.Hosted, _ = b.client.Ping(ctx, s.ID) // one of another version says so when it is opened
 			if c.Done < len(r.Steps) {
 				c.Step, c.State = r.Steps[c.Done].Title, r.Steps[c.Done].State
 			}
@@ -225,7 +226,7 @@ func (b *backend) Stop(ctx context.Context, id run.ID) error { return b.client.S
 
 // Raise implements console.Backend.
 func (b *backend) Raise(ctx context.Context, id run.ID, to int, reason string) error {
-	return b.client.Raise(ctx, id, b.world.env.user, to, reason)
+	return b.client.Raise(ctx, id, to, reason)
 }
 
 // Team implements console.Backend.
@@ -241,7 +242,7 @@ func (b *backend) Team(context.Context) (console.Team, error) {
 
 // Note implements console.Backend.
 func (b *backend) Note(ctx context.Context, id run.ID, text string) error {
-	return b.client.Note(ctx, id, b.world.env.user, text)
+	return b.client.Note(ctx, id, text)
 }
 
 // Progress implements console.Backend.

@@ -295,7 +295,8 @@ func cmdAttach(env environment, s *settings, plainMode *bool) *cobra.Command {
 }
 
 func cmdHost(env environment, s *settings) *cobra.Command {
-	return &cobra.Command{
+	var session string
+	c := &cobra.Command{
 		Use: "host RUN", Short: "Drive a run without a terminal, for consoles to attach to", Hidden: true,
 		Args: exactly(1, "the id of a run"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -304,7 +305,10 @@ func cmdHost(env environment, s *settings) *cobra.Command {
 				return err
 			}
 			defer w.close()
+			w.session = session // whoever asked for this process drives, not the process
 			return w.host(env.ctx, args[0])
 		},
 	}
+	c.Flags().StringVar(&session, "session", "", "of whoever drives")
+	return c
 }

@@ -160,6 +160,8 @@ func (l *lines) event(r run.Run, ev run.Event) {
 		l.say(ev.At, "NOTE %s: %s", b.By, b.Text)
 	case run.Raise:
 		l.raised(ev.At, b)
+	case run.Request, run.Handover:
+		l.say(ev.At, "%s", incident.Hands(ev))
 	case run.Debt:
 		if ev.Kind == run.DebtOpened {
 			l.say(ev.At, "DEBT opened: %s", b.Text)

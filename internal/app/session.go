@@ -47,6 +47,9 @@ func (w *world) begin(ctx context.Context, s wish) (run.ID, *engine.Program, err
 
 // start is begin for a program that was found already.
 func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, error) {
+	if err := w.mayAct("start a run"); err != nil {
+		return "", err
+	}
 	if err := knows(s.allow, p.Outline()); err != nil {
 		return "", err
 	}
@@ -205,6 +208,9 @@ func (w *world) settle(r run.Run) error {
 // drive hosts a run in this process until it stops. asker answers its gates; with nil
 // whoever is attached does.
 func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker engine.Asker, observe func(run.Run, run.Event), spool engine.Spool) (run.Run, error) {
+	if err := w.mayAct("take a run up"); err != nil {
+		return run.Run{}, err
+	}
 	leave, err := w.enter(ctx)
 	if err != nil {
 		return run.Run{}, err
@@ -216,10 +222,11 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 		return run.Run{}, err
 	}
 	defer host.Close()
-	if asker == nil {
-		asker = host
+	hands := &hands{local: asker, host: host, session: w.session}
+	if _, person := asker.(*plain); person {
+		host.Local(w.session)
 	}
-	cfg := w.config(asker, spool)
+	cfg := w.config(hands, spool)
 	cfg.Progress = host.Progress
 	if w.progress != nil {
 		cfg.Progress = func(step string, done, total int64, unit string) {
@@ -232,6 +239,7 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	watch := w.newWatch(tick.C)
 	cfg.Observe = func(r run.Run, ev run.Event) {
 		host.Observe(r, ev)
+		hands.observe(ev)
 		watch.observe(ev)
 		if observe != nil {
 			observe(r, ev)
@@ -241,6 +249,7 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	if err != nil {
 		return run.Run{}, err
 	}
+	hands.drives(e)
 	if hand, ok := asker.(interface{ drives(hand) }); ok {
 		hand.drives(e)
 	}
@@ -322,9 +331,9 @@ const hostWait = 20 * time.Second
 
 // attach makes sure that a process of its own hosts the run.
 func (w *world) attach(ctx context.Context, id run.ID) error {
-	client := runner.Client{Files: w.files}
-	if client.Ping(ctx, id) {
-		return nil
+	client := w.hosts()
+	if there, err := client.Ping(ctx, id); there || err != nil || w.look {
+		return err
 	}
 	dir := w.files.Run(id)
 	if err := durable.MkdirAll(dir); err != nil {
@@ -338,7 +347,7 @@ func (w *world) attach(ctx context.Context, id run.ID) error {
 	defer log.Close()
 	groups, named := w.hostVars()
 	_, err = command.Detach(command.Cmd{
-		Argv: []string{w.env.exe, "host", string(id), "--state", w.state},
+		Argv: []string{w.env.exe, "host", string(id), "--state", w.state, "--session", w.session},
 		Dir:  w.dir(), Inherit: groups, Env: named,
 	}, log)
 	if err != nil {
@@ -349,8 +358,8 @@ func (w *world) attach(ctx context.Context, id run.ID) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if client.Ping(ctx, id) {
-			return nil
+		if there, err := client.Ping(ctx, id); there || err != nil {
+			return err
 		}
 		if r, err := w.load(ctx, string(id)); err == nil && !r.Open() {
 			return nil // it has run to its end already

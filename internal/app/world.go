@@ -34,12 +34,15 @@ type settings struct {
 	state   string // --state
 	estate  string // --estate
 	sandbox bool   // --sandbox
+	look    bool   // --readonly
 }
 
 // world is Lifeboat put together for one estate: what a command, a host and the
 // console are handed.
 type world struct {
 	env     environment
+	session string // of whoever is at this process, see [run.Driver]
+	look    bool   // read-only: nothing is started, answered, stopped or noted
 	state   string // directory
 	journal *journal.Journal
 	files   runner.Files
@@ -109,7 +112,7 @@ func openJournal(env environment, s settings, open func(context.Context, string)
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, usage(hint.Wrap(fmt.Errorf("open state directory: %w", err), "pass --state DIRECTORY, or set XDG_STATE_HOME to a directory that you can write"))
 	}
-	w := &world{env: env, state: dir, files: runner.Files{Dir: filepath.Join(dir, "runs")}, redact: secret.NewRedactor(), secrets: env.secrets()}
+	w := &world{env: env, session: newSession(), look: s.look, state: dir, files: runner.Files{Dir: filepath.Join(dir, "runs")}, redact: secret.NewRedactor(), secrets: env.secrets()}
 	for _, v := range w.secrets {
 		w.redact.Add(v) // one too short to mask is refused when a step asks for it
 	}
@@ -159,6 +162,7 @@ func (w *world) useEstate(file string) error {
 		return problems(bad)
 	}
 	w.estate = e
+	w.look = w.look || e.ReadOnly
 	if sb, err := sandbox.Open(e.Dir); err == nil {
 		w.sandbox = sb
 	}
@@ -215,7 +219,7 @@ func (w *world) mode(dry bool) run.Mode {
 func (w *world) config(asker engine.Asker, spool engine.Spool) engine.Config {
 	c := engine.Config{
 		Journal: events{w.journal}, Actions: w.actions, Asker: asker, Spool: spool, Now: w.env.now,
-		By: w.env.user, Host: w.env.host, PID: os.Getpid(), Version: version, Dir: w.dir(),
+		By: w.env.user, Session: w.session, Host: w.env.host, PID: os.Getpid(), Version: version, Dir: w.dir(),
 		Redact: w.redact, Secrets: w.secrets, Before: w.before,
 	}
 	if w.sandbox != nil {

@@ -67,7 +67,7 @@ func Begin(ctx context.Context, cfg Config, p *Program, s Start) (run.ID, error)
 	body := run.Started{
 		Mode: s.Mode, Book: p.Book.Name, Title: p.Book.Title, Level: min(max(p.Book.Meta.Level, s.Level), run.MaxLevel), Digest: p.Digest,
 		Section: s.Section, Estate: s.Estate, Asset: s.Asset, Params: params, Steps: p.Outline(),
-		By: cfg.By, Host: cfg.Host, Version: cfg.Version, Incident: s.Incident, RTO: s.RTO,
+		By: cfg.By, Host: cfg.Host, Version: cfg.Version, Session: cfg.Session, Incident: s.Incident, RTO: s.RTO,
 	}
 	for range 16 { // two bytes of chance per second: a clash is rare, sixteen are not to be had
 		var b [2]byte
@@ -164,7 +164,7 @@ func Open(ctx context.Context, cfg Config, p *Program, id run.ID) (*Engine, erro
 		e.secrets = map[string]secret.String{}
 	}
 	if begun := len(events); begun > 2 || begun == 2 && state.Drill == nil {
-		if err := e.commit(ctx, run.RunResumed, "", 0, run.Resumed{By: cfg.By, Host: cfg.Host, PID: cfg.PID}); err != nil {
+		if err := e.commit(ctx, run.RunResumed, "", 0, run.Resumed{By: cfg.By, Host: cfg.Host, PID: cfg.PID, Session: cfg.Session}); err != nil {
 			return nil, err
 		}
 	}
@@ -220,10 +220,22 @@ func (e *Engine) Stop() bool {
 // way the next engine reads which. An Append that fails leaves this engine not knowing,
 // so it does nothing ever after.
 func (e *Engine) commit(ctx context.Context, kind run.Kind, step string, attempt int, body any) error {
+	return e.commitWhen(ctx, nil, kind, step, attempt, body)
+}
+
+// commitWhen is commit for an event that may come too late: when looks at the state that the
+// event would follow, and its error keeps the event out.
+func (e *Engine) commitWhen(ctx context.Context, when func(now *run.Run) error, kind run.Kind, step string, attempt int, body any) error {
 	e.mu.Lock()
 	if e.broken != nil {
 		defer e.mu.Unlock()
 		return e.broken
+	}
+	if when != nil {
+		if err := when(&e.state); err != nil {
+			defer e.mu.Unlock()
+			return err
+		}
 	}
 	ev, err := clean(e.cfg.Redact, run.Event{
 		Run: e.state.ID, Seq: e.state.Seq + 1, At: e.cfg.Now().UTC(), Kind: kind, Step: step, Attempt: attempt, Body: body,

@@ -76,7 +76,8 @@ type Config struct {
 	Asker   Asker
 	Spool   Spool
 	Now     func() time.Time
-	By      string // who drives
+	By      string // who drives, see [run.Driver]
+	Session string // where they sit; empty: nobody in particular
 	Host    string
 	PID     int
 	Version string

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,16 +43,39 @@ func (e *Engine) ask(ctx context.Context, step string, g run.Gate) (run.Answer, 
 			continue
 		}
 		if open.Secret { // nothing that was typed may reach the journal: it is not masked yet
-			a = run.Answer{Gate: a.Gate, Verb: a.Verb, By: a.By, How: a.How, Target: a.Target, Class: a.Class, Reason: a.Reason}
+			a = run.Answer{Gate: a.Gate, Verb: a.Verb, By: a.By, How: a.How, Session: a.Session, Target: a.Target, Class: a.Class, Reason: a.Reason}
 			if a.Verb == run.Give {
 				a.Target, a.Class, a.Reason, a.Extra = "", "", "", map[string]string{"value": "given"}
 			}
 		} else if a.Verb != run.Give {
 			a.Values = nil
 		}
-		return a, e.commit(ctx, run.GateAnswered, step, 0, a)
+		err = e.commitWhen(ctx, func(now *run.Run) error {
+			if says := notDriving(now, a); says != "" {
+				return errNotDriving
+			}
+			return nil
+		}, run.GateAnswered, step, 0, a)
+		if errors.Is(err, errNotDriving) { // it came into other hands while the answer was looked at
+			state = e.Snapshot()
+			refused = notDriving(&state, a)
+			continue
+		}
+		return a, err
 	}
 	return run.Answer{}, fmt.Errorf("%w: %d answers did not fit, the last because %s", ErrPerson, maxRefusals, refused)
+}
+
+var errNotDriving = errors.New("somebody else drives the run")
+
+// notDriving says who drives the run when the answer is somebody else's, empty when it is
+// the driver's. A policy sits nowhere and answers for the driver.
+func notDriving(state *run.Run, a run.Answer) string {
+	d := state.Driver
+	if a.Session == "" || d.Session == "" || a.Session == d.Session {
+		return ""
+	}
+	return d.By + " drives this run; nothing was answered"
 }
 
 // refuse says why an answer does not fit the open gate, empty when it does.

@@ -13,12 +13,14 @@ import (
 // from a secret. Masked, because somebody chose "main" for a password, they would
 // point nowhere, and the run could neither go on nor be read again.
 var names = map[reflect.Type]map[string]bool{
-	reflect.TypeFor[run.Started]():  {"Book": true, "Digest": true, "Section": true, "Estate": true, "Asset": true, "Version": true},
+	reflect.TypeFor[run.Started]():  {"Book": true, "Digest": true, "Section": true, "Estate": true, "Asset": true, "Version": true, "Session": true},
+	reflect.TypeFor[run.Resumed]():  {"Session": true},
+	reflect.TypeFor[run.Driver]():   {"By": true, "Session": true, "Host": true}, // a handover names the driver of before
 	reflect.TypeFor[run.Outline]():  {"ID": true, "Action": true, "Effect": true},
 	reflect.TypeFor[run.Debt]():     {"ID": true, "Close": true},
 	reflect.TypeFor[run.Gate]():     {"Digest": true},
 	reflect.TypeFor[run.Option]():   {"Key": true},
-	reflect.TypeFor[run.Answer]():   {"Digest": true, "Target": true, "How": true},
+	reflect.TypeFor[run.Answer]():   {"Digest": true, "Target": true, "How": true, "Session": true},
 	reflect.TypeFor[run.Plan]():     {"Effect": true, "Closes": true},
 	reflect.TypeFor[run.Began]():    {"Action": true, "Digest": true, "Log": true},
 	reflect.TypeFor[run.Finished](): {"Save": true, "Scope": true},

@@ -49,6 +49,7 @@ type Estate struct {
 
 	Documents  []Document
 	Contacts   []Contact
+	ReadOnly   bool     // nothing is run from here: the console of a commander, a screen on a wall
 	Responders []string // names of who answers an alarm
 	Trainees   []string // names of who takes part in drills
 	Levels     []Level  // 1 to 3, in this order

@@ -323,6 +323,7 @@ func (l *loader) root(m *ast.MappingNode) {
 		{"responders", func(n ast.Node) { l.estate.Responders, _ = l.list(n, "responders") }},
 		{"trainees", func(n ast.Node) { l.estate.Trainees, _ = l.list(n, "trainees") }},
 		{"levels", l.levels},
+		l.flag("read_only", &l.estate.ReadOnly),
 	})
 	if seen["assets"] == nil {
 		l.add(runbook.Pos{File: l.file, Line: 1, Col: 1}, "missing-key", "add \"assets:\" with at least one asset",

@@ -220,6 +220,10 @@ func timeline(r *run.Run, history []run.Event) (rows [][]string) {
 			what = "the run begins"
 		case run.Resumed:
 			what = "taken up again by " + b.By + " on " + b.Host
+		case run.Handover:
+			what = fmt.Sprintf("%s drives, before it was %s (%s)", b.To.By, b.From.By, b.How)
+		case run.Request:
+			what = map[bool]string{true: b.By + " keeps the run; " + b.Who.By + " had asked to drive", false: b.Who.By + " asks to drive"}[ev.Kind == run.TakeoverRefused]
 		case run.Raise:
 			what = fmt.Sprintf("LEVEL RAISED from %d to %d by %s%s", b.From, b.To, b.By, prefixed(": ", b.Reason))
 		case run.Debt:

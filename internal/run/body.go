@@ -28,6 +28,7 @@ type Started struct {
 	Version  string            `json:"version"`           // of Lifeboat
 	Incident time.Time         `json:"incident,omitzero"` // the RTO counts from here; zero: from the start
 	RTO      time.Duration     `json:"rto,omitempty"`     // nanoseconds; 0: no target
+	Session  string            `json:"session,omitempty"` // where they sit, see [Driver]; empty in old records
 }
 
 // Outline is what every screen needs of a step before it runs.
@@ -43,9 +44,10 @@ type Outline struct {
 
 // Resumed says who drives the run from here.
 type Resumed struct {
-	By   string `json:"by"`
-	Host string `json:"host"`
-	PID  int    `json:"pid,omitempty"`
+	By      string `json:"by"`
+	Host    string `json:"host"`
+	PID     int    `json:"pid,omitempty"`
+	Session string `json:"session,omitempty"` // where they sit, see [Driver]; empty in old records
 }
 
 // Outcome is how a run ended.
@@ -194,6 +196,8 @@ type Answer struct {
 	Reason string            `json:"reason,omitempty"`
 	How    string            `json:"how,omitempty"` // console, plain, --yes, --allow, drill
 	Extra  map[string]string `json:"extra,omitempty"`
+	// Session is where By sits; empty where a policy answers. It must be that of the driver.
+	Session string `json:"session,omitempty"`
 }
 
 // BackKey names, among the extras of an answer that settles a doubt, the way back.

@@ -33,6 +33,10 @@ const (
 
 	LevelRaised Kind = "level-raised" // Raise: the incident is more serious than it was taken for
 
+	TakeoverAsked   Kind = "takeover-asked"   // Request: somebody else wants to drive
+	TakeoverRefused Kind = "takeover-refused" // Request: the driver keeps the run
+	DriverChanged   Kind = "driver-changed"   // Handover: another person drives from here
+
 	GateOpened   Kind = "gate-opened"   // Gate: the run waits for a person
 	GateAnswered Kind = "gate-answered" // Answer: the person decided
 
@@ -105,35 +109,38 @@ const timeFormat = "2006-01-02T15:04:05.000000Z"
 
 // bodies makes an empty body for each kind; it is also the list of all kinds.
 var bodies = map[Kind]func() any{
-	RunStarted:     func() any { return new(Started) },
-	RunResumed:     func() any { return new(Resumed) },
-	RunEnded:       func() any { return new(Ended) },
-	NoteAdded:      func() any { return new(Note) },
-	DebtOpened:     func() any { return new(Debt) },
-	DebtClosed:     func() any { return new(Debt) },
-	LevelRaised:    func() any { return new(Raise) },
-	GateOpened:     func() any { return new(Gate) },
-	GateAnswered:   func() any { return new(Answer) },
-	StepBegan:      func() any { return new(Began) },
-	StepFinished:   func() any { return new(Finished) },
-	CheckMade:      func() any { return new(Check) },
-	StepVerified:   func() any { return new(Verdict) },
-	StepClaimed:    func() any { return new(Verdict) },
-	StepFailed:     func() any { return new(Failure) },
-	StepDoubted:    func() any { return new(Failure) },
-	StepSkipped:    func() any { return new(Reason) },
-	StepOverridden: func() any { return new(Reason) },
-	StepReopened:   func() any { return new(Reason) },
-	StepElse:       func() any { return new(Reason) },
-	ProbeMade:      func() any { return new(Probe) },
-	DoubtSettled:   func() any { return new(Answer) },
-	UndoBegan:      func() any { return new(Began) },
-	StepUndone:     func() any { return new(Verdict) },
-	DrillBegan:     func() any { return new(DrillSetup) },
-	InjectArrived:  func() any { return new(Arrival) },
-	InjectAnswered: func() any { return new(InjectAnswer) },
-	HintTaken:      func() any { return new(HintTaking) },
-	DrillScored:    func() any { return new(Score) },
+	RunStarted:      func() any { return new(Started) },
+	RunResumed:      func() any { return new(Resumed) },
+	RunEnded:        func() any { return new(Ended) },
+	NoteAdded:       func() any { return new(Note) },
+	DebtOpened:      func() any { return new(Debt) },
+	DebtClosed:      func() any { return new(Debt) },
+	LevelRaised:     func() any { return new(Raise) },
+	TakeoverAsked:   func() any { return new(Request) },
+	TakeoverRefused: func() any { return new(Request) },
+	DriverChanged:   func() any { return new(Handover) },
+	GateOpened:      func() any { return new(Gate) },
+	GateAnswered:    func() any { return new(Answer) },
+	StepBegan:       func() any { return new(Began) },
+	StepFinished:    func() any { return new(Finished) },
+	CheckMade:       func() any { return new(Check) },
+	StepVerified:    func() any { return new(Verdict) },
+	StepClaimed:     func() any { return new(Verdict) },
+	StepFailed:      func() any { return new(Failure) },
+	StepDoubted:     func() any { return new(Failure) },
+	StepSkipped:     func() any { return new(Reason) },
+	StepOverridden:  func() any { return new(Reason) },
+	StepReopened:    func() any { return new(Reason) },
+	StepElse:        func() any { return new(Reason) },
+	ProbeMade:       func() any { return new(Probe) },
+	DoubtSettled:    func() any { return new(Answer) },
+	UndoBegan:       func() any { return new(Began) },
+	StepUndone:      func() any { return new(Verdict) },
+	DrillBegan:      func() any { return new(DrillSetup) },
+	InjectArrived:   func() any { return new(Arrival) },
+	InjectAnswered:  func() any { return new(InjectAnswer) },
+	HintTaken:       func() any { return new(HintTaking) },
+	DrillScored:     func() any { return new(Score) },
 }
 
 // Encode gives the stored form: one line of JSON without a newline. The journal
@@ -218,6 +225,10 @@ func value(p any) any {
 	case *Debt:
 		return *b
 	case *Raise:
+		return *b
+	case *Request:
+		return *b
+	case *Handover:
 		return *b
 	case *Gate:
 		return *b

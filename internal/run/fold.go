@@ -12,12 +12,14 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 	switch b := ev.Body.(type) {
 	case Started:
 		n.ID, n.At, n.Started, n.Level = ev.Run, ev.At, b, b.Level
+		n.Driver = Driver{By: b.By, Session: b.Session, Host: b.Host}
 		n.Steps = make([]Step, len(b.Steps))
 		for i, o := range b.Steps {
 			n.Steps[i] = Step{Outline: o, State: Pending}
 		}
 	case Resumed:
 		n.Resumed = append(slices.Clone(n.Resumed), ev)
+		n.Driver, n.Asked = Driver{By: b.By, Session: b.Session, Host: b.Host}, nil
 		n.Gate = nil // the new engine reads the target again and asks again
 		n.Steps = slices.Clone(n.Steps)
 		for i := range n.Steps {
@@ -39,6 +41,8 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 		n.Outcome, n.EndedAt, n.EndedBy, n.Reason, n.Gate = b.Outcome, ev.At, b.By, b.Reason, nil
 	case Note:
 		n.Notes = append(slices.Clone(n.Notes), Noted{At: ev.At, Note: b})
+	case Request, Handover:
+		return n.foldDriver(ev, illegal)
 	case Raise:
 		if b.From != n.Level || b.To <= b.From || b.To > MaxLevel {
 			return n, illegal("", "level %d cannot be raised from %d to %d", n.Level, b.From, b.To)

@@ -156,6 +156,9 @@ type Run struct {
 	Level   int      // of the incident now; 0: the runbook has none and nobody gave one
 	Raised  []Raised // how it got there
 	Resumed []Event  // who took it up, and when
+	Driver  Driver   // who answers for it
+	Asked   *Asked   // somebody else wants to drive; nil: nobody
+	Handed  []Handed // how it came into other hands
 	Outcome Outcome  // empty while it is open
 	EndedAt time.Time
 	EndedBy string

@@ -23,7 +23,11 @@ var ErrNoHost = errors.New("no process drives this run")
 // host that was replaced in between is found again.
 type Client struct {
 	Files Files
+	Who   Person // who wishes
 }
+
+// ErrProtocol is a host of another version of Lifeboat.
+var ErrProtocol = errors.New("the process that hosts this run is of another version of Lifeboat")
 
 // callLimit bounds one request: accepting an answer may take a fsync, never more.
 const callLimit = 15 * time.Second
@@ -50,6 +54,7 @@ func (c Client) call(ctx context.Context, id run.ID, req request) (reply, error)
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(deadline)
 	}
+	req.Version, req.Who = protocol, c.Who
 	data, err := json.Marshal(req)
 	if err != nil {
 		return reply{}, err
@@ -65,6 +70,10 @@ func (c Client) call(ctx context.Context, id run.ID, req request) (reply, error)
 	if err := json.Unmarshal(line, &rep); err != nil {
 		return reply{}, fmt.Errorf("understand the host of run %s: %w", id.Short(), err)
 	}
+	if rep.Version != protocol {
+		return reply{}, hint.Wrap(fmt.Errorf("run %s: %w", id.Short(), ErrProtocol),
+			"use the console of that version, or let its process end at a gate ("+filepath.Join(c.Files.Run(id), lockName)+" says which it is) and attach again")
+	}
 	if rep.Error != "" {
 		err := errors.New(rep.Error)
 		for _, h := range rep.Hints {
@@ -75,33 +84,79 @@ func (c Client) call(ctx context.Context, id run.ID, req request) (reply, error)
 	return rep, nil
 }
 
-// Ping says whether a process drives the run.
-func (c Client) Ping(ctx context.Context, id run.ID) bool {
+// Ping says whether a process drives the run. One that speaks another protocol is an error.
+func (c Client) Ping(ctx context.Context, id run.ID) (bool, error) {
 	_, err := c.call(ctx, id, request{Verb: verbPing})
-	return err == nil
+	if errors.Is(err, ErrProtocol) {
+		return true, err
+	}
+	return err == nil, nil
 }
 
-// Answer answers the open gate; when it returns nil the answer is durable.
+// Answer answers the open gate; when it returns nil the answer is durable. Only the driver
+// may.
 func (c Client) Answer(ctx context.Context, id run.ID, a run.Answer) error {
 	_, err := c.call(ctx, id, request{Verb: verbAnswer, Answer: &a})
 	return err
 }
 
-// Stop asks the running step to stop.
+// Stop asks the running step to stop. Only the driver may.
 func (c Client) Stop(ctx context.Context, id run.ID) error {
 	_, err := c.call(ctx, id, request{Verb: verbStop})
 	return err
 }
 
 // Note adds a remark.
-func (c Client) Note(ctx context.Context, id run.ID, by, text string) error {
-	_, err := c.call(ctx, id, request{Verb: verbNote, By: by, Text: text})
+func (c Client) Note(ctx context.Context, id run.ID, text string) error {
+	_, err := c.call(ctx, id, request{Verb: verbNote, Text: text})
 	return err
 }
 
 // Raise puts the incident on a more serious level.
-func (c Client) Raise(ctx context.Context, id run.ID, by string, level int, reason string) error {
-	_, err := c.call(ctx, id, request{Verb: verbRaise, By: by, Level: level, Text: reason})
+func (c Client) Raise(ctx context.Context, id run.ID, level int, reason string) error {
+	_, err := c.call(ctx, id, request{Verb: verbRaise, Level: level, Text: reason})
+	return err
+}
+
+// Hello says that somebody is here, and who else is. A driver who comes back at another
+// terminal drives there.
+func (c Client) Hello(ctx context.Context, id run.ID) (Room, error) {
+	return c.room(ctx, id, verbHello)
+}
+
+// Room says who is here.
+func (c Client) Room(ctx context.Context, id run.ID) (Room, error) { return c.room(ctx, id, verbRoom) }
+
+func (c Client) room(ctx context.Context, id run.ID, v verb) (Room, error) {
+	rep, err := c.call(ctx, id, request{Verb: v})
+	if err != nil || rep.Room == nil {
+		return Room{}, err
+	}
+	return *rep.Room, nil
+}
+
+// Bye says that somebody leaves.
+func (c Client) Bye(ctx context.Context, id run.ID) error {
+	_, err := c.call(ctx, id, request{Verb: verbBye})
+	return err
+}
+
+// AskToDrive asks the driver for the run. Asked again after the driver had their time, it
+// takes over; before that it is an error that says how long it is still.
+func (c Client) AskToDrive(ctx context.Context, id run.ID) error {
+	_, err := c.call(ctx, id, request{Verb: verbAsk})
+	return err
+}
+
+// Give lets whoever asked drive; asked is the number of the wish. Only the driver may.
+func (c Client) Give(ctx context.Context, id run.ID, asked int64) error {
+	_, err := c.call(ctx, id, request{Verb: verbGive, Asked: asked})
+	return err
+}
+
+// Keep says no to whoever asked. Only the driver may.
+func (c Client) Keep(ctx context.Context, id run.ID, asked int64) error {
+	_, err := c.call(ctx, id, request{Verb: verbKeep, Asked: asked})
 	return err
 }
 

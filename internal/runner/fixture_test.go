@@ -166,7 +166,7 @@ func (e events) Append(ctx context.Context, ev run.Event) error {
 func (s *stage) config(h *Host) engine.Config {
 	c := engine.Config{
 		Journal: events{s.journal}, Actions: s.actions, Spool: s.files, Now: time.Now,
-		By: "m.ito", Host: "rescue-01", Version: "test", Redact: secret.NewRedactor(),
+		By: "m.ito", Session: "s1", Host: "rescue-01", Version: "test", Redact: secret.NewRedactor(),
 	}
 	if h != nil {
 		c.Asker, c.Observe, c.Progress = h, h.Observe, h.Progress
@@ -196,7 +196,16 @@ func newBench(t *testing.T, dir string) *bench {
 			t.Error(err)
 		}
 	})
-	return &bench{s, t, Client{Files: s.files}}
+	return &bench{s, t, Client{Files: s.files, Who: person("m.ito", "s1")}}
+}
+
+func person(by, session string) Person {
+	return Person{Driver: run.Driver{By: by, Session: session, Host: "rescue-01"}}
+}
+
+// as is the client of somebody else.
+func (b *bench) as(by, session string) Client {
+	return Client{Files: b.files, Who: person(by, session)}
 }
 
 // begin makes a run that nobody drives yet.

@@ -41,7 +41,11 @@ type Host struct {
 	progress Progress
 	seen     time.Time // of the last request
 	clients  map[net.Conn]bool
+	people   map[string]guest // by session
+	local    string           // session of a person in this process, who is here as long as it is
 	gone     bool
+
+	away, patience, absence time.Duration // see [awayAfter], [AskPatience], [absentPatience]
 }
 
 // asked is an answer on its way into the engine. reply receives exactly one message:
@@ -66,7 +70,8 @@ func NewHost(files Files, id run.ID, note string) (*Host, error) {
 		}
 		return nil, err
 	}
-	h := &Host{dir: dir, lock: lock, answers: make(chan asked), stopped: make(chan struct{}), clients: map[net.Conn]bool{}, idle: IdleLimit}
+	h := &Host{dir: dir, lock: lock, answers: make(chan asked), stopped: make(chan struct{}), clients: map[net.Conn]bool{}, people: map[string]guest{},
+		idle: IdleLimit, away: awayAfter, patience: AskPatience, absence: absentPatience}
 	if err := h.open(); err != nil {
 		lock.Unlock()
 		return nil, err
@@ -290,9 +295,9 @@ func (h *Host) serve(conn net.Conn) {
 		}
 		switch {
 		case errors.Is(nonsense, errTooLong):
-			rep.Error = nonsense.Error()
+			rep = reply{Version: protocol, Error: nonsense.Error()}
 		case nonsense != nil:
-			rep.Error = "the request is not understood"
+			rep = reply{Version: protocol, Error: "the request is not understood"}
 		default:
 			rep = h.handle(req)
 		}
@@ -325,44 +330,80 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 }
 
 func (h *Host) handle(req request) reply {
+	rep := reply{Version: protocol}
+	if err := h.carryOut(req, &rep); err != nil {
+		rep.Error, rep.Hints = err.Error(), hint.All(err)
+	}
+	return rep
+}
+
+// carryOut does what a request wants.
+func (h *Host) carryOut(req request, rep *reply) error {
+	if req.Version != protocol {
+		return hint.New(fmt.Sprintf("this console speaks protocol %d, the process that hosts the run speaks %d", max(req.Version, 1), protocol),
+			"they are of different versions of Lifeboat: open the console of the newer one")
+	}
 	h.mu.Lock()
 	h.seen = time.Now()
 	e, gone, ctx := h.engine, h.gone, h.ctx
 	h.mu.Unlock()
-	if req.Verb == verbPing {
-		return reply{}
+	switch req.Verb {
+	case verbPing:
+		return nil
+	case verbBye:
+		h.leaves(req.Who)
+		return nil
 	}
 	if e == nil || gone {
-		return reply{Error: "the run is not being driven right now"}
+		return errors.New("the run is not being driven right now")
 	}
+	h.comes(req.Who)
+	if req.Who.ReadOnly && !looks[req.Verb] {
+		return hint.New("this console is read-only", "nothing can be answered, stopped, noted or started from it")
+	}
+	h.returns(ctx, e, req.Who)
 	switch req.Verb {
-	case verbAnswer:
-		if req.Answer == nil {
-			return reply{Error: "there is no answer in the request"}
-		}
-		return reply{Error: h.answer(*req.Answer)}
-	case verbStop:
-		if !e.Stop() {
-			return reply{Error: "no step is running"}
-		}
-		return reply{}
-	case verbNote:
-		if err := e.Note(ctx, req.By, req.Text); err != nil {
-			return reply{Error: err.Error(), Hints: hint.All(err)}
-		}
-		return reply{}
-	case verbRaise:
-		if err := e.Raise(ctx, req.By, req.Level, req.Text); err != nil {
-			return reply{Error: err.Error(), Hints: hint.All(err)}
-		}
-		return reply{}
 	case verbProgress:
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		p := h.progress
-		return reply{Progress: &p}
+		rep.Progress = &p
+		return nil
+	case verbRoom, verbHello:
+		room := h.room(e)
+		rep.Room = &room
+		return nil
+	case verbNote:
+		return e.Note(ctx, req.Who.By, req.Text)
+	case verbRaise:
+		return e.Raise(ctx, req.Who.By, req.Level, req.Text)
+	case verbAsk:
+		return h.askToDrive(ctx, e, req.Who)
+	case verbAnswer, verbStop, verbGive, verbKeep:
+		if err := drives(e, req.Who); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("request %q is not known", req.Verb)
 	}
-	return reply{Error: fmt.Sprintf("request %q is not known", req.Verb)}
+	switch req.Verb {
+	case verbGive, verbKeep:
+		return h.decide(ctx, e, req.Who, req.Asked, req.Verb == verbGive)
+	case verbStop:
+		if !e.Stop() {
+			return errors.New("no step is running")
+		}
+		return nil
+	}
+	if req.Answer == nil {
+		return errors.New("there is no answer in the request")
+	}
+	a := *req.Answer
+	a.By, a.Session = req.Who.By, req.Who.Session
+	if says := h.answer(a); says != "" {
+		return errors.New(says)
+	}
+	return nil
 }
 
 // answerPatience is how long an answer waits for the engine to be at a gate.

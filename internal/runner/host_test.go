@@ -112,7 +112,7 @@ func TestStopNoteProgress(t *testing.T) {
 		p, err := b.client.Progress(t.Context(), id)
 		return err == nil && p.Step == "write" && p.Done == 3 && p.Total == 10 && p.Unit == "pages" && !p.Since.IsZero()
 	})
-	if err := b.client.Note(t.Context(), id, "a.chen", "called the landlord"); err != nil {
+	if err := b.as("a.chen", "s2").Note(t.Context(), id, "called the landlord"); err != nil {
 		t.Fatal(err)
 	}
 	list, err := b.journal.Load(t.Context(), id)
@@ -122,10 +122,10 @@ func TestStopNoteProgress(t *testing.T) {
 	if n, ok := list[len(list)-1].Body.(run.Note); !ok || n.By != "a.chen" || n.Text != "called the landlord" {
 		t.Errorf("last event %+v, want the note, made durable while the step runs", list[len(list)-1])
 	}
-	if err := b.client.Raise(t.Context(), id, "a.chen", 3, "it spreads"); err != nil {
+	if err := b.as("a.chen", "s2").Raise(t.Context(), id, 3, "it spreads"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.client.Raise(t.Context(), id, "a.chen", 2, "no, less"); err == nil || !strings.Contains(err.Error(), "only ever raised") {
+	if err := b.as("a.chen", "s2").Raise(t.Context(), id, 2, "no, less"); err == nil || !strings.Contains(err.Error(), "only ever raised") {
 		t.Errorf("a level was lowered: %v", err)
 	}
 	if r := b.fold(id); r.Level != 3 || len(r.Raised) != 1 || r.Raised[0].By != "a.chen" {
@@ -156,7 +156,7 @@ func TestSecondHostIsBusy(t *testing.T) {
 	if all := hint.All(err); len(all) != 1 || !strings.Contains(all[0], "lifeboat attach "+id.Short()) {
 		t.Errorf("advice %q", all)
 	}
-	if !b.client.Ping(t.Context(), id) {
+	if there, err := b.client.Ping(t.Context(), id); !there || err != nil {
 		t.Error("the first host does not answer after the second one was refused")
 	}
 	other := b.begin()
@@ -238,10 +238,13 @@ func TestNonsense(t *testing.T) {
 		{"empty line", "\n", "not understood"},
 		{"other types", `{"verb":7}` + "\n", "not understood"},
 		{"NUL", "\x00\x00\n", "not understood"},
-		{"unknown verb", `{"verb":"format"}` + "\n", `"format" is not known`},
-		{"no verb", "{}\n", "is not known"},
-		{"no answer", `{"verb":"answer"}` + "\n", "no answer in the request"},
-		{"empty answer", `{"verb":"answer","answer":{}}` + "\n", "another gate"},
+		{"unknown verb", `{"v":2,"verb":"format"}` + "\n", `"format" is not known`},
+		{"no verb", `{"v":2}` + "\n", "is not known"},
+		{"no version", `{"verb":"ping"}` + "\n", "this console speaks protocol 1, the process that hosts the run speaks 2"},
+		{"a version to come", `{"v":3,"verb":"ping"}` + "\n", "this console speaks protocol 3"},
+		{"no answer", `{"v":2,"verb":"answer","who":{"by":"m.ito","session":"s1"}}` + "\n", "no answer in the request"},
+		{"empty answer", `{"v":2,"verb":"answer","answer":{},"who":{"by":"m.ito","session":"s1"}}` + "\n", "another gate"},
+		{"answer of nobody", `{"v":2,"verb":"answer","answer":{}}` + "\n", "m.ito drives this run"},
 		{"oversized", `{"verb":"note","text":"` + strings.Repeat("x", maxMessage) + `"}` + "\n", "longer than"},
 		{"oversized without an end", strings.Repeat("x", maxMessage+4096), "longer than"},
 		{"half a request", `{"verb":"ping"`, ""},

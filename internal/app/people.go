@@ -1,0 +1,133 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/engine"
+	"lifeboat/internal/hint"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runner"
+)
+
+// newSession names this process among those of the same person.
+func newSession() string {
+	var b [6]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// who is whoever is at this process.
+func (w *world) who() runner.Person {
+	return runner.Person{Driver: run.Driver{By: w.env.user, Session: w.session, Host: w.env.host}, ReadOnly: w.look}
+}
+
+// hosts talks to the processes that host runs.
+func (w *world) hosts() runner.Client { return runner.Client{Files: w.files, Who: w.who()} }
+
+// looking are the commands that change nothing, or do so only where [world.mayAct] lets them.
+// With --readonly every other one is refused before it opens anything.
+var looking = []string{"", "attach", "runs", "show", "report", "status", "ready", "triage", "contacts", "lint", "actions", "audit verify",
+	"vault ls", "vault list", "vault show", "vault diff", "schedule list", "drill list", "theme", "theme list", "theme check", "print", "help"}
+
+// onlyLook takes the wish to look only from the environment too, and refuses commands that
+// do more.
+func (s *settings) onlyLook(env environment, c *cobra.Command) error {
+	switch v := env.get("LIFEBOAT_READONLY"); v {
+	case "", "0", "false", "no":
+	default:
+		s.look = true
+	}
+	if !s.look {
+		return nil
+	}
+	name := strings.TrimPrefix(strings.TrimPrefix(c.CommandPath(), c.Root().Name()), " ")
+	if slices.Contains(looking, name) || strings.HasPrefix(name, "completion") {
+		return nil
+	}
+	return (&world{look: true}).mayAct(name)
+}
+
+// mayAct refuses what changes anything where nothing may be.
+func (w *world) mayAct(do string) error {
+	if !w.look {
+		return nil
+	}
+	return usage(hint.New("cannot "+do+": this Lifeboat is read-only",
+		"leave out --readonly, unset LIFEBOAT_READONLY, or take read_only out of the estate; lifeboat attach RUN and lifeboat runs only look"))
+}
+
+// hands are in whose hands the gates of a run are: those of whoever is at the process that
+// hosts it, or of somebody who is attached and has taken over. It implements engine.Asker.
+// A question that is open when the run changes hands is withdrawn and asked anew, so that
+// nothing half typed is left of it.
+type hands struct {
+	local   engine.Asker // nil: nobody is at this process
+	host    *runner.Host
+	session string
+
+	mu      sync.Mutex
+	engine  interface{ Snapshot() run.Run }
+	changed context.CancelFunc // withdraws the question that is open; nil: none is
+}
+
+var _ engine.Asker = (*hands)(nil)
+
+// Ask implements engine.Asker.
+func (h *hands) Ask(ctx context.Context, r run.Run, refused string) (run.Answer, error) {
+	for {
+		asking, cancel := context.WithCancel(ctx)
+		h.mu.Lock()
+		h.changed = cancel
+		r.Driver, r.Asked = h.engine.Snapshot().Driver, h.engine.Snapshot().Asked
+		h.mu.Unlock()
+		var asker engine.Asker = h.host
+		if h.local != nil && r.Driver.Session == h.session {
+			asker = h.local
+		}
+		a, err := asker.Ask(asking, r, refused)
+		moved := asking.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil || !moved {
+			return a, err
+		}
+		refused = ""
+	}
+}
+
+// observe withdraws the open question when somebody else drives.
+func (h *hands) observe(ev run.Event) {
+	if ev.Kind != run.DriverChanged {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.changed != nil {
+		h.changed()
+	}
+}
+
+// drives takes the engine whose questions are asked.
+func (h *hands) drives(e *engine.Engine) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.engine = e
+}
+
+// where says at which terminal somebody is, when that is not plain.
+func where(d run.Driver, self run.Driver) string {
+	switch {
+	case d.By == self.By && d.Session != self.Session:
+		return fmt.Sprintf("%s at another terminal", d.By)
+	case d.Host != "" && d.Host != self.Host:
+		return fmt.Sprintf("%s on %s", d.By, d.Host)
+	}
+	return d.By
+}
