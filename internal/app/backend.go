@@ -61,8 +61,9 @@ func (w *world) console(id run.ID) error {
 
 // backend is the console's view of the world.
 type backend struct {
-	world  *world
-	client runner.Client
+	world   *world
+	client  runner.Client
+	shelves shelves
 }
 
 var _ console.Backend = (*backend)(nil)

@@ -164,10 +164,7 @@ func cmdVerify(env environment, s *settings, plainMode *bool) *cobra.Command {
 				if reread {
 					again = "true"
 				}
-				return task{name: "verify", title: "Verify the backups", kind: "verification", asset: name, steps: []taskStep{{
-					title: "Prove them at level " + level, action: "vault.verify", attrs: " timeout=24h",
-					args: [][2]string{{"asset", name}, {"point", point}, {"level", level}, {"reread", again}},
-				}}}, nil
+				return verifyTask(name, point, level, again), nil
 			})
 		},
 	}
@@ -177,6 +174,22 @@ func cmdVerify(env environment, s *settings, plainMode *bool) *cobra.Command {
 	c.Flags().StringVar(&point, "point", "", "the point to prove, named as for vault show (default: the newest)")
 	c.Flags().BoolVar(&reread, "reread", false, "at level checked: read also what earlier receipts have proven")
 	return c
+}
+
+// verifyTask proves a point of an asset; the newest for "", those of all assets where no
+// asset is named.
+func verifyTask(asset, point, level, reread string) task {
+	return task{name: "verify", title: "Verify the backups", kind: "verification", asset: asset, steps: []taskStep{{
+		title: "Prove them at level " + level, action: "vault.verify", attrs: " timeout=24h",
+		args: [][2]string{{"asset", asset}, {"point", point}, {"level", level}, {"reread", reread}},
+	}}}
+}
+
+// restoreTask rebuilds an asset beside what is there.
+func restoreTask(asset string, args [][2]string) task {
+	return task{name: "restore", title: "Restore an asset", kind: "recovery", asset: asset, steps: []taskStep{{
+		title: "Restore it", action: "vault.restore", attrs: " timeout=24h", args: args,
+	}}}
 }
 
 func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
@@ -225,9 +238,8 @@ func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 				if point, err = w.pointID(args[0], point); err != nil {
 					return task{}, err
 				}
-				step := taskStep{title: "Restore it", action: "vault.restore", attrs: " timeout=24h",
-					args: [][2]string{{"asset", args[0]}, {"to", to}, {"point", point}, {"at", at}}}
-				if replace {
+				t := restoreTask(args[0], [][2]string{{"asset", args[0]}, {"to", to}, {"point", point}, {"at", at}})
+				if step := &t.steps[0]; replace {
 					step.action = a.Kind + ".restore"
 					step.args = [][2]string{{"asset", args[0]}, {"point", point}, {"at", at}}
 					switch a.Kind {
@@ -237,7 +249,7 @@ func cmdRestore(env environment, s *settings, plainMode *bool) *cobra.Command {
 						step.args = append(step.args, [2]string{"replace", "true"})
 					}
 				}
-				return task{name: "restore", title: "Restore an asset", kind: "recovery", asset: args[0], steps: []taskStep{step}}, nil
+				return t, nil
 			})
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -241,13 +242,18 @@ func (e events) Append(ctx context.Context, ev run.Event) error {
 	return err
 }
 
-// vaults opens the vault of the estate when somebody first needs it.
+// vaults opens the vault of the estate when somebody first needs it. It is safe for
+// concurrent use.
 type vaults struct {
 	world *world
-	open  *vault.Vault
+
+	mu   sync.Mutex // guards what follows
+	open *vault.Vault
 }
 
 func (v *vaults) get(ctx context.Context) (*vault.Vault, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.open != nil {
 		return v.open, nil
 	}
@@ -312,7 +318,12 @@ func (v *vaults) hold(context.Context) (func() error, error) {
 }
 
 func (v *vaults) close() error {
-	if v == nil || v.open == nil {
+	if v == nil {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.open == nil {
 		return nil
 	}
 	return v.open.Close()

@@ -40,6 +40,7 @@ type Backend interface {
 	Progress(ctx context.Context, id run.ID) (Progress, error)
 	// Log opens a spool file of the run. It may still grow.
 	Log(ctx context.Context, id run.ID, name string) (Log, error)
+	VaultReader
 	// Now is the clock of the console, so that frames can be golden files.
 	Now() time.Time
 }

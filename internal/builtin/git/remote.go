@@ -86,6 +86,26 @@ func (k *desk) refsAt(ctx context.Context, m Mirror, patterns ...string) ([]repo
 	return repo.ParseRefs(string(out))
 }
 
+// Tip reads a branch of the mirror now, empty when it does not exist. It works in a
+// directory of its own below scratch.
+func (m Mirror) Tip(ctx context.Context, scratch, branch string) (string, error) {
+	k, err := openDesk(ctx, &action.Env{Scratch: scratch}, Repo{Name: m.Name})
+	if err != nil {
+		return "", err
+	}
+	defer k.close()
+	refs, err := k.refsAt(ctx, m, "refs/heads/"+branch)
+	if err != nil {
+		return "", err
+	}
+	for _, ref := range refs {
+		if ref.Name == "refs/heads/"+branch {
+			return ref.OID, nil
+		}
+	}
+	return "", nil
+}
+
 // fetchFrom brings refs of a mirror into the desk.
 func (k *desk) fetchFrom(ctx context.Context, m Mirror, what, as string) error {
 	c := k.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", m.URL, "+"+what+":"+as)
