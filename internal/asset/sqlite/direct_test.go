@@ -110,8 +110,10 @@ func TestCaptureBesideAnotherProcess(t *testing.T) {
 			makeLedger(t, db)
 			stop := writer(t, path, nil)
 			c := &chain{t: t, source: path}
+			was := -1
 			for range 5 {
 				c.add("")
+				was = movedOn(t, db, was)
 			}
 			stop()
 			seen := map[string]bool{}

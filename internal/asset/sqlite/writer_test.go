@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/command"
 )
@@ -119,6 +120,23 @@ func writer(t *testing.T, path string, env map[string]string) (stop func()) {
 	}
 	t.Cleanup(stop)
 	return stop
+}
+
+// movedOn waits until the writer has made other transfers than the count it was given,
+// however busy the machine is, and gives their number.
+func movedOn(t tb, db *sql.DB, was int) int {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < time.Minute; {
+		var n int
+		if err := db.QueryRowContext(t.Context(), "SELECT n FROM total").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n != was {
+			return n
+		}
+	}
+	t.Fatal("the writer has stopped")
+	return 0
 }
 
 // keeps fails the test when a restored database does not keep the ledger.
