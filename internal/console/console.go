@@ -47,6 +47,9 @@ type screen interface {
 	card() bool
 }
 
+// opener is a screen that needs something when it is put on top.
+type opener interface{ opens(w *world) Intent }
+
 // world is what every screen may look at.
 type world struct {
 	o      Options
@@ -61,6 +64,7 @@ type world struct {
 	snap   *snapshot // of the run on the screen; nil for none
 	sent   int64     // gate whose answer is on its way
 	log    logView
+	vault  vaultState
 	notice string
 	until  time.Time // when the notice goes
 	broken string    // the last poll failed; empty: it did not
@@ -175,6 +179,14 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		changed, cmd := m.logRead(msg)
 		m.dirty = changed || dirty
 		return m, cmd
+	case vaultMsg:
+		return m, m.gotVault(msg)
+	case mirrorsMsg:
+		m.vault.mirrors, m.vault.told = msg.mirrors, true
+	case vaultTickMsg:
+		return m, m.vaultTick(msg)
+	case pointMsg:
+		return m, m.gotPoint(msg)
 	case quietMsg:
 		if m.quiet == msg.generation {
 			m.quiet = 0

@@ -9,6 +9,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
+	"lifeboat/internal/hint"
 	"lifeboat/internal/run"
 )
 
@@ -106,6 +107,20 @@ var runScenes = []scene{
 	}},
 	{"home-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed) }},
 	{"start-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed).press("/", "enter", "s") }},
+	{"vault", func(t *testing.T, w, h int) *driver { return openVault(t, w, h) }},
+	{"vault-late", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("down", "down", "down", "down") }},
+	{"vault-silent", func(t *testing.T, w, h int) *driver {
+		return openVault(t, w, h, func(b *fakeBackend, _ *Options) { b.vault.Problem = "list s3://company-backups: connection refused" })
+	}},
+	{"vault-empty", func(t *testing.T, w, h int) *driver {
+		return openVault(t, w, h, func(b *fakeBackend, _ *Options) { b.vault = Vault{URL: "file:///srv/backups"}; b.fakeVault.mirrors = nil })
+	}},
+	{"vault-none", func(t *testing.T, w, h int) *driver {
+		return openVault(t, w, h, func(b *fakeBackend, _ *Options) { b.noVault = hint.New("open vault: /srv/lifeboat.yaml names none", "add one") })
+	}},
+	{"vault-prove", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("t") }},
+	{"vault-restore", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("r") }},
+	{"point", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("enter") }},
 	{"problem", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, newStory(t).keepGate())
 		d.b.fail = errBroken

@@ -60,31 +60,41 @@ type (
 		spool *widget.Spool
 		want  widget.Want
 	}
-	closeLog struct{ log Log }
+	closeLog     struct{ log Log }
+	loadVault    struct{ fresh bool } // fresh: the bucket is asked
+	askMirrors   struct{}
+	showPoint    struct{ asset, point string }
+	provePoint   struct{ asset, point, level string }
+	restorePoint struct{ asset, point, dir string }
 )
 
-func (push) intent()       {}
-func (replace) intent()    {}
-func (pop) intent()        {}
-func (goHome) intent()     {}
-func (leave) intent()      {}
-func (say) intent()        {}
-func (several) intent()    {}
-func (loadBooks) intent()  {}
-func (startRun) intent()   {}
-func (openRun) intent()    {}
-func (showRun) intent()    {}
-func (hostRun) intent()    {}
-func (answerGate) intent() {}
-func (stopStep) intent()   {}
-func (raiseLevel) intent() {}
-func (copyText) intent()   {}
-func (addNote) intent()    {}
-func (poll) intent()       {}
-func (openLog) intent()    {}
-func (readLog) intent()    {}
-func (closeLog) intent()   {}
-func (goPlace) intent()    {}
+func (push) intent()         {}
+func (replace) intent()      {}
+func (pop) intent()          {}
+func (goHome) intent()       {}
+func (leave) intent()        {}
+func (say) intent()          {}
+func (several) intent()      {}
+func (loadBooks) intent()    {}
+func (startRun) intent()     {}
+func (openRun) intent()      {}
+func (showRun) intent()      {}
+func (hostRun) intent()      {}
+func (answerGate) intent()   {}
+func (stopStep) intent()     {}
+func (raiseLevel) intent()   {}
+func (copyText) intent()     {}
+func (addNote) intent()      {}
+func (poll) intent()         {}
+func (openLog) intent()      {}
+func (readLog) intent()      {}
+func (closeLog) intent()     {}
+func (loadVault) intent()    {}
+func (askMirrors) intent()   {}
+func (showPoint) intent()    {}
+func (provePoint) intent()   {}
+func (restorePoint) intent() {}
+func (goPlace) intent()      {}
 
 // What comes back.
 type (
@@ -183,6 +193,8 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		}
 	case readLog:
 		return func() tea.Msg { return logReadMsg{i.spool, i.want, i.spool.Fetch(i.want), b.Now()} }
+	case loadVault, askMirrors, showPoint, provePoint, restorePoint:
+		return vaultCmd(ctx, b, i)
 	case closeLog:
 		return func() tea.Msg {
 			i.log.Close() // it was only read

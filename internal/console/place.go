@@ -15,6 +15,7 @@ func places() []place {
 	return []place{
 		{name: "bridge", key: "b", says: "Go to the bridge: is anything open, and what happened?"},
 		{name: "library", key: "/", says: "Find a runbook by its name, a symptom or a command.", open: newLibrary},
+		{name: "vault", key: "v", says: "See what copies there are, and how far each is proven.", open: newVault},
 	}
 }
 

@@ -71,11 +71,15 @@ func (m *Model) do(i Intent) tea.Cmd {
 		return tea.Batch(cmds...)
 	case push:
 		m.stack = append(m.stack, i.screen)
+		var needs tea.Cmd
+		if s, ok := i.screen.(opener); ok {
+			needs = m.do(s.opens(&m.world))
+		}
 		if s, ok := i.screen.(interface{ instant() bool }); ok && s.instant() {
 			m.quiet = 0
-			return nil
+			return needs
 		}
-		return m.hush()
+		return tea.Batch(m.hush(), needs)
 	case replace:
 		m.stack[len(m.stack)-1] = i.screen
 		return m.hush()
@@ -101,6 +105,11 @@ func (m *Model) do(i Intent) tea.Cmd {
 		return nil
 	case copyText:
 		return tea.Batch(tea.SetClipboard(printable.Text(i.text)), m.do(say{i.says}))
+	case loadVault:
+		if i.fresh && m.vault.asking {
+			return nil
+		}
+		m.vault.asking = m.vault.asking || i.fresh
 	case answerGate:
 		if m.sent == i.answer.Gate {
 			return nil // one answer per gate, however often the key is pressed

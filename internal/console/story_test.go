@@ -291,6 +291,8 @@ type fakeBackend struct {
 	raised   []string
 	team     Team
 	closed   int
+
+	fakeVault
 }
 
 var _ Backend = (*fakeBackend)(nil)
