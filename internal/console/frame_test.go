@@ -113,10 +113,15 @@ var runScenes = []scene{
 		return openVault(t, w, h, func(b *fakeBackend, _ *Options) { b.vault.Problem = "list s3://company-backups: connection refused" })
 	}},
 	{"vault-empty", func(t *testing.T, w, h int) *driver {
-		return openVault(t, w, h, func(b *fakeBackend, _ *Options) { b.vault = Vault{URL: "file:///srv/backups"}; b.fakeVault.mirrors = nil })
+		return openVault(t, w, h, func(b *fakeBackend, _ *Options) {
+			b.vault = Vault{URL: "file:///srv/backups"}
+			b.fakeVault.mirrors = nil
+		})
 	}},
 	{"vault-none", func(t *testing.T, w, h int) *driver {
-		return openVault(t, w, h, func(b *fakeBackend, _ *Options) { b.noVault = hint.New("open vault: /srv/lifeboat.yaml names none", "add one") })
+		return openVault(t, w, h, func(b *fakeBackend, _ *Options) {
+			b.noVault = hint.New("open vault: /srv/lifeboat.yaml names none", "add one")
+		})
 	}},
 	{"vault-prove", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("t") }},
 	{"vault-restore", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("r") }},
