@@ -229,7 +229,7 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasSuffix(n, drill.Suffix) })
 	var all []runbook.Problem
 	if len(args) == 0 {
-		all = slices.Concat(w.shelf.library.General(), w.lintSchedules(), w.lintTriage())
+		all = slices.Concat(w.shelf.library.General(), w.lintSchedules(), w.lintDrills(), w.lintTriage())
 	}
 	for _, name := range names {
 		book, found, err := w.shelf.find(name)
@@ -292,6 +292,25 @@ func (w *world) lintSchedules() []runbook.Problem {
 		if err != nil {
 			out = append(out, runbook.Problem{Pos: runbook.Pos{File: w.estate.File}, Severity: runbook.Error, Code: "schedule",
 				Msg: fmt.Sprintf("schedule %q: %v", e.Name, err), Fix: strings.Join(hint.All(err), "; ")})
+		}
+	}
+	return out
+}
+
+// lintDrills finds periods of runbooks that nobody has to practise.
+func (w *world) lintDrills() []runbook.Problem {
+	var out []runbook.Problem
+	if w.estate == nil {
+		return nil
+	}
+	for _, p := range w.estate.Drills.Runbooks {
+		book, _, err := w.shelf.find(p.Runbook)
+		if err == nil && !rehearsable(book) {
+			err = hint.New(fmt.Sprintf("runbook %q is of kind %s", p.Runbook, book.Meta.Kind), "name one of kind recovery or drill")
+		}
+		if err != nil {
+			out = append(out, runbook.Problem{Pos: p.Pos, Severity: runbook.Error, Code: "drills",
+				Msg: fmt.Sprintf("drills: %v", err), Fix: strings.Join(hint.All(err), "; ")})
 		}
 	}
 	return out

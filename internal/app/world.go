@@ -247,15 +247,15 @@ func (e events) Append(ctx context.Context, ev run.Event) error {
 type vaults struct {
 	world *world
 
-	mu   sync.Mutex // guards what follows
-	open *vault.Vault
+	mu   sync.Mutex // of who opens it, never of who closes: a bucket that hangs while it is opened holds up no end
+	open atomic.Pointer[vault.Vault]
 }
 
 func (v *vaults) get(ctx context.Context) (*vault.Vault, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.open != nil {
-		return v.open, nil
+	if open := v.open.Load(); open != nil {
+		return open, nil
 	}
 	e := v.world.estate
 	if e == nil {
@@ -264,9 +264,11 @@ func (v *vaults) get(ctx context.Context) (*vault.Vault, error) {
 	if e.Vault == "" {
 		return nil, hint.New(fmt.Sprintf("open vault: %s names none", e.File), "add \"vault: file:///path\" or the URL of a bucket")
 	}
-	var err error
-	v.open, err = v.at(ctx, e.Vault)
-	return v.open, err
+	open, err := v.at(ctx, e.Vault)
+	if err == nil {
+		v.open.Store(open)
+	}
+	return open, err
 }
 
 // at opens the vault at a URL of the estate, which has one set of keys.
@@ -318,13 +320,8 @@ func (v *vaults) hold(context.Context) (func() error, error) {
 }
 
 func (v *vaults) close() error {
-	if v == nil {
+	if v == nil || v.open.Load() == nil {
 		return nil
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.open == nil {
-		return nil
-	}
-	return v.open.Close()
+	return v.open.Load().Close()
 }

@@ -416,10 +416,8 @@ func WorstFirst(list []Readiness) []Readiness {
 // "2 h 39", "41 days".
 func Long(d time.Duration) string {
 	switch {
-	case d < 100*time.Millisecond:
-		return "0 s"
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Second:
+		return "<1 s"
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:

@@ -286,8 +286,8 @@ func TestSum(t *testing.T) {
 
 func TestLong(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0 s", 3400 * time.Millisecond: "3.4 s", 40 * time.Second: "40 s", 16 * time.Minute: "16 min", time.Hour: "1 h", 2*time.Hour + 39*time.Minute: "2 h 39",
-		24 * time.Hour: "24 h", 3*time.Hour + 5*time.Minute: "3 h 05", 95*time.Hour + 59*time.Minute: "95 h 59", 4 * day: "4 days", 41 * day: "41 days", -time.Hour: "0 s",
+		0: "<1 s", 3400 * time.Millisecond: "3 s", 40 * time.Second: "40 s", 16 * time.Minute: "16 min", time.Hour: "1 h", 2*time.Hour + 39*time.Minute: "2 h 39",
+		24 * time.Hour: "24 h", 3*time.Hour + 5*time.Minute: "3 h 05", 95*time.Hour + 59*time.Minute: "95 h 59", 4 * day: "4 days", 41 * day: "41 days", -time.Hour: "<1 s",
 	} {
 		if got := Long(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
