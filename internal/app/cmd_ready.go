@@ -45,7 +45,7 @@ func cmdStatus(env environment, s *settings) *cobra.Command {
 				return err
 			}
 			defer w.close()
-			st, err := w.look(offline)
+			st, err := w.survey(offline)
 			if err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ func cmdReady(env environment, s *settings) *cobra.Command {
 					return usage(err)
 				}
 			}
-			st, err := w.look(false)
+			st, err := w.survey(false)
 			if err != nil {
 				return err
 			}
@@ -97,9 +97,9 @@ func cmdReady(env environment, s *settings) *cobra.Command {
 	return c
 }
 
-// look asks the vault and computes the board. A vault that cannot be read makes everything
+// survey asks the vault and computes the board. A vault that cannot be read makes everything
 // unknown; that is an answer, and no error.
-func (w *world) look(offline bool) (standing, error) {
+func (w *world) survey(offline bool) (standing, error) {
 	if w.estate == nil {
 		return standing{}, usage(hint.Wrap(errNoEstate, "lifeboat init writes one by looking at this directory"))
 	}

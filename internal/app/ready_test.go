@@ -51,7 +51,7 @@ func TestReadinessByTheClock(t *testing.T) {
 		{-time.Hour, false, estate.Unknown, "a clock is wrong"},
 	} {
 		at(tc.after)
-		st, err := w.look(tc.offline)
+		st, err := w.survey(tc.offline)
 		must(t, err)
 		g, _ := st.Assets[0].Worst()
 		if got := st.Assets[0].Verdict; got != tc.verdict || !strings.HasPrefix(g.Reason, tc.reason) {
@@ -62,7 +62,7 @@ func TestReadinessByTheClock(t *testing.T) {
 		}
 	}
 	at(32 * 24 * time.Hour)
-	st, err := w.look(false)
+	st, err := w.survey(false)
 	must(t, err)
 	var words []string
 	for _, g := range st.Assets[0].Gaps {
