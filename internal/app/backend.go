@@ -3,16 +3,12 @@ package app
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
-	"lifeboat/internal/command"
 	"lifeboat/internal/console"
-	"lifeboat/internal/engine"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
-	"lifeboat/internal/runbook"
 	"lifeboat/internal/runner"
 	"lifeboat/themes"
 )
@@ -70,79 +66,6 @@ var _ console.Backend = (*backend)(nil)
 
 // Now implements console.Backend.
 func (b *backend) Now() time.Time { return b.world.env.now() }
-
-// Books implements console.Backend.
-func (b *backend) Books(ctx context.Context) ([]console.Book, error) {
-	recent, err := b.world.journal.Runs(ctx, 500)
-	if err != nil {
-		return nil, err
-	}
-	var out []console.Book
-	for _, book := range b.world.shelf.library.List() {
-		c := b.describe(book)
-		for _, r := range recent { // newest first
-			if r.Started.Book == book.Name && r.Outcome != "" && (c.LastRun.IsZero() || r.First.After(c.LastRun)) {
-				c.LastRun, c.LastOutcome, c.LastMode = r.First, r.Outcome, r.Started.Mode
-			}
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-func (b *backend) describe(book *runbook.Book) console.Book {
-	p, found := b.world.shelf.compile(book, b.world.shelf.library.Problems(book))
-	c := console.Book{
-		Name: book.Name, Title: book.Title, Kind: string(book.Meta.Kind), Level: book.Meta.Level,
-		Summary: book.Intro, When: book.Meta.When, NotFor: book.Meta.NotFor, Asset: book.Meta.Asset,
-		Steps: p.Outline(), Guidance: p.Guidance(), Broken: engine.HasErrors(found),
-		Reviewed: book.Meta.Reviewed, Source: book.File, Body: string(book.Source),
-	}
-	for _, f := range found {
-		c.Problems = append(c.Problems, f.Error())
-	}
-	c.Checks = b.checks(book)
-	if sc, ok := b.world.scenarioOf(book.Name); ok && b.world.sandbox != nil && sc.Breaks() {
-		c.Staged = "First a backup is taken, then this happens: " + sc.Summary
-	}
-	for _, m := range book.Params() {
-		def, required := m.Default, !m.HasDefault
-		if m.Name == runbook.AssetParam && b.world.estate != nil {
-			if of := b.world.estate.OfKind(book.Meta.Asset); len(of) == 1 {
-				def, required = of[0].Name, false
-			}
-		}
-		c.Params = append(c.Params, console.Param{Name: m.Name, Default: def, Help: m.Help, Secret: m.Secret, Required: required, Options: m.Options})
-	}
-	for _, tool := range book.Meta.Tools {
-		state := "found"
-		if _, err := command.Find(b.world.programs(b.world.env.ctx), tool); err != nil {
-			state = "missing"
-		}
-		c.Tools = append(c.Tools, tool+" "+state)
-	}
-	return c
-}
-
-// checks says in words what is checked after each step of a runbook.
-func (b *backend) checks(book *runbook.Book) map[string][]string {
-	out := map[string][]string{}
-	for _, s := range book.Steps {
-		for _, v := range s.Verify {
-			says := v.Action
-			for _, a := range b.world.actions {
-				if a.Name == v.Action {
-					says += ": " + a.Summary
-				}
-			}
-			if v.Action == runbook.Shell {
-				says = strings.TrimSpace(v.Text) + " succeeds"
-			}
-			out[s.ID] = append(out[s.ID], says)
-		}
-	}
-	return out
-}
 
 // Runs implements console.Backend.
 func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error) {

@@ -41,6 +41,7 @@ type Backend interface {
 	// Log opens a spool file of the run. It may still grow.
 	Log(ctx context.Context, id run.ID, name string) (Log, error)
 	VaultReader
+	Librarian
 	// Now is the clock of the console, so that frames can be golden files.
 	Now() time.Time
 }
@@ -57,15 +58,23 @@ type Book struct {
 	Guidance          map[string]string   // step id -> Markdown
 	Checks            map[string][]string // step id -> the checks that will be made of it, in words
 	Staged            string              // what a sandbox is made to be before the runbook starts; empty: it stays as it is
-	Tools             []string            // with what was found: "git 2.39.5"
+	NoWayBack         []string            // ids of the steps that change something and cannot be undone
+	Commands          []string            // what its steps run, to be searched
+	Tools, Missing    []string            // programs that it needs: those that are there, those that are not
+	Room              string              // what is free where runs write; empty: not known
+	Assets            []string            // that it can be about, each with its tier and its targets
 	Problems          []string            // of lint; empty when it is sound
 	Broken            bool                // it cannot be run
 	LastRun           time.Time           // zero: never
 	LastOutcome       run.Outcome
 	LastMode          run.Mode
+	Drilled, Used     Deed // the newest drill that passed, the newest run for real that ended complete
+	Owner             string
 	Reviewed          time.Time
-	Source            string // where it lies
-	Body              string // the whole document, Markdown
+	ReviewEvery       time.Duration // 0: nobody asks for it
+	DrillEvery        time.Duration // how long a drill proves something
+	Source            string        // where it lies
+	Body              string        // the whole document, Markdown
 }
 
 // Param is what a person may set before a run starts.

@@ -57,6 +57,9 @@ type world struct {
 	now    time.Time
 	loaded bool // books and runs were read once
 	books  []Book
+	stacks []stack          // of the books, to be searched
+	usual  map[string]Usual // how long the steps of a book take, once it was asked for
+	times  int              // how often the books were read
 	runs   []Summary
 	team   Team
 	typing bool      // letters are text
@@ -142,6 +145,22 @@ func (m *Model) Init() tea.Cmd {
 
 // Update routes. It decides nothing.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	_, cmd := m.update(msg)
+	if s, ok := m.top().(asker); ok && m.loaded {
+		if i := s.asks(&m.world); i != nil {
+			cmd = tea.Batch(cmd, m.do(i))
+		}
+	}
+	return m, cmd
+}
+
+// asker is a screen that wants to know more about what it shows. It asks once for each
+// thing.
+type asker interface {
+	asks(w *world) Intent
+}
+
+func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	dirty := m.dirty
 	m.dirty = true
 	switch msg := msg.(type) {
@@ -187,6 +206,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.vaultTick(msg)
 	case pointMsg:
 		return m, m.gotPoint(msg)
+	case usualMsg:
+		m.usual[msg.book] = msg.usual
 	case quietMsg:
 		if m.quiet == msg.generation {
 			m.quiet = 0

@@ -32,6 +32,16 @@ var runScenes = []scene{
 	}},
 	{"library", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/") }},
 	{"library-search", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/").typeText("forc") }},
+	{"library-level", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil).press("/").typeText("git forc").press("tab")
+	}},
+	{"library-nothing", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/").typeText("xyzzy") }},
+	{"library-broken", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil).press("/").typeText("curropted")
+	}},
+	{"document", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, written).press("/", "enter", "r", "down")
+	}},
 	{"plan", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil).press("/", "enter", "down", "down", "down")
 	}},
@@ -131,6 +141,13 @@ var runScenes = []scene{
 		d.b.fail = errBroken
 		return d.press("1")
 	}},
+}
+
+// written gives the first runbook a text with all that Markdown has.
+func written(b *fakeBackend, _ *Options) {
+	b.books[0].Body = "---\ntitle: Undo an accidental force push\nlevel: 2\n---\n\n# Undo an accidental force push\n\nSomebody pushed over a **shared** branch and commits are gone from it. This runbook\nfinds the last good tip, see [the manual](https://example.com/a).\n\n" +
+		"## Freeze pushes {#freeze}\n\n- [ ] Tell the team channel that nobody pushes to `${branch}`\n  until further notice\n- [ ] Who confirmed it? {observe}\n\n1. first\n2. second\n\n" +
+		"> [!CAUTION]\n> Commits that are only in the bad version leave the branch.\n\n| what | where |\n| --- | --- |\n| clones | `clones:` in lifeboat.yaml |\n\n```git.find-lost save=good\nasset: ${asset}\nbranch: ${branch}\n```\n\nBy hand:\n\n    git reflog show origin/main\n\n```sh\ngit fsck --no-reflogs --dangling | grep commit\n```\n"
 }
 
 // brokenForce is a library in which the runbook says level 1 where triage says 2.

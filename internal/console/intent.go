@@ -25,6 +25,7 @@ type (
 	copyText struct{ text, says string } // into the clipboard of the terminal, and what is said about it
 	several  []Intent
 	goPlace  struct{ place place } // to another place; a run on the screen goes on
+	askUsual struct{ book string } // how long do the steps of a runbook take?
 )
 
 type (
@@ -95,6 +96,7 @@ func (showPoint) intent()    {}
 func (provePoint) intent()   {}
 func (restorePoint) intent() {}
 func (goPlace) intent()      {}
+func (askUsual) intent()     {}
 
 // What comes back.
 type (
@@ -135,6 +137,10 @@ type (
 		want  widget.Want
 		got   widget.Got
 		now   time.Time
+	}
+	usualMsg struct {
+		book  string
+		usual Usual // none when it could not be read: nothing depends on it
 	}
 )
 
@@ -195,6 +201,14 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		return func() tea.Msg { return logReadMsg{i.spool, i.want, i.spool.Fetch(i.want), b.Now()} }
 	case loadVault, askMirrors, showPoint, provePoint, restorePoint:
 		return vaultCmd(ctx, b, i)
+	case askUsual:
+		return func() tea.Msg {
+			usual, err := b.Usual(ctx, i.book)
+			if err != nil {
+				usual = Usual{}
+			}
+			return usualMsg{i.book, usual}
+		}
 	case closeLog:
 		return func() tea.Msg {
 			i.log.Close() // it was only read

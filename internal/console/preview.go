@@ -1,13 +1,16 @@
 package console
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/run"
 )
 
-// drawBook draws the chosen runbook.
+// drawBook draws the chosen runbook: what it is for, whether it can be trusted, what it
+// will do.
 func (l *libraryScreen) drawBook(w *world, a area) {
 	b := l.book(w)
 	f := frame{heavy: true, role: rHeavy}
@@ -18,16 +21,14 @@ func (l *libraryScreen) drawBook(w *world, a area) {
 	f.title = []span{bold(rStrong, b.Name)}
 	f.right = []span{txt(rDim, kindWords(b))}
 	in := a.box(f)
-	last := line(txt(rDim, "Opening the plan runs nothing. Starting the run asks once more."))
-	if b.Broken {
-		last = line(txt(rFail, "✗ "), txt(rText, "It cannot be run until the problems are corrected."))
-	}
 	rows := bookRows(w, b, in.w)
-	if len(rows) > in.h && in.h < 16 {
-		rows = bookBrief(b, in.w)
+	if len(rows) > in.h {
+		rows = bookBrief(w, b, in.w)
 	}
-	drawParts(in.sub(0, in.h-1), rows, nil, 0, "enter")
-	in.row(in.h-1, last)
+	if b.Broken {
+		rows = append(problemRows(b, in.w, 2), rows...)
+	}
+	drawParts(in, rows, nil, 0, "ctrl+r")
 }
 
 func kindWords(b *Book) string {
@@ -37,64 +38,130 @@ func kindWords(b *Book) string {
 	return b.Kind
 }
 
+// bookFacts are when it is the right one, what it is about, who is needed, whether there
+// is a way back.
+func bookFacts(w *world, b *Book, width int, brief bool) []row {
+	const col = 13
+	limit := func(n int) int {
+		if brief {
+			return 1
+		}
+		return n
+	}
+	fact := func(label, text string, most int) []row {
+		return labelled(label, col, rText, inline(text), width, limit(most))
+	}
+	rs := fact("use it when", strings.Join(b.When, "; "), 3)
+	rs = append(rs, fact("not for", strings.Join(b.NotFor, "; "), 2)...)
+	asset := strings.Join(b.Assets, "; ")
+	if asset == "" && b.Asset != "" {
+		asset = "any " + b.Asset + " asset; the estate has none"
+	}
+	rs = append(rs, extra(fact("asset", asset, 2))...)
+	if l := w.level(b.Level); l.Response != "" {
+		people := fact("people", l.Response, 1)
+		if brief {
+			people = extra(people)
+		}
+		rs = append(rs, people...)
+	}
+	return append(rs, wayBack(b, col, width)...)
+}
+
+// wayBack says whether what a runbook changes can be taken back.
+func wayBack(b *Book, col, width int) []row {
+	changes, first := 0, ""
+	for i, o := range b.Steps {
+		if o.Effect == "" || o.Effect == "read" {
+			continue
+		}
+		changes++
+		if first == "" && slices.Contains(b.NoWayBack, o.ID) {
+			first = itoa(i+1) + ", " + o.Title
+		}
+	}
+	label := txt(rDim, pad("way back", col))
+	switch {
+	case changes == 0:
+		return extra([]row{line(label, txt(rText, "none is needed: it changes nothing"))})
+	case first == "":
+		return []row{line(label, txt(rOK, "open"), txt(rText, ": "+map[bool]string{true: "its one change", false: "each of its " + itoa(changes) + " changes"}[changes == 1]+" can be undone"))}
+	}
+	return labelled("way back", col, rWarn, "not for step "+first, width, 1)
+}
+
 // bookRows is what one must know to choose a runbook.
 func bookRows(w *world, b *Book, width int) []row {
-	const col = 14
-	rs := []row{line(bold(rStrong, b.Title))}
-	rs = append(append(rs, wrapped(rDim, inline(strings.Join(strings.Fields(b.Summary), " ")), width, 3)...), gap())
-	facts := func(label, text string, limit int) {
-		rs = append(rs, labelled(label, col, rText, inline(text), width, limit)...)
+	rs := wrapped(rStrong, inline(excerpt(b.Summary)), width, 3)
+	for i := range rs {
+		rs[i].left[0].attr = widget.Bold
 	}
-	facts("use it when", strings.Join(b.When, "; "), 3)
-	facts("not for", strings.Join(b.NotFor, "; "), 2)
-	facts("asset", b.Asset, 1)
-	var params []string
-	for _, p := range b.Params {
-		v := p.Name
-		switch {
-		case p.Secret:
-			v += " (secret)"
-		case p.Default != "":
-			v += "=" + p.Default
-		case p.Required:
-			v += " (required)"
-		}
-		params = append(params, v)
+	if len(rs) == 0 {
+		rs = []row{line(bold(rStrong, b.Title))}
 	}
-	facts("parameters", strings.Join(params, "  "), 2)
-	facts("tools", strings.Join(b.Tools, ", "), 1)
-	if b.LastRun.IsZero() {
-		rs = append(rs, line(txt(rDim, pad("last run", col)), txt(rText, "never")))
-	} else {
-		glyph, role, _ := outcomeLook(b.LastOutcome)
-		rs = append(rs, line(txt(rDim, pad("last run", col)), txt(rText, day(b.LastRun, w.now)+", "+string(b.LastMode)+"  "), txt(role, glyph+" "), txt(rText, string(b.LastOutcome))))
+	rs = append(rs, gap())
+	rs = append(append(rs, bookFacts(w, b, width, false)...), gap())
+	c := certify(b, w.now)
+	rs = append(rs, c.rowsIn(b, width, false)...)
+	if !b.Broken {
+		rs = append(rs, extra(problemRows(b, width, 2))...)
 	}
-	if !b.Reviewed.IsZero() {
-		facts("reviewed", b.Reviewed.UTC().Format("2 Jan 2006"), 1)
-	}
-	for i, p := range b.Problems[:min(len(b.Problems), 4)] {
-		role, mark := rWarn, "▲ "
+	usual := w.usual[b.Name]
+	rs = append(rs, gap(), planHead(b, usual))
+	rs = append(rs, outlineRows(b.Steps, width, -1, usual)...)
+	return append(rs, row{spare: 2}, row{left: []span{txt(rDim, "Opening the plan runs nothing. Starting the run asks once more.")}, spare: 2})
+}
+
+// problemRows are what lint has found, the first few.
+func problemRows(b *Book, width, most int) []row {
+	var rs []row
+	for i, p := range b.Problems[:min(len(b.Problems), most)] {
+		mark := ended
 		if b.Broken && i == 0 {
-			role, mark = rFail, "✗ "
+			mark = broke
 		}
 		for n, l := range wrap(p, width-2, 2) {
-			rs = append(rs, line(txt(role, []string{mark, "  "}[min(n, 1)]), txt(rText, l)))
+			if n > 0 {
+				mark = txt(rText, " ")
+			}
+			rs = append(rs, line(mark, txt(rText, " "+l)))
 		}
 	}
-	rs = append(rs, gap(), line(bold(rStrong, "PLAN"), txt(rDim, "   "+plural(len(b.Steps), "step", "steps"))))
-	return append(rs, outlineRows(b.Steps, width, -1)...)
+	return rs
+}
+
+// planHead says how many steps there are and how long they take together, as far as that
+// is known.
+func planHead(b *Book, usual Usual) row {
+	r := line(bold(rStrong, "PLAN"), txt(rDim, "   "+plural(len(b.Steps), "step", "steps")))
+	if all, ok := usual.total(b.Steps); ok {
+		r.left = append(r.left, txt(rDim, ", about "+words(all)))
+		r.right = []span{txt(rDim, "usual time")}
+	}
+	return r
+}
+
+// total is how long all steps take; not ok when nothing is known of one that always runs.
+func (u Usual) total(steps []run.Outline) (all time.Duration, ok bool) {
+	for _, o := range steps {
+		d, known := u.Steps[o.ID]
+		if !known && !o.Only {
+			return 0, false
+		}
+		all += d
+	}
+	return all, u.Runs > 0
 }
 
 // bookBrief is the same for a small window: the plan is a strip.
-func bookBrief(b *Book, width int) []row {
-	const col = 13
-	rs := []row{line(bold(rStrong, b.Title))}
-	rs = append(rs, extra(wrapped(rDim, inline(strings.Join(strings.Fields(b.Summary), " ")), width, 1))...)
-	rs = append(rs, labelled("use it when", col, rText, inline(strings.Join(b.When, "; ")), width, 1)...)
-	rs = append(rs, extra(labelled("not for", col, rText, inline(strings.Join(b.NotFor, "; ")), width, 1))...)
-	for _, p := range b.Problems[:min(len(b.Problems), 1)] {
-		rs = append(rs, line(txt(rWarn, "▲ "), txt(rText, p)))
+func bookBrief(w *world, b *Book, width int) []row {
+	rs := []row{line(bold(rStrong, widget.Cut(inline(excerpt(b.Summary)), width, "…")))}
+	if b.Summary == "" {
+		rs = []row{line(bold(rStrong, b.Title))}
 	}
+	rs = append(append(rs, bookFacts(w, b, width, true)...), gap())
+	c := certify(b, w.now)
+	rs = append(append(rs, c.rowsIn(b, width, true)...), gap())
 	r := line(bold(rStrong, "PLAN"), txt(rText, "  "))
 	for i, o := range b.Steps {
 		glyph, role, _ := stepLook(o)
@@ -109,11 +176,15 @@ func bookBrief(b *Book, width int) []row {
 		}
 		r.left = append(r.left, one...)
 	}
-	return append(rs, r)
+	last := plural(len(b.Steps), "step", "steps")
+	if all, ok := w.usual[b.Name].total(b.Steps); ok {
+		last += ", about " + words(all)
+	}
+	return append(rs, r, row{left: []span{txt(rDim, "      "+last+". Opening the plan runs nothing.")}, spare: 2})
 }
 
 // outlineRows lists steps before they run.
-func outlineRows(steps []run.Outline, width, at int) []row {
+func outlineRows(steps []run.Outline, width, at int, usual Usual) []row {
 	var rs []row
 	for i, o := range steps {
 		glyph, role, kind := stepLook(o)
@@ -125,6 +196,10 @@ func outlineRows(steps []run.Outline, width, at int) []row {
 			r.right = []span{txt(rDim, pad(kind, 22))}
 		} else {
 			r.right = shortKind(o)
+		}
+		if d, ok := usual.Steps[o.ID]; ok && usual.Runs > 0 {
+			took := clock(d)
+			r.right = append(r.right, txt(rDim, strings.Repeat(" ", max(7-len(took), 1))+took))
 		}
 		if i == at {
 			r.left[1].attr = widget.Bold

@@ -1,22 +1,27 @@
 package console
 
 import (
+	"slices"
 	"strings"
 
 	"lifeboat/internal/console/widget"
-	"lifeboat/internal/run"
 )
 
 // libraryScreen answers which runbook is the right one, and whether it can be trusted
 // tonight. What is typed searches at once. Nothing on it runs anything.
 type libraryScreen struct {
 	search widget.Field
-	at     int // row of the chosen runbook
+	filter string // what [levelWord] says of those that are wanted; empty: all
+	at     int    // row of the chosen runbook
+	memo   shelfView
 }
 
 func newLibrary() screen { return &libraryScreen{} }
 
-var _ placed = (*libraryScreen)(nil)
+var (
+	_ placed = (*libraryScreen)(nil)
+	_ asker  = (*libraryScreen)(nil)
+)
 
 func (l *libraryScreen) card() bool           { return false }
 func (l *libraryScreen) field() *widget.Field { return &l.search }
@@ -33,72 +38,175 @@ func (l *libraryScreen) head(w *world) int {
 	return n
 }
 
-// found sorts the library: what matches the search first, the others after it.
-func (l *libraryScreen) found(w *world) (books []*Book, hits int) {
-	terms := strings.Fields(strings.ToLower(l.search.Value()))
-	var rest []*Book
-	for i := range w.books {
-		b := &w.books[i]
-		if matches(b, terms) {
-			books = append(books, b)
-		} else {
-			rest = append(rest, b)
-		}
+// stack is all by which a runbook is found.
+func (b *Book) stack() stack {
+	s := newStack(b.Name, b.Title)
+	s.add(symptom, b.When...)
+	s.add(5, b.Summary, b.Kind, b.Asset)
+	for _, o := range b.Steps {
+		s.add(3, o.Title)
 	}
-	return append(books, rest...), len(books)
+	s.add(1, b.Commands...)
+	return s
 }
 
-func matches(b *Book, terms []string) bool {
-	text := strings.ToLower(strings.Join(append([]string{b.Name, b.Title, b.Kind, b.Summary}, b.When...), " "))
-	for _, t := range terms {
-		if !strings.Contains(text, t) {
-			return false
+// shelfView is the library as a search and a filter sort it. It is kept until one of
+// them changes.
+type shelfView struct {
+	search, filter string
+	times          int // the books were read that often
+
+	needle  needle
+	books   []*Book
+	hits    int // the first of books: they match, and the filter wants them
+	outside int // those after them: they match, and the filter does not want them
+}
+
+// view sorts the library: what matches first, then what matches outside of the filter,
+// which is named and never hidden, then all others.
+func (l *libraryScreen) view(w *world) *shelfView {
+	v := &l.memo
+	if v.times == w.times && v.search == l.search.Value() && v.filter == l.filter && len(v.books) == len(w.books) {
+		return v
+	}
+	*v = shelfView{search: l.search.Value(), filter: l.filter, times: w.times, needle: newNeedle(l.search.Value())}
+	wanted := func(b *Book) bool { return l.filter == "" || levelWord(b) == l.filter }
+	taken := make([]bool, len(w.books))
+	var outside []*Book
+	for _, f := range search(v.needle, w.stacks) {
+		taken[f.at] = true
+		if b := &w.books[f.at]; wanted(b) {
+			v.books = append(v.books, b)
+		} else {
+			outside = append(outside, b)
 		}
 	}
-	return true
+	if v.needle.empty() {
+		for i := range w.books {
+			if taken[i] = wanted(&w.books[i]); taken[i] {
+				v.books = append(v.books, &w.books[i])
+			}
+		}
+	}
+	v.hits, v.outside = len(v.books), len(outside)
+	v.books = append(v.books, outside...)
+	for i := range w.books {
+		if !taken[i] {
+			v.books = append(v.books, &w.books[i])
+		}
+	}
+	return v
 }
+
+// chosen is the row of the chosen runbook.
+func (v *shelfView) chosen(at int) int { return min(max(at, 0), max(len(v.books)-1, 0)) }
 
 // book is the chosen one; nil when there is none.
 func (l *libraryScreen) book(w *world) *Book {
-	books, _ := l.found(w)
-	if len(books) == 0 {
+	v := l.view(w)
+	if len(v.books) == 0 {
 		return nil
 	}
-	return books[min(max(l.at, 0), len(books)-1)]
+	return v.books[v.chosen(l.at)]
+}
+
+// asks wants the usual times of the chosen runbook.
+func (l *libraryScreen) asks(w *world) Intent {
+	b := l.book(w)
+	if b == nil {
+		return nil
+	}
+	return w.wantUsual(b)
+}
+
+// wantUsual asks for the usual times of a runbook, once.
+func (w *world) wantUsual(b *Book) Intent {
+	if _, asked := w.usual[b.Name]; asked {
+		return nil
+	}
+	w.usual[b.Name] = Usual{}
+	return askUsual{b.Name}
+}
+
+// filters are the levels and kinds that there are, each with how many: all, L1 to L3, then
+// the others in order of the library.
+func filters(w *world) (names []string, count map[string]int) {
+	count = map[string]int{"": len(w.books)}
+	var rest []string
+	for i := range w.books {
+		word := levelWord(&w.books[i])
+		if count[word]++; count[word] == 1 && w.books[i].Level == 0 {
+			rest = append(rest, word)
+		}
+	}
+	names = []string{""}
+	for _, level := range []string{"L1", "L2", "L3"} {
+		if count[level] > 0 {
+			names = append(names, level)
+		}
+	}
+	return append(names, rest...), count
 }
 
 func (l *libraryScreen) bindings(w *world) []binding {
 	move := func(by int) func() Intent {
 		return func() Intent { l.at = min(max(l.at+by, 0), max(len(w.books)-1, 0)); return nil }
 	}
+	level := func(by int) func() Intent {
+		return func() Intent {
+			names, _ := filters(w)
+			n := len(names)
+			l.filter, l.at = names[((slices.Index(names, l.filter)+by)%n+n)%n], 0
+			return nil
+		}
+	}
 	noBook := ""
 	if l.book(w) == nil {
 		noBook = "there is no runbook"
 	}
 	esc := does("esc", "bridge", "Back to the bridge.", wish(goHome{}))
-	if !l.search.Empty() {
-		esc = does("esc", "clear", "Clear the search.", func() Intent { l.search.Reset(""); l.at = 0; return nil })
+	if !l.search.Empty() || l.filter != "" {
+		esc = does("esc", "clear", "Clear the search and the level.", func() Intent { l.search.Reset(""); l.filter, l.at = "", 0; return nil })
 	}
 	return []binding{
-		{show: "type", help: "to search", brief: "search", long: "Type words of a name, a title or a symptom."},
+		{show: "type", help: "to search", brief: "search", long: "Type words of a name, a symptom or a command. A typing mistake does no harm."},
 		{keys: []string{"up"}, show: "up down", help: "move", long: "Move in the list.", act: move(-1)},
 		{keys: []string{"down"}, long: "Next in the list.", act: move(1)},
 		{keys: []string{"pgup"}, long: "Ten up.", act: move(-10)},
 		{keys: []string{"pgdown"}, long: "Ten down.", act: move(10)},
+		does("tab", "level", "Only one level or kind; what matches outside of it is named.", level(1)),
+		does("shift+tab", "", "The level or kind before.", level(-1)),
 		does("enter", "open the plan", "Open the plan of the runbook. Runs nothing.", func() Intent {
 			return push{newPlan(w, l.book(w))}
 		}).named("", "plan").unless(noBook),
+		does("ctrl+d", "drill it", "Rehearse the runbook as a drill.", func() Intent { return w.drill(l.book(w)) }).named("", "drill").unless(noBook).unless(w.noDrill()),
 		esc,
+		does("ctrl+r", "read it", "Read the whole document.", func() Intent { return push{&docScreen{book: l.book(w)}} }).named("", "read").unless(noBook),
 		callKey(w, true),
 	}
 }
 
-func (l *libraryScreen) remark(*world) string { return "read-only here" }
+// drill rehearses a runbook: its plan, in practice.
+func (w *world) drill(b *Book) Intent { return push{newPlan(w, b)} }
+
+// noDrill says why nothing can be rehearsed from here; empty when it can.
+func (w *world) noDrill() string {
+	if w.o.Mode != "drill" {
+		return "this console is live; lifeboat drill rehearses a runbook"
+	}
+	return ""
+}
+
+func (l *libraryScreen) remark(w *world) string {
+	if w.size.w < 110 {
+		return ""
+	}
+	return "read-only here"
+}
 
 func (l *libraryScreen) legend() row {
-	return line(txt(rOK, " ✓ "), txt(rDim, "last run complete   "), txt(rWarn, "▲ "), txt(rDim, "look at this   "),
-		txt(rFail, "✗ "), txt(rDim, "broken, or not complete   "), txt(rText, "○ "), txt(rDim, "runs itself   "),
-		txt(rText, "□ "), txt(rDim, "you do it   "), txt(rGate, "◆ "), txt(rDim, "typed token"))
+	return line(txt(rText, " "), proven, txt(rDim, " certificate valid   "), ended, txt(rDim, " ended   "), broke, txt(rDim, " cannot be run   "),
+		silent, txt(rDim, " never proven   "), txt(rText, "○ "), txt(rDim, "runs itself   "), txt(rText, "□ "), txt(rDim, "you do it   "), txt(rGate, "◆ "), txt(rDim, "typed token"))
 }
 
 func (l *libraryScreen) draw(w *world, a area) {
@@ -111,40 +219,55 @@ func (l *libraryScreen) draw(w *world, a area) {
 		a.row(y, r)
 		y++
 	}
-	l.drawSearch(a.sub(y, 3))
+	l.drawSearch(w, a.sub(y, 3))
 	body := a.sub(y+3, a.h-y-3-footRows(a))
 	if wide(a) {
-		left, right := body.split(48)
-		l.drawList(w, left)
+		left, right := body.split(min(48+max(a.w-120, 0)/3, 64))
+		l.drawList(w, left, true)
 		l.drawBook(w, right)
 		return
 	}
-	list := min(len(w.books)+2, max(body.h*4/9, 4))
-	l.drawList(w, body.sub(0, list))
-	l.drawBook(w, body.sub(list, body.h-list))
-}
-
-func (l *libraryScreen) drawSearch(a area) {
-	in := a.box(frame{title: []span{bold(rStrong, "FIND A RUNBOOK")}, right: []span{txt(rDim, "name, title or symptom")}, role: rFrame})
-	before, at, after := l.search.View(in.w - 2)
-	in.row(0, line(bold(rStrong, before), span{at, rStrong, widget.Invert}, bold(rStrong, after)))
-}
-
-// bookMark says with one glyph whether a runbook can be trusted.
-func bookMark(b *Book) span {
-	switch {
-	case b.Broken:
-		return txt(rFail, "✗")
-	case b.LastOutcome == run.NotComplete || b.LastOutcome == run.Aborted:
-		return txt(rFail, "✗")
-	case len(b.Problems) > 0 || b.LastOutcome == run.CompleteWithOverrides:
-		return txt(rWarn, "▲")
-	case b.LastOutcome == run.Complete:
-		return txt(rOK, "✓")
+	v := l.view(w)
+	high := v.hits + 2
+	if v.outside > 0 {
+		high += v.outside + 1
 	}
-	return txt(rFaint, "·")
+	high = min(max(high, 5), max(body.h*4/9, 4))
+	l.drawList(w, body.sub(0, high), false)
+	l.drawBook(w, body.sub(high, body.h-high))
 }
 
+// drawSearch is the one text field of the screen, and the filter beside it.
+func (l *libraryScreen) drawSearch(w *world, a area) {
+	in := a.box(frame{title: []span{bold(rStrong, "FIND A RUNBOOK")}, right: []span{txt(rDim, "name, symptom or command")}, role: rFrame})
+	names, count := filters(w)
+	chip := func(name string) []span {
+		word := name
+		if name == "" {
+			word = "all"
+		}
+		s := txt(rDim, " "+word+" "+itoa(count[name])+" ")
+		if name == l.filter {
+			s = span{s.text, rStrong, widget.Bold | widget.Tint}
+		}
+		return []span{txt(rText, " "), s}
+	}
+	var chips []span
+	for _, n := range names {
+		chips = append(chips, chip(n)...)
+	}
+	if spansWidth(chips) > in.w*2/3 {
+		chips = append(chip(l.filter), txt(rDim, " tab"))
+	}
+	if in.w > 90 {
+		chips = append([]span{txt(rDim, "level ")}, chips...)
+	}
+	room := in.w - spansWidth(chips) - 2
+	before, at, after := l.search.View(room)
+	in.row(0, row{left: []span{bold(rStrong, before), {at, rStrong, widget.Invert}, bold(rStrong, widget.Cut(after, max(room-widget.Width(before)-1, 0), "…"))}, right: chips})
+}
+
+// levelWord is the level of a runbook, or else its kind, in a column.
 func levelWord(b *Book) string {
 	if b.Level > 0 {
 		return "L" + itoa(b.Level)
@@ -155,59 +278,170 @@ func levelWord(b *Book) string {
 	return b.Kind
 }
 
-func (l *libraryScreen) drawList(w *world, a area) {
-	books, hits := l.found(w)
-	title := []span{bold(rStrong, plural(len(books), "RUNBOOK", "RUNBOOKS"))}
-	if !l.search.Empty() {
-		title = []span{bold(rStrong, plural(hits, "MATCH", "MATCHES")), txt(rDim, "  \""+l.search.Value()+"\"")}
+// entry is a row of the list: a runbook, why it was found, or words between them.
+type entry struct {
+	book int // -1: words
+	why  bool
+	text string
+}
+
+// entries are all rows of the list. They are cheap: only the ones on the screen are drawn.
+func (v *shelfView) entries(tall bool, filter string) []entry {
+	out := make([]entry, 0, len(v.books)+8)
+	words := func(text string) {
+		if len(out) > 0 && tall {
+			out = append(out, entry{book: -1})
+		}
+		out = append(out, entry{book: -1, text: text})
 	}
-	in := a.box(frame{title: title, right: []span{txt(rDim, "last run")}, role: rFrame})
-	at := min(max(l.at, 0), max(len(books)-1, 0))
-	two := len(books)*2 <= in.h && in.w < 60
-	var rs []row
-	chosen := 0
-	for i, b := range books {
-		if i == hits && hits > 0 && hits < len(books) {
-			rs = append(rs, gap(), line(txt(rFaint, "  the other "+itoa(len(books)-hits))))
+	for i := range v.books {
+		switch {
+		case i == v.hits && v.outside > 0:
+			words(plural(v.outside, "more match", "more matches") + " outside " + filterWords(filter))
+		case i == v.hits+v.outside && i > 0:
+			words("the other " + itoa(len(v.books)-i))
 		}
-		here := i == at
-		if here {
-			chosen = len(rs)
-		}
-		point, name := "  ", txt(rText, pad(b.Name, min(28, in.w-20)))
-		if here {
-			point = "▸ "
-		}
-		if here || i < hits && !l.search.Empty() {
-			name.attr = widget.Bold
-		}
-		r := row{left: []span{txt(rNow, point), name, txt(rDim, " "+pad(levelWord(b), 8))},
-			right: []span{txt(rDim, day(b.LastRun, w.now)+" "), bookMark(b)}, tint: here}
-		if in.w >= 60 {
-			r.left = append(r.left, txt(rDim, b.Title))
-		}
-		rs = append(rs, r)
-		if two {
-			rs = append(rs, line(txt(rFaint, "    "+why(b, l.search.Value()))))
+		out = append(out, entry{book: i})
+		if tall && i < v.hits+v.outside && !v.needle.empty() {
+			out = append(out, entry{book: i, why: true})
 		}
 	}
-	if len(books) == 0 && w.loaded {
-		rs = wrapped(rDim, "There is no runbook. Write one in runbooks/, or point --runbooks at a folder.", in.w, 0)
+	return out
+}
+
+// filterWords is a filter in a sentence.
+func filterWords(filter string) string {
+	if n, ok := strings.CutPrefix(filter, "L"); ok && len(n) == 1 {
+		return "level " + n
 	}
-	from := min(max(chosen-in.h/2, 0), max(len(rs)-in.h, 0))
-	for i := from; i < min(len(rs), from+in.h); i++ {
-		in.row(i-from, rs[i])
+	return filter
+}
+
+func (l *libraryScreen) drawList(w *world, a area, tall bool) {
+	v := l.view(w)
+	var title, right []span
+	about := []string{}
+	if l.filter != "" {
+		about = append(about, filterWords(l.filter))
+	}
+	if v.needle.empty() {
+		title = []span{bold(rStrong, plural(v.hits, "RUNBOOK", "RUNBOOKS"))}
+	} else {
+		title = []span{bold(rStrong, plural(v.hits, "MATCH", "MATCHES"))}
+		about = append(about, "\""+strings.TrimSpace(l.search.Value())+"\"")
+	}
+	if len(about) > 0 {
+		title = append(title, txt(rDim, "  "+strings.Join(about, ", ")))
+	}
+	if rest := len(v.books) - v.hits - v.outside; rest > 0 && !tall {
+		right = []span{txt(rDim, plural(rest, "other", "others"))}
+	}
+	in := a.box(frame{title: title, right: right, role: rFrame})
+	if len(v.books) == 0 {
+		if w.loaded {
+			in.rows(wrapped(rDim, "There is no runbook. Write one in runbooks/, or point --runbooks at a folder.", in.w, 0))
+		}
+		return
+	}
+	if tall && in.h > 4 {
+		in.row(0, row{left: []span{txt(rDim, "  "+pad("RUNBOOK", in.w-20)+"LEVEL")}, right: []span{txt(rDim, "LAST DONE")}})
+		in = in.sub(1, in.h-1)
+	}
+	at := v.chosen(l.at)
+	list := v.entries(tall, l.filter)
+	here := slices.IndexFunc(list, func(e entry) bool { return e.book == at })
+	if here >= in.h && len(list) > in.h {
+		here = min(here, len(list)-1)
+	}
+	from := min(max(here-in.h/2, 0), max(len(list)-in.h, 0))
+	for i := from; i < min(len(list), from+in.h); i++ {
+		in.row(i-from, v.row(w, list[i], at, in.w))
 	}
 }
 
-// why shows the symptom that the search has found, else the title.
-func why(b *Book, search string) string {
-	if terms := strings.Fields(strings.ToLower(search)); len(terms) > 0 {
-		for _, s := range b.When {
-			if strings.Contains(strings.ToLower(s), terms[0]) {
-				return inline(s)
-			}
+// row draws one entry in width cells.
+func (v *shelfView) row(w *world, e entry, at, width int) row {
+	if e.book < 0 {
+		return line(txt(rFaint, "  "+e.text))
+	}
+	b, hit := v.books[e.book], e.book < v.hits+v.outside && !v.needle.empty()
+	if e.why {
+		return line(append([]span{txt(rFaint, "    ")}, v.why(b, width-4)...)...)
+	}
+	here := e.book == at
+	point, role, attr := "  ", rText, widget.Attr(0)
+	if here {
+		point = "▸ "
+	}
+	if here || hit && e.book < v.hits {
+		role, attr = rStrong, widget.Bold
+	}
+	name := width - 20
+	if width >= 60 {
+		name = 28
+	}
+	c := certify(b, w.now)
+	left := []span{txt(rNow, point)}
+	text := pad(b.Name, name)
+	marks := [][2]int(nil)
+	if hit {
+		if marks = v.needle.marks(text); len(marks) == 0 {
+			marks = v.needle.strewn(text)
 		}
 	}
-	return b.Title
+	left = append(left, marked(text, marks, role, attr)...)
+	left = append(left, txt(rDim, pad(levelWord(b), 8)))
+	last := b.LastRun
+	if width >= 60 && hit {
+		left = append(left, v.why(b, width-name-22)...)
+	} else if width >= 60 {
+		left = append(left, txt(rDim, b.Title))
+	}
+	return row{left: left, right: []span{txt(rDim, day(last, w.now)+" "), c.mark(b)}, tint: here}
+}
+
+// why shows the symptom, title, step or command that was found, with the part that matches
+// in sight.
+func (v *shelfView) why(b *Book, width int) []span {
+	texts := append(append([]string{}, b.When...), b.Title, b.Summary)
+	for _, o := range b.Steps {
+		texts = append(texts, o.Title)
+	}
+	texts = append(texts, b.Commands...)
+	best, most := b.Title, 0
+	for _, t := range texts {
+		if n := len(v.needle.marks(t)); n > most {
+			best, most = t, n
+		}
+		if most >= len(v.needle.terms) {
+			break
+		}
+	}
+	text := inline(best)
+	marks := v.needle.marks(text)
+	if len(marks) > 0 && marks[len(marks)-1][1] > width { // what matches comes into sight
+		cut := marks[0][0]
+		for n := 0; cut > 0 && n < 10; n++ {
+			cut--
+		}
+		for cut > 0 && text[cut] != ' ' {
+			cut--
+		}
+		if cut > 0 {
+			text = "…" + strings.TrimLeft(text[cut:], " ")
+			marks = v.needle.marks(text)
+		}
+	}
+	return marked(text, marks, rDim, 0)
+}
+
+// marked cuts text into spans, those that a search has found underlined.
+func marked(text string, marks [][2]int, role widget.Role, attr widget.Attr) []span {
+	var out []span
+	at := 0
+	for _, m := range marks {
+		out = append(out, span{text[at:m[0]], role, attr}, span{text[m[0]:m[1]], rStrong, widget.Bold | widget.Under})
+		at = m[1]
+	}
+	return append(out, span{text[at:], role, attr})
 }

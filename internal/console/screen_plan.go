@@ -55,6 +55,9 @@ func (p *planScreen) begins() int { return max(p.level, p.book.Level) }
 
 func (p *planScreen) card() bool { return false }
 
+// asks wants to know how long its steps usually take.
+func (p *planScreen) asks(w *world) Intent { return w.wantUsual(p.book) }
+
 func (p *planScreen) field() *widget.Field {
 	if p.form >= 0 && len(p.fields[p.form].param.Options) == 0 {
 		return &p.fields[p.form].value
@@ -157,6 +160,7 @@ func (p *planScreen) bindings(w *world) []binding {
 			}
 			return nil
 		}).named("", "mode"),
+		does("r", "read it", "Read the whole document.", func() Intent { return push{&docScreen{book: p.book}} }).named("", "read"),
 		call,
 		does("esc", "back", "Back to where you came from.", wish(pop{})),
 		does("q", "leave", "Leave the console.", wish(leave{})).unlisted(),
@@ -242,7 +246,7 @@ func (p *planScreen) draw(w *world, a area) {
 	form := p.formRows(w, body.w-4)
 	if wide(a) {
 		left, right := body.split(48)
-		p.drawSteps(left)
+		p.drawSteps(w, left)
 		form = p.formRows(w, right.w-4)
 		high := min(len(form)+2, right.h/2)
 		p.drawGuide(right.sub(0, right.h-high))
@@ -251,7 +255,7 @@ func (p *planScreen) draw(w *world, a area) {
 	}
 	high := min(len(form)+2, max(body.h/3, 3))
 	steps := min(len(p.book.Steps)+2, max((body.h-high)/2, 3))
-	p.drawSteps(body.sub(0, steps))
+	p.drawSteps(w, body.sub(0, steps))
 	p.drawGuide(body.sub(steps, body.h-steps-high))
 	p.drawForm(body.sub(body.h-high, high), form)
 }
@@ -264,10 +268,10 @@ func (p *planScreen) raised() span {
 	return bold(rWarn, ", begins on level "+itoa(p.level))
 }
 
-func (p *planScreen) drawSteps(a area) {
+func (p *planScreen) drawSteps(w *world, a area) {
 	in := a.box(frame{title: []span{bold(rStrong, "STEPS"), txt(rDim, "  "+itoa(len(p.book.Steps)))}, role: rFrame})
 	at := p.at
-	rows := outlineRows(p.book.Steps, in.w, at)
+	rows := outlineRows(p.book.Steps, in.w, at, w.usual[p.book.Name])
 	from := min(max(at-in.h/2, 0), max(len(rows)-in.h, 0))
 	for i := from; i < min(len(rows), from+in.h); i++ {
 		in.row(i-from, rows[i])

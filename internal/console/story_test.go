@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -293,6 +294,7 @@ type fakeBackend struct {
 	closed   int
 
 	fakeVault
+	usual map[string]Usual
 }
 
 var _ Backend = (*fakeBackend)(nil)
@@ -301,6 +303,8 @@ func (b *fakeBackend) Books(context.Context) ([]Book, error)              { retu
 func (b *fakeBackend) Runs(context.Context, int) ([]Summary, error)       { return b.runs, nil }
 func (b *fakeBackend) Now() time.Time                                     { return b.now }
 func (b *fakeBackend) Progress(context.Context, run.ID) (Progress, error) { return b.progress, nil }
+
+func (b *fakeBackend) Usual(_ context.Context, book string) (Usual, error) { return b.usual[book], nil }
 
 func (b *fakeBackend) Start(_ context.Context, s Start) (run.ID, error) {
 	if b.fail != nil {
@@ -375,7 +379,11 @@ func library() []Book {
 		Summary: "Someone force-pushed a shared branch and commits are gone.",
 		When:    []string{"Commits that were on a shared branch are gone", "`git pull` reports a forced update"},
 		NotFor:  []string{"a repository that fails git fsck: corrupted-repository"},
-		Asset:   "monorepo", Steps: outline, Guidance: guidance, Tools: []string{"git 2.51"},
+		Asset:   "git", Assets: []string{"monorepo, critical, RTO 1 h, RPO 15 min"}, Steps: outline, Guidance: guidance, Tools: []string{"git", "aws"},
+		Commands: []string{"git.find-lost branch: ${branch}", "git.push force: with-lease"}, Room: "31 GiB free here", Owner: "devops",
+		Drilled:    Deed{At: time.Date(2026, 10, 21, 9, 0, 0, 0, time.UTC), By: "s.kaya", Took: 21*minute + 40*time.Second, RTO: time.Hour, Score: 88, Of: 100, Same: true},
+		Used:       Deed{At: time.Date(2026, 8, 8, 9, 0, 0, 0, time.UTC), By: "m.ito", Took: 26*minute + 45*time.Second, RTO: time.Hour},
+		DrillEvery: 90 * 24 * time.Hour, ReviewEvery: 90 * 24 * time.Hour,
 		Params: []Param{
 			{Name: "branch", Default: "main", Help: "The branch that was overwritten"},
 			{Name: "remote", Help: "Where it was pushed", Required: true, Default: "origin"},
@@ -400,6 +408,14 @@ func library() []Book {
 		Steps: outline[4:5], LastRun: time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC), LastOutcome: run.NotComplete, Source: "runbooks/verify-backups.md",
 	}}
 	return books
+}
+
+// usualTimes are those of the designs.
+func usualTimes() map[string]Usual {
+	return map[string]Usual{"accidental-force-push": {Runs: 4, Steps: map[string]time.Duration{
+		"freeze-pushes": 150 * time.Second, "find": 100 * time.Second, "keep": 125 * time.Second,
+		"push": 180 * time.Second, "verify": 90 * time.Second, "tell": 105 * time.Second,
+	}}}
 }
 
 func pastRuns() []Summary {
@@ -445,7 +461,7 @@ type driver struct {
 // drive makes a console of the size with a story on it; a nil story stays at home.
 func drive(t testing.TB, w, h int, s *story, change ...func(*fakeBackend, *Options)) *driver {
 	t.Helper()
-	b := &fakeBackend{books: library(), team: team(t), runs: pastRuns(), now: began.Add(5 * minute), logs: map[string][]byte{
+	b := &fakeBackend{books: library(), usual: usualTimes(), team: team(t), runs: pastRuns(), now: began.Add(5 * minute), logs: map[string][]byte{
 		"find.1.log": []byte("reading reflog\n"),
 		"keep.1.log": []byte("ref refs/lifeboat/7f3a/good -> 9bd0e27\nref refs/lifeboat/7f3a/bad  -> 3f2a1c9\nEnumerating objects: 184412, done.\nCounting objects:  10%\rCounting objects: 100% (184412/184412), done.\n\x1b[32mCompressing objects\x1b[0m: 100% (61207/61207), done.\nWriting objects:  63% (116180/184412)\n"),
 		"push.1.log": []byte("git push --force-with-lease=main:3f2a1c9 origin 9bd0e27:main\nCounting objects: 100% (61/61), done.\nTotal 38 (delta 24), reused 0 (delta 0), pack-reused 0\n"),
@@ -550,8 +566,8 @@ func keyPress(k string) tea.KeyPressMsg {
 	if r, ok := special[k]; ok {
 		return tea.KeyPressMsg{Code: r}
 	}
-	if k == "ctrl+c" {
-		return tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}
+	if rest, ok := strings.CutPrefix(k, "ctrl+"); ok {
+		return tea.KeyPressMsg{Code: []rune(rest)[0], Mod: tea.ModCtrl}
 	}
 	if k == "space" {
 		return tea.KeyPressMsg{Code: tea.KeySpace, Text: " "}

@@ -78,6 +78,17 @@ func (p *Program) Outline() []run.Outline {
 	return out
 }
 
+// NoWayBack lists the ids of the steps that change something and have no undo.
+func (p *Program) NoWayBack() []string {
+	var out []string
+	for _, u := range p.units {
+		if u.do != nil && u.Effect != string(action.Read) && u.undo == nil && !u.do.action.HasUndo {
+			out = append(out, u.ID)
+		}
+	}
+	return out
+}
+
 func (p *Program) unit(id string) *unit {
 	i := slices.IndexFunc(p.units, func(u *unit) bool { return u.ID == id })
 	if i < 0 {

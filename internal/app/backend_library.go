@@ -1,0 +1,205 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/console"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/journal"
+	"lifeboat/internal/printable"
+	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
+)
+
+// drillHolds is how long a passed drill of a runbook proves something.
+const drillHolds = 90 * 24 * time.Hour
+
+// usualOf is how many past runs a usual time is the median of.
+const usualOf = 7
+
+// Books implements console.Backend.
+func (b *backend) Books(ctx context.Context) ([]console.Book, error) {
+	latest, err := b.world.journal.Latest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	room := b.room()
+	var out []console.Book
+	for _, book := range b.world.shelf.library.List() {
+		c := b.describe(book)
+		c.Room = room
+		for _, s := range slices.Backward(latest) { // the newest last
+			if s.Started.Book == book.Name {
+				c.remember(s)
+			}
+		}
+		out = append(out, c.Book)
+	}
+	return out, nil
+}
+
+// described is a runbook with the digest of its program, which says whether a past run
+// was one of the same text.
+type described struct {
+	console.Book
+	digest string
+}
+
+// remember takes a run of the book; they come oldest first.
+func (d *described) remember(s journal.Summary) {
+	deed := console.Deed{At: s.First, By: s.Started.By, RTO: s.Started.RTO, Same: s.Started.Digest == d.digest}
+	if from := s.Started.Incident; !from.IsZero() {
+		deed.Took = s.Ended.Sub(from)
+	} else {
+		deed.Took = s.Ended.Sub(s.First)
+	}
+	if s.Ended.IsZero() {
+		deed.Took = 0
+	}
+	if s.Score != nil {
+		deed.Score, deed.Of = s.Score.Points, s.Score.Of
+	}
+	d.LastRun, d.LastOutcome, d.LastMode = s.First, s.Outcome, s.Started.Mode
+	if s.Outcome != run.Complete && s.Outcome != run.CompleteWithOverrides || s.Score != nil && !s.Score.Passed {
+		return
+	}
+	switch s.Started.Mode {
+	case run.Drill:
+		d.Drilled = deed
+	case run.Live:
+		d.Used = deed
+	}
+}
+
+// room says how much space is left where runs write; empty when nobody knows.
+func (b *backend) room() string {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(b.world.files.Dir, &s); err != nil {
+		return ""
+	}
+	return printable.Size(int64(s.Bavail)*int64(s.Bsize)) + " free here"
+}
+
+// Usual implements console.Librarian: the median of the newest runs that ended complete.
+func (b *backend) Usual(ctx context.Context, book string) (console.Usual, error) {
+	past, err := b.world.journal.Completed(ctx, book, usualOf)
+	if err != nil {
+		return console.Usual{}, err
+	}
+	took := map[string][]time.Duration{}
+	for _, s := range past {
+		events, err := b.world.journal.Load(ctx, s.ID)
+		if err != nil {
+			return console.Usual{}, err
+		}
+		for step, d := range stepTimes(events) {
+			took[step] = append(took[step], d)
+		}
+	}
+	out := console.Usual{Runs: len(past), Steps: make(map[string]time.Duration, len(took))}
+	for step, list := range took {
+		slices.Sort(list)
+		out.Steps[step] = list[len(list)/2]
+	}
+	return out, nil
+}
+
+// stepTimes is how long each step of a run took that was done, from the moment when it
+// was asked about or began to its end. What was skipped or failed has no time.
+func stepTimes(events []run.Event) map[string]time.Duration {
+	began, out := map[string]time.Time{}, map[string]time.Duration{}
+	for _, ev := range events {
+		switch ev.Kind {
+		case run.GateOpened, run.StepBegan:
+			if began[ev.Step].IsZero() {
+				began[ev.Step] = ev.At
+			}
+		case run.StepVerified, run.StepClaimed:
+			if from := began[ev.Step]; !from.IsZero() {
+				out[ev.Step] = ev.At.Sub(from)
+			}
+		}
+	}
+	return out
+}
+
+func (b *backend) describe(book *runbook.Book) described {
+	p, found := b.world.shelf.compile(book, b.world.shelf.library.Problems(book))
+	c := console.Book{
+		Name: book.Name, Title: book.Title, Kind: string(book.Meta.Kind), Level: book.Meta.Level,
+		Summary: book.Intro, When: book.Meta.When, NotFor: book.Meta.NotFor, Asset: book.Meta.Asset,
+		Steps: p.Outline(), Guidance: p.Guidance(), Broken: engine.HasErrors(found), NoWayBack: p.NoWayBack(),
+		Owner: book.Meta.Owner, Reviewed: book.Meta.Reviewed, ReviewEvery: book.Meta.ReviewEvery, DrillEvery: drillHolds,
+		Source: book.File, Body: string(book.Source),
+	}
+	for _, f := range found {
+		c.Problems = append(c.Problems, f.Error())
+	}
+	c.Checks = b.checks(book)
+	for _, s := range book.Steps {
+		for _, block := range s.Blocks() {
+			c.Commands = append(c.Commands, block.Action+" "+strings.Join(strings.Fields(block.Text), " "))
+		}
+	}
+	if sc, ok := b.world.scenarioOf(book.Name); ok && b.world.sandbox != nil && sc.Breaks() {
+		c.Staged = "First a backup is taken, then this happens: " + sc.Summary
+	}
+	for _, m := range book.Params() {
+		c.Params = append(c.Params, b.param(book, m))
+	}
+	if b.world.estate != nil && book.Meta.Asset != "" {
+		for _, a := range b.world.estate.OfKind(book.Meta.Asset) {
+			c.Assets = append(c.Assets, fmt.Sprintf("%s, %s, RTO %s, RPO %s", a.Name, a.Tier, incident.Span(a.RTO), incident.Span(a.RPO)))
+		}
+	}
+	for _, tool := range book.Meta.Tools {
+		if _, err := command.Find(b.world.programs(b.world.env.ctx), tool); err != nil {
+			c.Missing = append(c.Missing, tool)
+			continue
+		}
+		c.Tools = append(c.Tools, tool)
+	}
+	return described{c, p.Digest}
+}
+
+// param is what a person may set. The asset is one of those that the estate has.
+func (b *backend) param(book *runbook.Book, m runbook.Param) console.Param {
+	p := console.Param{Name: m.Name, Default: m.Default, Help: m.Help, Secret: m.Secret, Required: !m.HasDefault, Options: m.Options}
+	if m.Name != runbook.AssetParam || b.world.estate == nil || book.Meta.Asset == "" {
+		return p
+	}
+	for _, a := range b.world.estate.OfKind(book.Meta.Asset) {
+		p.Options = append(p.Options, a.Name)
+	}
+	if len(p.Options) == 1 {
+		p.Default, p.Required = p.Options[0], false
+	}
+	return p
+}
+
+// checks says in words what is checked after each step of a runbook.
+func (b *backend) checks(book *runbook.Book) map[string][]string {
+	out := map[string][]string{}
+	for _, s := range book.Steps {
+		for _, v := range s.Verify {
+			says := v.Action
+			for _, a := range b.world.actions {
+				if a.Name == v.Action {
+					says += ": " + a.Summary
+				}
+			}
+			if v.Action == runbook.Shell {
+				says = strings.TrimSpace(v.Text) + " succeeds"
+			}
+			out[s.ID] = append(out[s.ID], says)
+		}
+	}
+	return out
+}
