@@ -104,6 +104,9 @@ func (v *vaultScreen) bindings(w *world) []binding {
 		does("r", "restore for a look", "Rebuild this copy in a new directory. Nothing that is in use is touched.", func() Intent {
 			return push{newRestoreTo(w, r.shelf, r.copy)}
 		}).named("", "restore").unless(noRun),
+		does("f", "fix", "Open the plan of the runbook that mends this copy. Runs nothing.", func() Intent {
+			return push{newPlan(w, mends(w, r))}
+		}).unless(noMend(w, r)),
 		does("l", "list again", "Ask the bucket again what it holds.", wish(loadVault{fresh: true})).unless(noAsk),
 		{keys: []string{"pgup", "ctrl+u"}, long: "Ten up.", act: move(-10)},
 		{keys: []string{"pgdown", "ctrl+d"}, long: "Ten down.", act: move(10)},
@@ -112,6 +115,33 @@ func (v *vaultScreen) bindings(w *world) []binding {
 	}, append(placeKeys("vault"),
 		does("esc", "", "Back to the bridge.", wish(goHome{})),
 		does("q", "", "Leave the console. Open runs go on.", wish(leave{})))...)
+}
+
+// mends is the runbook that makes a new copy, or finds out what is wrong with one; nil when
+// there is nothing to mend, or no such runbook.
+func mends(w *world, r *shelfRow) *Book {
+	name := ""
+	switch _, _, word := copyLook(w, r.shelf, r.copy); word {
+	case "NO COPY", "LATE", "STALE":
+		name = "daily-backup"
+	case "FAILED", "UNUSABLE", "NOT PROVEN":
+		name = "verify-backups"
+	}
+	i := slices.IndexFunc(w.books, func(b Book) bool { return b.Name == name })
+	if i < 0 || r.shelf.Foreign {
+		return nil
+	}
+	return &w.books[i]
+}
+
+func noMend(w *world, r *shelfRow) string {
+	switch {
+	case r == nil:
+		return "there is no copy"
+	case mends(w, r) == nil:
+		return "there is nothing to mend, or no runbook for it"
+	}
+	return ""
 }
 
 // copyLook is how a copy stands: its glyph, and a word where it is not as it should be.
@@ -187,7 +217,7 @@ func vaultVerdict(w *world, width int) row {
 	if !st.known {
 		return line(txt(rDim, "  looking at what this machine knows …"))
 	}
-	good, all := 0, 0
+	good, all, failing := 0, 0, false
 	var worst string
 	for _, r := range shelfRows(w) {
 		if r.shelf.Foreign {
@@ -199,7 +229,8 @@ func vaultVerdict(w *world, width int) row {
 			good++
 			continue
 		}
-		if worst == "" || role == rFail && !strings.Contains(worst, "✗") {
+		if worst == "" || role == rFail && !failing {
+			failing = role == rFail
 			class := ""
 			if r.copy != nil && r.copy.Class != "newest" {
 				class = " " + r.copy.Class
@@ -298,6 +329,9 @@ func scrolled(in area, rs []row, at int) {
 	from := min(max(at-in.h/2, 0), max(len(rs)-in.h, 0))
 	for i := from; i < min(len(rs), from+in.h); i++ {
 		in.row(i-from, rs[i])
+		if rs[i].tint { // the ground alone is not seen without colour
+			in.c.Put(in.x-1, in.y+i-from, 1, rNow, 0, "▸")
+		}
 	}
 }
 
@@ -380,6 +414,9 @@ func lockedWords(w *world, c *Copy) string {
 func ago(w *world, t time.Time) string {
 	if t.After(w.now.Add(time.Minute)) {
 		return "ahead"
+	}
+	if n := w.since(t) / (24 * time.Hour); n > 99 {
+		return itoa(int(n)) + " d"
 	}
 	return words(w.since(t).Truncate(time.Minute))
 }

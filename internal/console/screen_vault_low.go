@@ -55,6 +55,8 @@ func (v *vaultScreen) drawClasses(w *world, a area, at *shelfRow) {
 		in.row(0, line(txt(rDim, "It was never backed up: lifeboat backup "+at.shelf.Asset)))
 		return
 	}
+	var rs []row
+	here := 0
 	for i := range at.shelf.Copies {
 		c := &at.shelf.Copies[i]
 		glyph, role, _ := copyLook(w, at.shelf, c)
@@ -66,8 +68,12 @@ func (v *vaultScreen) drawClasses(w *world, a area, at *shelfRow) {
 			r.left = append(r.left, txt(rText, " "))
 		}
 		r.left = append(r.left, provenBar(c.Level)...)
-		in.row(i, r)
+		if r.tint {
+			here = i
+		}
+		rs = append(rs, r)
 	}
+	scrolled(in, rs, here)
 }
 
 // mirrorRows say what each mirror holds beside the newest copy.
