@@ -105,6 +105,8 @@ func commands(env environment) *cobra.Command {
 	root.PersistentFlags().BoolVar(&plainMode, "plain", false, "lines only: no cursor movement, no colour; for screen readers and serial lines")
 	root.PersistentFlags().BoolVar(&s.look, "readonly", false, "look only: nothing can be started, answered, stopped or noted (also LIFEBOAT_READONLY=1)")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return s.onlyLook(env, c) }
+	root.PersistentFlags().StringVar(&s.theme, "theme", "", "theme of the console, a name or a file (also LIFEBOAT_THEME; lifeboat theme ls lists them)")
+	root.PersistentFlags().BoolVar(&s.ascii, "ascii", false, "draw the console with ASCII only (also LIFEBOAT_ASCII=1)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(

@@ -10,7 +10,6 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runner"
-	"lifeboat/themes"
 )
 
 // openConsole shows the console, at a run when one is named.
@@ -49,9 +48,10 @@ func (w *world) console(id run.ID) error {
 		return err
 	}
 	defer leave()
+	theme, ascii, notice := w.env.appearance(w.theme, w.ascii)
 	return console.Run(ctx, &backend{world: w, client: w.hosts()}, console.Options{
 		In: w.env.stdin, Out: w.env.screen, Env: w.env.all, User: w.env.user, Version: version,
-		Mode: w.mode(false), Theme: themes.Default(), ASCII: w.env.get("LIFEBOAT_ASCII") != "", Run: id, State: w.files.Dir,
+		Mode: w.mode(false), Theme: theme, ASCII: ascii, Notice: notice, Run: id, State: w.files.Dir,
 	})
 }
 

@@ -35,6 +35,8 @@ type settings struct {
 	state   string // --state
 	estate  string // --estate
 	sandbox bool   // --sandbox
+	theme   string // --theme
+	ascii   bool   // --ascii
 	look    bool   // --readonly
 }
 
@@ -44,6 +46,8 @@ type world struct {
 	env     environment
 	session string // of whoever is at this process, see [run.Driver]
 	look    bool   // read-only: nothing is started, answered, stopped or noted
+	theme   string // --theme
+	ascii   bool   // --ascii
 	state   string // directory
 	journal *journal.Journal
 	files   runner.Files
@@ -113,7 +117,7 @@ func openJournal(env environment, s settings, open func(context.Context, string)
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, usage(hint.Wrap(fmt.Errorf("open state directory: %w", err), "pass --state DIRECTORY, or set XDG_STATE_HOME to a directory that you can write"))
 	}
-	w := &world{env: env, session: newSession(), look: s.look, state: dir, files: runner.Files{Dir: filepath.Join(dir, "runs")}, redact: secret.NewRedactor(), secrets: env.secrets()}
+	w := &world{env: env, session: newSession(), look: s.look, theme: s.theme, ascii: s.ascii, state: dir, files: runner.Files{Dir: filepath.Join(dir, "runs")}, redact: secret.NewRedactor(), secrets: env.secrets()}
 	for _, v := range w.secrets {
 		w.redact.Add(v) // one too short to mask is refused when a step asks for it
 	}

@@ -31,13 +31,14 @@ var layer = map[string]int{
 	"runbooks":                0, // embed.FS: embedding cannot reach upward
 	"themes":                  0, // embed.FS
 
-	"internal/command":  1, // the only door to other programs; its errors carry hints and hostile text made harmless
-	"internal/runbook":  1, // the grammar
-	"internal/action":   1, // what an action is
-	"internal/run":      1, // events, states, the fold
-	"internal/spool":    1, // what steps print, on disk; above durable, and knows nothing of runs
-	"internal/alert":    1, // what people are told; below the estate, which reads templates with it
-	"internal/schedule": 1, // when something is due; below the estate, which reads lines of cron with it
+	"internal/console/look": 1, // themes, colours, glyphs
+	"internal/command":      1, // the only door to other programs; its errors carry hints and hostile text made harmless
+	"internal/runbook":      1, // the grammar
+	"internal/action":       1, // what an action is
+	"internal/run":          1, // events, states, the fold
+	"internal/spool":        1, // what steps print, on disk; above durable, and knows nothing of runs
+	"internal/alert":        1, // what people are told; below the estate, which reads templates with it
+	"internal/schedule":     1, // when something is due; below the estate, which reads lines of cron with it
 
 	"internal/journal":       2,
 	"internal/vault":         2,

@@ -42,6 +42,7 @@ type Backend interface {
 	Log(ctx context.Context, id run.ID, name string) (Log, error)
 	VaultReader
 	Librarian
+	ThemeReader
 	// Now is the clock of the console, so that frames can be golden files.
 	Now() time.Time
 }

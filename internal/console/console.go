@@ -15,10 +15,8 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/colorprofile"
 
 	"lifeboat/internal/console/widget"
-	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -68,6 +66,7 @@ type world struct {
 	sent   int64     // gate whose answer is on its way
 	log    logView
 	vault  vaultState
+	skin   appearance
 	notice string
 	until  time.Time // when the notice goes
 	broken string    // the last poll failed; empty: it did not
@@ -89,10 +88,6 @@ type Model struct {
 	ctx     context.Context
 	backend Backend
 	after   func(time.Duration, tea.Msg) tea.Cmd
-	theme   theme
-	style   *style
-	dark    bool
-	mono    bool
 
 	stack   []screen
 	quiet   int // generation of the quiet time that runs; 0: keys are heard
@@ -114,22 +109,22 @@ type (
 	quietMsg   struct{ generation int }
 )
 
-// New makes a console. ctx ends everything that it asks of the backend. A theme that
-// cannot be read is an error.
+// New makes a console. ctx ends everything that it asks of the backend. A theme of ours
+// that cannot be read is an error.
 func New(ctx context.Context, backend Backend, o Options) (*Model, error) {
-	t, err := parseTheme(o.themeData())
+	skin, err := newAppearance(o)
 	if err != nil {
-		return nil, hint.Wrap(err, "correct the theme, or leave it away to get the standard one")
+		return nil, err
 	}
 	if o.Mode == "" {
 		o.Mode = run.Live
 	}
-	m := &Model{ctx: ctx, backend: backend, theme: t, dark: true, mono: o.mono(), dirty: true}
-	m.o = o
+	m := &Model{ctx: ctx, backend: backend, dirty: true}
+	m.o, m.skin = o, skin
+	m.notice, m.until = o.Notice, forever
 	m.after = func(d time.Duration, msg tea.Msg) tea.Cmd {
 		return tea.Tick(d, func(time.Time) tea.Msg { return msg })
 	}
-	m.style = newStyle(t, m.dark, m.mono, o.ASCII)
 	m.stack = []screen{newHome()}
 	return m, nil
 }
@@ -167,11 +162,10 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.size.w, m.size.h = msg.Width, msg.Height
 	case tea.BackgroundColorMsg:
-		m.dark = msg.IsDark()
-		m.style = newStyle(m.theme, m.dark, m.mono, m.o.ASCII)
+		m.skin.term.Dark = msg.IsDark()
+		m.skin.renew()
 	case tea.ColorProfileMsg:
-		m.mono = m.o.mono() || msg.Profile <= colorprofile.ASCII
-		m.style = newStyle(m.theme, m.dark, m.mono, m.o.ASCII)
+		m.skin.profiled(msg.Profile, m.o.Env)
 	case tea.KeyPressMsg:
 		return m, m.key(msg)
 	case tea.PasteMsg:
@@ -189,6 +183,8 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.opened(msg)
 	case doneMsg:
 		return m, m.done(msg)
+	case themeMsg:
+		return m, m.gotTheme(msg)
 	case logOpenedMsg:
 		return m, m.logOpened(msg)
 	case logTickMsg:
@@ -234,7 +230,7 @@ func (m *Model) draw() string {
 	a := area{c, 0, 0, c.W, c.H}
 	if c.W < 60 || c.H < 20 {
 		drawSmall(&m.world, a)
-		return c.Render(m.style.paint())
+		return c.Render(m.skin.style.Paint(m.skin.ascii))
 	}
 	from := len(m.stack) - 1
 	for from > 0 && m.stack[from].card() {
@@ -249,7 +245,7 @@ func (m *Model) draw() string {
 		s.draw(&m.world, a)
 	}
 	drawFooter(&m.world, a, m.keys(), m.top())
-	return c.Render(m.style.paint())
+	return c.Render(m.skin.style.Paint(m.skin.ascii))
 }
 
 func (m *Model) top() screen { return m.stack[len(m.stack)-1] }
@@ -260,6 +256,7 @@ func (m *Model) keys() []binding {
 	if d, ok := m.top().(interface{ deaf() bool }); ok && d.deaf() {
 		return bs
 	}
+	bs = append(bs, lookKeys(&m.world)...)
 	if _, ok := m.top().(*helpScreen); !ok && m.top().field() == nil {
 		below := bs
 		bs = append(bs, binding{keys: []string{"?"}, help: "all keys", brief: "keys",

@@ -15,6 +15,7 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 
+	"lifeboat/internal/console/look"
 	"lifeboat/internal/console/widget"
 )
 
@@ -68,19 +69,19 @@ type lookBook struct {
 
 // newLookBook makes the legend of a theme. Roles that look the same in each profile
 // share the letter of the first.
-func newLookBook(t testing.TB, th theme) *lookBook {
+func newLookBook(t testing.TB, th *look.Theme) *lookBook {
 	t.Helper()
-	if len(roleLetters) != int(roles) {
-		t.Fatalf("%d letters for %d roles: give the new role a letter in roleLetters", len(roleLetters), roles)
+	if len(roleLetters) != int(look.Roles) {
+		t.Fatalf("%d letters for %d roles: give the new role a letter in roleLetters", len(roleLetters), look.Roles)
 	}
 	b := &lookBook{keys: map[looks]lookKey{}}
 	b.list = append(b.list, fmt.Sprintf("%-3s%-20s%-36s%-22s%-14s%s", "", "role", "truecolor", "256", "16", "no colour"))
 	for _, mark := range []widget.Attr{0, widget.Tint, widget.Under, widget.Invert, widget.Tint | widget.Under} {
-		for r := range roles {
+		for r := range look.Roles {
 			for _, boldness := range []widget.Attr{0, widget.Bold} {
 				var l looks
 				for i, p := range profiles {
-					prefix := newStyle(th, true, p.of <= colorprofile.ASCII, false).prefix[r][mark|boldness]
+					prefix := th.Style(look.Terminal{Profile: p.of, Dark: true}).Prefix(r, mark|boldness)
 					l[i] = sgrIn(p.of, decode(prefix+"x", 1, 1).CellAt(0, 0).Style)
 				}
 				key := lookKey{rune(roleLetters[r]), markOf[mark]}
@@ -91,7 +92,7 @@ func newLookBook(t testing.TB, th theme) *lookBook {
 					continue
 				}
 				b.keys[l] = key
-				name := roleName(r)
+				name := look.RoleName(r)
 				if boldness != 0 {
 					name += " bold"
 				}
@@ -110,13 +111,6 @@ func bolder(letter rune) rune {
 		return '+'
 	}
 	return unicode.ToUpper(letter)
-}
-
-func roleName(r widget.Role) string {
-	if r < themed {
-		return roleNames[r]
-	}
-	return [...]string{"LIVE badge", "DRILL badge", "DRY RUN badge", "gate badge", "warn badge", "fail badge", "ok badge", "key cap"}[r-themed]
 }
 
 func dash(s string) string {
@@ -229,11 +223,9 @@ func plainText(g uv.ScreenBuffer) string {
 func asciiPicture(t testing.TB, d *driver, w, h int) string {
 	t.Helper()
 	full := decode(d.frame(), w, h)
-	d.m.o.ASCII = true
-	d.send(tea.ColorProfileMsg{Profile: colorprofile.TrueColor})
+	d.m.skin.ascii, d.m.dirty = true, true
 	ascii := decode(d.frame(), w, h)
-	d.m.o.ASCII = false
-	d.send(tea.ColorProfileMsg{Profile: colorprofile.TrueColor})
+	d.m.skin.ascii, d.m.dirty = false, true
 	for y := range h {
 		for x := range w {
 			u, a := full.CellAt(x, y), ascii.CellAt(x, y)
@@ -284,7 +276,7 @@ func (b *lookBook) scenePage(t *testing.T, make func(t *testing.T, w, h int) *dr
 
 // TestFrames holds every scene at three sizes in every colour profile, and in ASCII.
 func TestFrames(t *testing.T) {
-	th, err := parseTheme(Options{}.themeData())
+	th, err := look.Named(look.Standard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,46 +4,32 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
 
+	"lifeboat/internal/console/look"
 	"lifeboat/internal/run"
-	"lifeboat/themes"
 )
 
 // Options of a console. The zero value of each is usable unless said.
 type Options struct {
 	In      io.Reader // the terminal; required by Run
 	Out     io.Writer // the terminal; required by Run
-	Env     []string  // "NAME=value": TERM, NO_COLOR, COLORTERM, SSH_TTY are looked at
+	Env     []string  // "NAME=value": TERM, NO_COLOR, CLICOLOR, COLORTERM, COLORFGBG, SSH_TTY are looked at
 	User    string    // who answers gates; recorded in the journal
 	Version string
-	Mode    run.Mode // of runs started here; empty: live
-	Theme   []byte   // YAML; nil: the standard theme
-	ASCII   bool     // draw with ASCII only
-	Run     run.ID   // open this run at once
-	State   string   // where runs are recorded, as shown to people
+	Mode    run.Mode    // of runs started here; empty: live
+	Theme   *look.Theme // nil: the standard one
+	ASCII   bool        // begin with ASCII glyphs
+	Notice  string      // shown above the keys until a key is pressed
+	Run     run.ID      // open this run at once
+	State   string      // where runs are recorded, as shown to people
 }
 
-// mono says whether the environment asks for no colours.
-func (o *Options) mono() bool {
-	for _, e := range o.Env {
-		if name, value, _ := strings.Cut(e, "="); name == "NO_COLOR" && value != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// themeData is the theme that was asked for, or the standard one.
-func (o Options) themeData() []byte {
-	if o.Theme != nil {
-		return o.Theme
-	}
-	return themes.Default()
-}
+// forever is when a notice goes that stays until somebody has seen it.
+var forever = time.Unix(1<<40, 0)
 
 // detachGrace is how long a dead terminal may hold up the end of the console.
 const detachGrace = time.Second
@@ -60,6 +46,9 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 	m, err := New(ctx, backend, o)
 	if err != nil {
 		return err
+	}
+	if look.NoColour(o.Env) { // Bubble Tea knows fewer ways to say so
+		more = append(more, tea.WithColorProfile(min(colorprofile.Detect(o.Out, o.Env), colorprofile.ASCII)))
 	}
 	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
 		tea.WithEnvironment(o.Env), tea.WithFPS(30), tea.WithoutSignalHandler()}, more...)...)

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	tea "charm.land/bubbletea/v2"
-
-	"lifeboat/internal/run"
 )
 
 // screenBuffer is a terminal that tells when a text has been written to it.
@@ -82,24 +80,5 @@ func TestDeadTerminal(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("a dead terminal is an error: %v", err)
-	}
-}
-
-func TestTheme(t *testing.T) {
-	for _, tc := range []struct{ yaml, says string }{
-		{"roles: {okk: {fg: green}}", `role "okk" is not known`},
-		{"roles: {ok: {fg: grene}}", `colour "grene" is not known`},
-		{"roles: {ok: {foreground: green}}", "foreground"},
-		{"palette: {a: {dark: '#12345'}}", `palette "a"`},
-		{"tint: nothing", "tint"},
-		{"roles: [", "read theme"},
-	} {
-		_, err := New(t.Context(), &fakeBackend{}, Options{Theme: []byte(tc.yaml)})
-		if err == nil || !bytes.Contains([]byte(err.Error()), []byte(tc.says)) {
-			t.Errorf("%s: %v, want %q", tc.yaml, err, tc.says)
-		}
-	}
-	if _, err := New(t.Context(), &fakeBackend{}, Options{Theme: []byte("roles: {ok: {fg: 42, bg: bright-blue}}"), Mode: run.Dry}); err != nil {
-		t.Error(err)
 	}
 }

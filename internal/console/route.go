@@ -24,6 +24,9 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	m.welcomeBack()
+	if m.until.Equal(forever) {
+		m.until = m.now.Add(noticeTime)
+	}
 	b, bound := find(m.keys(), key)
 	if f := m.top().field(); f != nil {
 		if typed := k.Text != "" && k.Mod&(tea.ModCtrl|tea.ModAlt) == 0; typed || !bound {
@@ -103,6 +106,10 @@ func (m *Model) do(i Intent) tea.Cmd {
 	case say:
 		m.notice, m.until = i.text, m.now.Add(noticeTime)
 		return nil
+	case setTheme:
+		return m.themeCmd(i)
+	case setGlyphs:
+		return m.glyphs(i)
 	case copyText:
 		return tea.Batch(tea.SetClipboard(printable.Text(i.text)), m.do(say{i.says}))
 	case loadVault:

@@ -275,6 +275,7 @@ func (s *story) judged(head, lost string) *story {
 
 // fakeBackend is a Backend of values.
 type fakeBackend struct {
+	fakeLook
 	mu       sync.Mutex
 	books    []Book
 	runs     []Summary

@@ -1,176 +1,40 @@
 package console
 
 import (
-	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
+	"lifeboat/internal/console/look"
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/run"
 )
 
-// The roles of the theme, then the badges, which no theme can change.
+// The roles of text: what it means. A theme gives them their colours.
 const (
-	rText widget.Role = iota
-	rStrong
-	rDim
-	rFaint
-	rFrame
-	rHeavy
-	rOK
-	rWarn
-	rFail
-	rNow
-	rGate
-	rLive
-	rDrill
-	rDry
-	rBrand
-	rFade
-	themed // number of roles a theme decides
+	rText       = look.Text
+	rStrong     = look.Strong
+	rDim        = look.Dim
+	rFaint      = look.Faint
+	rFrame      = look.Frame
+	rHeavy      = look.Heavy
+	rOK         = look.OK
+	rWarn       = look.Warn
+	rFail       = look.Fail
+	rNow        = look.Now
+	rGate       = look.Gate
+	rLive       = look.Live
+	rDrill      = look.Drill
+	rDry        = look.Dry
+	rBrand      = look.Brand
+	rFade       = look.Fade
+	rLiveBadge  = look.LiveBadge
+	rDrillBadge = look.DrillBadge
+	rDryBadge   = look.DryBadge
+	rGateBadge  = look.GateBadge
+	rWarnBadge  = look.WarnBadge
+	rFailBadge  = look.FailBadge
+	rOKBadge    = look.OKBadge
+	rKeycap     = look.Keycap
 )
-
-const (
-	rLiveBadge = themed + iota
-	rDrillBadge
-	rDryBadge
-	rGateBadge
-	rWarnBadge
-	rFailBadge
-	rOKBadge
-	rKeycap
-	roles // number of all
-)
-
-var roleNames = [themed]string{
-	"text", "strong", "dim", "faint", "frame", "heavy", "ok", "warn", "fail", "now",
-	"gate", "live", "drill", "dry", "brand", "fade",
-}
-
-// style holds the escape sequence in front of every role with every attribute, made
-// once from the theme and what the terminal can show.
-type style struct {
-	prefix [roles][16]string
-	ascii  bool
-}
-
-// newStyle resolves a theme. mono means a terminal without colours: badges are then
-// reverse video, and the words do the rest.
-func newStyle(t theme, dark, mono, ascii bool) *style {
-	s := &style{ascii: ascii}
-	tint, _ := t.color(t.Tint, dark) // checked when the theme was read
-	for r := range roles {
-		look := badge(r, mono)
-		if r < themed {
-			look = t.style(roleNames[r], dark)
-		}
-		for a := range s.prefix[r] {
-			l := look
-			attr := widget.Attr(a)
-			if attr&widget.Bold != 0 {
-				l = l.Bold(true).Faint(false)
-			}
-			if attr&widget.Under != 0 {
-				l = l.Underline(true)
-			}
-			if (attr&widget.Tint != 0 && r < themed || r == rKeycap && !mono) && tint != nil {
-				l = l.Background(tint)
-			}
-			if attr&widget.Invert != 0 {
-				l = l.Reverse(true)
-			}
-			s.prefix[r][a], _, _ = strings.Cut(l.Render("x"), "x")
-		}
-	}
-	return s
-}
-
-func (t *theme) style(name string, dark bool) lipgloss.Style {
-	look := t.Roles[name]
-	l := lipgloss.NewStyle().Bold(look.Bold).Faint(look.Faint).Reverse(look.Reverse)
-	if c, _ := t.color(look.FG, dark); c != nil {
-		l = l.Foreground(c)
-	}
-	if c, _ := t.color(look.BG, dark); c != nil {
-		l = l.Background(c)
-	}
-	return l
-}
-
-func badge(r widget.Role, mono bool) lipgloss.Style {
-	l := lipgloss.NewStyle().Bold(true)
-	if mono {
-		return l.Reverse(true)
-	}
-	black, white := lipgloss.Black, lipgloss.BrightWhite
-	switch r { // exact colours where there are any: some palettes have a pink red or a navy blue
-	case rLiveBadge, rFailBadge:
-		return l.Foreground(white).Background(lipgloss.Color("#c62a20"))
-	case rDrillBadge:
-		return l.Foreground(lipgloss.Color("#08121f")).Background(lipgloss.Color("#6fb4ff"))
-	case rDryBadge:
-		return l.Foreground(lipgloss.Color("#08121f")).Background(lipgloss.Color("#62d3d6"))
-	case rGateBadge:
-		return l.Foreground(black).Background(lipgloss.Magenta)
-	case rWarnBadge:
-		return l.Foreground(black).Background(lipgloss.Yellow)
-	case rOKBadge:
-		return l.Foreground(black).Background(lipgloss.Green)
-	}
-	return l // a key cap: bold on the tint
-}
-
-// paint is how the canvas writes itself.
-func (s *style) paint() widget.Paint {
-	p := widget.Paint{Prefix: func(r widget.Role, a widget.Attr) string { return s.prefix[r][a] }}
-	if s.ascii {
-		p.Plain = plainGlyph
-	}
-	return p
-}
-
-// plainGlyph gives the ASCII cell for a cell, so that no layout moves.
-func plainGlyph(cell string) string {
-	switch cell {
-	case "✓":
-		return "v"
-	case "✗":
-		return "x"
-	case "▸", "╸":
-		return ">"
-	case "○":
-		return "o"
-	case "□":
-		return "_"
-	case "◆":
-		return "*"
-	case "▲":
-		return "!"
-	case "◂":
-		return "<"
-	case "━":
-		return "="
-	case "─", "–":
-		return "-"
-	case "┊":
-		return ":"
-	case "│":
-		return "|"
-	case "╭", "╮", "╰", "╯":
-		return "+"
-	case "┃", "┏", "┓", "┗", "┛":
-		return "#"
-	case "·":
-		return "."
-	case "…", "␍":
-		return "~"
-	}
-	if len(cell) > 1 { // one cell of anything else that such a terminal cannot show
-		return strings.Repeat("?", max(widget.Width(cell), 1))
-	}
-	return cell
-}
 
 // modeLook is how a mode is drawn: its word, its badge, its border.
 func modeLook(m run.Mode) (word string, badge, border widget.Role) {

@@ -227,11 +227,14 @@ func (c *Canvas) Clear(x, y, w, h int) {
 	}
 }
 
-// Paint says how a canvas is written: the SGR prefix of a role with attributes, and
-// the plain form of a character where the terminal has only ASCII (nil: as it is).
+// Paint says how a canvas is written: the SGR prefix of a role with attributes, that of
+// foreign colours (nil: as they came), and the plain form of a character where the
+// terminal has only ASCII (nil: as it is).
 type Paint struct {
-	Prefix func(Role, Attr) string
-	Plain  func(string) string
+	Prefix  func(Role, Attr) string
+	Foreign func(params string) string
+	Plain   func(string) string
+	Full    bool // blanks are painted too: the ground is not that of the terminal
 }
 
 // Render gives the frame: H lines of at most W cells. Blanks at the end of a line are
@@ -250,7 +253,7 @@ func (c *Canvas) Render(p Paint) string {
 
 func (c *Canvas) renderLine(b *strings.Builder, line []cell, p Paint) {
 	end := len(line)
-	for end > 0 && line[end-1] == (cell{role: line[end-1].role}) {
+	for !p.Full && end > 0 && line[end-1] == (cell{role: line[end-1].role}) {
 		end--
 	}
 	open := false
@@ -261,10 +264,13 @@ func (c *Canvas) renderLine(b *strings.Builder, line []cell, p Paint) {
 				b.WriteString("\x1b[m")
 			}
 			prefix := ""
-			if v.sgr != "" {
-				prefix = "\x1b[" + v.sgr + "m"
-			} else {
+			switch {
+			case v.sgr == "":
 				prefix = p.Prefix(v.role, v.attr)
+			case p.Foreign != nil:
+				prefix = p.Foreign(v.sgr)
+			default:
+				prefix = "\x1b[" + v.sgr + "m"
 			}
 			b.WriteString(prefix)
 			open = prefix != ""
