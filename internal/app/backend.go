@@ -40,7 +40,11 @@ func openConsole(env environment, s settings, name string) error {
 
 // console runs the terminal UI on this world. Losing the terminal ends it without a
 // word: the run goes on in its own process.
-func (w *world) console(id run.ID) error {
+func (w *world) console(id run.ID) error { return w.consoleAt(console.Options{Run: id}, nil) }
+
+// consoleAt is console for a first screen of another kind. staged is the drill that it
+// begins with; nil for none.
+func (w *world) consoleAt(o console.Options, staged *stagedDrill) error {
 	ctx, detach := onHangup(w.env.ctx)
 	defer detach()
 	leave, err := w.enter(ctx)
@@ -48,11 +52,13 @@ func (w *world) console(id run.ID) error {
 		return err
 	}
 	defer leave()
-	theme, ascii, notice := w.env.appearance(w.theme, w.ascii)
-	return console.Run(ctx, &backend{world: w, client: w.hosts()}, console.Options{
-		In: w.env.stdin, Out: w.env.screen, Env: w.env.all, User: w.env.user, Version: version,
-		Mode: w.mode(false), Theme: theme, ASCII: ascii, Notice: notice, Run: id, State: w.files.Dir,
-	})
+	o.Theme, o.ASCII, o.Notice = w.env.appearance(w.theme, w.ascii)
+	o.In, o.Out, o.Env, o.User, o.Version = w.env.stdin, w.env.screen, w.env.all, w.env.user, version
+	o.Mode, o.State = w.mode(false), w.files.Dir
+	b := &backend{world: w, client: w.hosts()}
+	b.drills.staged = staged
+	defer b.drills.close()
+	return console.Run(ctx, b, o)
 }
 
 // backend is the console's view of the world.
@@ -60,6 +66,7 @@ type backend struct {
 	world   *world
 	client  runner.Client
 	shelves shelves
+	drills  drills
 }
 
 var _ console.Backend = (*backend)(nil)
@@ -124,7 +131,13 @@ func (b *backend) Start(ctx context.Context, s console.Start) (run.ID, error) {
 }
 
 // Attach implements console.Backend.
-func (b *backend) Attach(ctx context.Context, id run.ID) error { return b.world.attach(ctx, id) }
+func (b *backend) Attach(ctx context.Context, id run.ID) error {
+	w, err := b.hostOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	return w.attach(ctx, id)
+}
 
 // Events implements console.Backend.
 func (b *backend) Events(ctx context.Context, id run.ID, after int64) ([]run.Event, error) {
@@ -139,7 +152,7 @@ func (b *backend) Answer(ctx context.Context, id run.ID, a run.Answer) error {
 	}
 	// Its host is gone. A new one asks anew, and only what a person sees then may be
 	// answered.
-	if err := b.world.attach(ctx, id); err != nil {
+	if err := b.Attach(ctx, id); err != nil {
 		return err
 	}
 	return hint.New("the process that drove this run had ended; a new one took it up", "look at the question again, and answer it once more")

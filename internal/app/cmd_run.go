@@ -213,6 +213,10 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	if r.Seq == 1 { // it begins here; its first event was stored before anybody watched
 		out.observe(r, run.Event{Run: id, Seq: 1, At: r.At, Kind: run.RunStarted, Body: r.Started})
 	}
+	if r.Seq == 2 && r.Drill != nil { // likewise
+		out.observe(r, run.Event{Run: id, Seq: 1, At: r.At, Kind: run.RunStarted, Body: r.Started})
+		out.observe(r, run.Event{Run: id, Seq: 2, At: r.Drill.At, Kind: run.DrillBegan, Body: r.Drill.DrillSetup})
+	}
 	if err := w.sayOwed(id, out.lines); err != nil {
 		return err
 	}

@@ -162,6 +162,8 @@ func (l *lines) event(r run.Run, ev run.Event) {
 		l.raised(ev.At, b)
 	case run.Request, run.Handover:
 		l.say(ev.At, "%s", incident.Hands(ev))
+	case run.DrillSetup, run.Arrival, run.InjectAnswer, run.HintTaking, run.Score:
+		l.drill(&r, ev)
 	case run.Debt:
 		if ev.Kind == run.DebtOpened {
 			l.say(ev.At, "DEBT opened: %s", b.Text)

@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/engine"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
+	"lifeboat/internal/runner"
 	"lifeboat/internal/secret"
 )
 
@@ -29,6 +30,8 @@ type plain struct {
 	world *world
 	ctx   context.Context // of the question that is being asked
 	hand  hand            // of the engine that asks; nil before it does
+
+	practice runner.Practice // of the drill that is played; nil: it is none
 }
 
 // hand is what a person may do to a run beside answering its question.
@@ -41,7 +44,7 @@ type hand interface {
 // person asks whoever reads the lines and types.
 func (w *world) person(l *lines) *plain {
 	l.raises = true
-	return &plain{in: bufio.NewReader(w.env.stdin), out: l, by: w.env.user, echo: !w.env.terminal, world: w}
+	return &plain{in: w.stdin(), out: l, by: w.env.user, echo: !w.env.terminal, world: w}
 }
 
 // drives takes the engine whose questions are asked.

@@ -17,6 +17,11 @@ func (p *plain) command(r *run.Run, word string, picks bool) (string, error) {
 		if err != nil || p.hand == nil {
 			return text, err
 		}
+		if done, err := p.drillWord(r, text, picks); err != nil {
+			return "", err
+		} else if done {
+			continue
+		}
 		switch text {
 		case "call":
 			err = p.call(r)
@@ -37,6 +42,7 @@ func (p *plain) command(r *run.Run, word string, picks bool) (string, error) {
 				p.out.add("call   whom to call, and what to say")
 				p.out.add("raise  raise the level of the incident")
 				p.out.add("note   put a remark on record")
+				p.drillHelp()
 				p.out.add("q      leave; the run stays open")
 			}
 		default:

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeboat/internal/command"
@@ -32,6 +33,7 @@ type wish struct {
 	incident time.Time
 	level    int    // of the incident where it is above that of the runbook
 	asset    string // what the run is about, where the runbook does not say
+	drill    *casting
 }
 
 // begin makes a run: the runbook is sound, the parameters fit, the asset is known, the
@@ -71,6 +73,9 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 	if err := w.preflight(ctx, p, start); err != nil {
 		w.missed(ctx, p.Book.Meta.Kind, "", "", err)
 		return "", usage(err)
+	}
+	if s.drill != nil {
+		w.cast(p, &start, *s.drill)
 	}
 	id, err := engine.Begin(w.programs(ctx), w.config(newPolicy(w.env.user, false, nil), w.files), p, start)
 	if err != nil {
@@ -226,7 +231,9 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	if _, person := asker.(*plain); person {
 		host.Local(w.session)
 	}
-	cfg := w.config(hands, spool)
+	play := newPlay(ctx)
+	defer play.end()
+	cfg := w.config(played{hands, play}, spool)
 	cfg.Progress = host.Progress
 	if w.progress != nil {
 		cfg.Progress = func(step string, done, total int64, unit string) {
@@ -241,6 +248,7 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 		host.Observe(r, ev)
 		hands.observe(ev)
 		watch.observe(ev)
+		play.nudge()
 		if observe != nil {
 			observe(r, ev)
 		}
@@ -254,11 +262,19 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 		hand.drives(e)
 	}
 	watching, stop := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() { defer close(watched); watch.run(watching, e) }()
+	var watched sync.WaitGroup
+	watched.Go(func() { watch.run(watching, e) })
+	if e.Snapshot().Drill != nil {
+		play.direct(e, w.env)
+		host.Practise(play)
+		if p, ok := asker.(interface{ practises(runner.Practice) }); ok {
+			p.practises(play)
+		}
+		watched.Go(func() { play.run(watching) })
+	}
 	r, err := host.Run(ctx, e)
 	stop()
-	<-watched
+	watched.Wait()
 	if err == nil && w.sandbox != nil && !r.Open() {
 		return w.judge(ctx, e, r)
 	}
@@ -268,7 +284,7 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 // judge lets the oracle of the sandbox say what was recovered, and puts it on record.
 func (w *world) judge(ctx context.Context, e *engine.Engine, r run.Run) (run.Run, error) {
 	broken, err := w.sandbox.Broken()
-	if err != nil || broken == "" {
+	if err != nil || broken == "" && r.Drill == nil {
 		return r, err
 	}
 	v, err := w.sandbox.Judge(ctx)
@@ -279,6 +295,15 @@ func (w *world) judge(ctx context.Context, e *engine.Engine, r run.Run) (run.Run
 	for _, line := range verdictLines(v) {
 		if err := e.Note(ctx, oracle, line); err != nil {
 			return r, err
+		}
+	}
+	if r = e.Snapshot(); r.Drill != nil && r.Score == nil {
+		found, err := w.findings(ctx, &r, v)
+		if err != nil {
+			return r, err
+		}
+		if err := e.Drill(ctx, r.Judge(found)); err != nil {
+			return r, fmt.Errorf("score the drill: %w", err)
 		}
 	}
 	return e.Snapshot(), nil

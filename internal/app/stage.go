@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"lifeboat/internal/drill"
 	"lifeboat/internal/engine"
@@ -164,8 +165,29 @@ func (w *world) prepare(ctx context.Context, sc drill.Scenario, p drill.Preparat
 	return nil
 }
 
+// casting is who plays in the drill of which scenario.
+type casting struct {
+	scenario drill.Scenario
+	drill.Cast
+}
+
+// cast makes the run that is about to begin the drill of a scenario.
+func (w *world) cast(p *engine.Program, start *engine.Start, c casting) {
+	c.RTO = start.RTO
+	tier := ""
+	if a, err := w.estate.Find(start.Asset); err == nil {
+		c.RPO, tier = a.RPO, a.Tier
+	}
+	if c.Every == 0 {
+		c.Every = w.estate.DrillEvery(c.scenario.Runbook, tier)
+	}
+	setup := c.scenario.Setup(c.Cast, p.Outline())
+	start.Drill, start.RTO = &setup, setup.RTO
+}
+
 // beginScenario begins the run of a rehearsal. book is where its runbook is found.
-func (w *world) beginScenario(ctx context.Context, sc drill.Scenario, book string) (run.ID, *engine.Program, error) {
+// incident is when the trainee was alarmed; zero: the run begins with the drill.
+func (w *world) beginScenario(ctx context.Context, sc drill.Scenario, book string, cast drill.Cast, incident time.Time) (run.ID, *engine.Program, error) {
 	program, err := w.shelf.ready(book)
 	if err != nil {
 		return "", nil, err
@@ -174,7 +196,7 @@ func (w *world) beginScenario(ctx context.Context, sc drill.Scenario, book strin
 	if err != nil {
 		return "", nil, err
 	}
-	id, err := w.start(ctx, program, wish{book: book, params: params})
+	id, err := w.start(ctx, program, wish{book: book, params: params, incident: incident, drill: &casting{sc, cast}})
 	if err != nil {
 		return "", nil, err
 	}

@@ -220,7 +220,7 @@ func (env environment) perform(s stageOf, log io.Writer, res *testResult) (err e
 // walk plays the run.
 func (w *world) walk(ctx context.Context, t bookTest, l *lines) (run.Run, time.Duration, error) {
 	began := w.env.now()
-	id, program, err := w.beginScenario(ctx, t.Scenario, t.book)
+	id, program, err := w.beginScenario(ctx, t.Scenario, t.book, drill.Cast{Trainee: drill.By, Auto: true}, time.Time{})
 	if err != nil {
 		return run.Run{}, 0, err
 	}

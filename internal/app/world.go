@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -61,6 +62,7 @@ type world struct {
 	scratch *scratchDir // nil in a world that only looks
 
 	books   []runbook.NamedFS   // of a person, for a sandbox whose own estate has none
+	typed   *bufio.Reader       // see [world.stdin]
 	near    string              // directory of a runbook that is tested as a file: what prepares it may lie there
 	drills  *drill.Library      // see [world.rehearsals]
 	before  func(engine.Before) // of a test; nil: nobody asks

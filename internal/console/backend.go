@@ -14,6 +14,7 @@ import (
 // the parts are built; tests implement it with values. Every method may block and is
 // called only from commands, never from Update or View. Errors carry hints.
 type Backend interface {
+	DrillKeeper
 	// Books lists the runbooks, in the order of the library.
 	Books(ctx context.Context) ([]Book, error)
 	// Runs lists runs, newest first, open ones before all others, at most limit.

@@ -26,6 +26,7 @@ type Options struct {
 	Notice  string      // shown above the keys until a key is pressed
 	Run     run.ID      // open this run at once
 	State   string      // where runs are recorded, as shown to people
+	Alarm   *DrillAlarm // begin with the drill whose alarm this is; nil: none
 }
 
 // forever is when a notice goes that stays until somebody has seen it.

@@ -296,6 +296,7 @@ type fakeBackend struct {
 
 	fakeVault
 	usual map[string]Usual
+	fakeDrill
 }
 
 var _ Backend = (*fakeBackend)(nil)

@@ -48,6 +48,7 @@ func (s Scenario) Check(find func(name string) (*runbook.Book, error)) []runbook
 	for _, key := range slices.Sorted(maps.Keys(s.Answers)) {
 		l.answer("answers."+key, key, s.Answers[key], a)
 	}
+	l.steps(s, a)
 	return l.problems
 }
 

@@ -39,7 +39,8 @@ func Load(file string, src []byte) (Scenario, []runbook.Problem) {
 	name := strings.TrimSuffix(path.Base(strings.ReplaceAll(file, "\\", "/")), Suffix)
 	values, at, problems := runbook.Values(file, src)
 	l := &loader{file: file, at: at, problems: problems}
-	s := Scenario{Name: name, File: file, Params: map[string]string{}, Answers: map[string]string{}, Expect: run.Complete, at: at}
+	s := Scenario{Name: name, File: file, Params: map[string]string{}, Answers: map[string]string{}, Expect: run.Complete, at: at,
+		Weights: weights(), Pass: passMark}
 	s.Runbook, _, _ = strings.Cut(name, ".")
 	if !scenarioName.MatchString(name) { // it becomes the name of a directory
 		l.bad("", "file-name", "call it NAME"+Suffix+", of letters, digits, \".\", \"_\" and \"-\"", "%q is no name for a test", name)
@@ -58,6 +59,12 @@ func Load(file string, src []byte) (Scenario, []runbook.Problem) {
 		"rto":     func(path string, v any) { s.RTO = l.duration(path, v) },
 		"expect":  func(path string, v any) { s.Expect = l.outcome(path, v) },
 		"oracle":  func(path string, v any) { s.Oracle = l.script(path, v) },
+		"alarm":   l.into(&s.Alarm),
+		"injects": func(path string, v any) { s.Injects = l.injects(path, v) },
+		"hints":   func(path string, v any) { s.Hints = l.hints(path, v) },
+		"score":   func(path string, v any) { l.score(path, v, &s) },
+		"team":    func(path string, v any) { s.Team = l.list(path, v) },
+		"every":   func(path string, v any) { s.Every = l.days(path, v) },
 	})
 	for _, key := range []string{"title", "summary"} {
 		if _, given := values[key]; !given {

@@ -39,6 +39,14 @@ type Scenario struct {
 	Expect  run.Outcome   // how the run has to end
 	Oracle  string        // a script that asks whether all is recovered, "" for none
 
+	Alarm   string         // what is told to a trainee who begins from the symptoms, "" for none
+	Injects []run.Inject   // what happens to the trainee meanwhile, in the order of the file
+	Hints   []run.Hint     // help with a step, in order within it
+	Weights map[string]int // points per criterion of package run
+	Pass    int            // per cent of the points that can be had
+	Team    []string       // ids of the steps that tell the team
+	Every   time.Duration  // after which the drill is due again, 0: the estate says
+
 	at map[string]runbook.Pos // of each key, by its path
 }
 

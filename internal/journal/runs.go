@@ -59,7 +59,7 @@ func (c *cache) add(f *Facts, ev run.Event, n int64) error {
 	case run.DrillSetup:
 		c.scenario, c.trainee = b.Scenario, b.Trainee
 	case run.Score:
-		b.Criteria, b.Why, b.Checks, b.Lost, b.Kept, b.Fixes = nil, nil, nil, nil, nil, nil
+		b.Criteria, b.Why, b.Checks, b.Lost, b.Kept, b.Fixes, b.Times = nil, nil, nil, nil, nil, nil, nil
 		c.score, err = asText(b)
 	}
 	c.last, c.seq, c.kind, c.upto = at, ev.Seq, string(ev.Kind), ev.Seq

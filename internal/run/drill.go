@@ -2,6 +2,7 @@ package run
 
 import (
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -66,6 +67,7 @@ type Inject struct {
 	Words   [][]string    `json:"words,omitempty"`   // a good answer has one of each group
 	Choices []string      `json:"choices,omitempty"` // instead of words: ways to answer
 	Right   int           `json:"right,omitempty"`   // number of the right choice, from 1
+	Model   string        `json:"model,omitempty"`   // a good answer in full
 	Within  time.Duration `json:"within,omitempty"`  // nanoseconds, 0: no limit
 	Points  int           `json:"points,omitempty"`
 }
@@ -114,6 +116,7 @@ type Score struct {
 	LossKnown bool          `json:"loss_known,omitempty"`
 	RPO       time.Duration `json:"rpo,omitempty"`         // nanoseconds, 0: none
 	Valid     time.Time     `json:"valid,omitzero"`        // until when it proves something; zero: it proves nothing
+	Times     []StepTime    `json:"times,omitempty"`       // of the steps that were done
 	Criteria  []Criterion   `json:"criteria,omitempty"`    // in the order of the sheet
 	Why       []string      `json:"why,omitempty"`         // why it did not pass, one sentence each
 	Checks    []Check       `json:"checks,omitempty"`      // of the oracle
@@ -131,13 +134,32 @@ type Criterion struct {
 	Why       []string `json:"why,omitempty"` // for each part that is missing
 }
 
+// StepTime is how long a step took, and how long it took before.
+type StepTime struct {
+	Step  string        `json:"step"`
+	Began time.Time     `json:"began"`
+	Took  time.Duration `json:"took"`            // nanoseconds
+	Usual time.Duration `json:"usual,omitempty"` // nanoseconds, the median of earlier runs; 0: there are none
+}
+
 // Exercise is the drill part of the state of a run.
 type Exercise struct {
 	DrillSetup
 	At      time.Time     // when it began
 	Arrived []InjectState // in the order of their arrival
 	Taken   []TakenHint   // in the order in which they were taken
+	Tokens  []Typed       // tokens of gates, in the order in which they were given
 }
+
+// Typed is a token that was given at a gate.
+type Typed struct {
+	Step   string
+	Misses int // how often something else was handed in before
+}
+
+// MissesKey names, among the extras of an answer that approves, how often something else
+// than the token was handed in before.
+const MissesKey = "misses"
 
 // InjectState is an inject that has arrived.
 type InjectState struct {
@@ -233,4 +255,15 @@ func (n Run) foldDrill(ev Event, illegal refuse) (Run, error) {
 		return n, illegal("", "body %T does not belong to a drill", ev.Body)
 	}
 	return n, nil
+}
+
+// typed remembers how the token of the open gate was typed in a drill.
+func (n *Run) typed(a Answer) {
+	if n.Drill == nil || n.Gate == nil || n.Gate.Kind != Token {
+		return
+	}
+	d := *n.Drill
+	misses, _ := strconv.Atoi(a.Extra[MissesKey]) // absent: none
+	d.Tokens = append(slices.Clone(d.Tokens), Typed{Step: n.Gate.Step, Misses: max(misses, 0)})
+	n.Drill = &d
 }

@@ -104,6 +104,7 @@ func (n *Run) foldStep(s *Step, from State, ev Event, illegal refuse) error {
 		s.Approval, s.Approved = 0, ""
 		if b.Verb == Approve {
 			s.Approval, s.Approved = ev.Seq, b.Digest
+			n.typed(b)
 		}
 		if b.Verb == Give && len(b.Values) > 0 { // half a list, left with "skip", is no answer to it
 			s.Values, s.By = b.Values, b.By

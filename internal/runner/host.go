@@ -37,6 +37,7 @@ type Host struct {
 	stopped chan struct{} // closed when Run returns: no answer is taken any more
 
 	mu       sync.Mutex // guards what follows
+	practice Practice   // nil: the run is no drill
 	waiting  *asked     // the answer that the engine is looking at
 	progress Progress
 	seen     time.Time // of the last request
@@ -379,7 +380,7 @@ func (h *Host) carryOut(req request, rep *reply) error {
 		return e.Raise(ctx, req.Who.By, req.Level, req.Text)
 	case verbAsk:
 		return h.askToDrive(ctx, e, req.Who)
-	case verbAnswer, verbStop, verbGive, verbKeep:
+	case verbAnswer, verbStop, verbGive, verbKeep, verbInject, verbHint, verbEnd:
 		if err := drives(e, req.Who); err != nil {
 			return err
 		}
@@ -387,6 +388,8 @@ func (h *Host) carryOut(req request, rep *reply) error {
 		return fmt.Errorf("request %q is not known", req.Verb)
 	}
 	switch req.Verb {
+	case verbInject, verbHint, verbEnd:
+		return h.practise(ctx, req)
 	case verbGive, verbKeep:
 		return h.decide(ctx, e, req.Who, req.Asked, req.Verb == verbGive)
 	case verbStop:

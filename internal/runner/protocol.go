@@ -42,6 +42,10 @@ const (
 	verbAsk      verb = "ask"   // to drive; again, it takes over once the driver had their time
 	verbGive     verb = "give"  // the driver says yes
 	verbKeep     verb = "keep"  // the driver says no
+
+	verbInject verb = "inject" // Name: the inject of a drill, Text: what is said to it
+	verbHint   verb = "hint"   // Name: the step
+	verbEnd    verb = "end"    // of a drill, early
 )
 
 type request struct {
@@ -52,6 +56,7 @@ type request struct {
 	Text    string      `json:"text,omitempty"`
 	Level   int         `json:"level,omitempty"`
 	Asked   int64       `json:"asked,omitempty"` // Seq of the wish that is answered
+	Name    string      `json:"name,omitempty"`
 }
 
 type reply struct {

@@ -26,6 +26,7 @@ type Verdict struct {
 	Lost      []string // what is gone, or still out of everybody's reach
 	Kept      []string // what is not where it was but safe in another place
 	Checks    []Check
+	Loss      *time.Duration // how much of the time before the harm is gone; nil: it was not measured
 }
 
 // Check is one thing that the oracle looked at itself.
@@ -71,6 +72,9 @@ func (s *Sandbox) Judge(ctx context.Context) (Verdict, error) {
 		v.Lost = append(v.Lost, p.v.Lost...)
 		v.Kept = append(v.Kept, p.v.Kept...)
 		v.Checks = append(v.Checks, p.v.Checks...)
+		if p.v.Loss != nil {
+			v.Loss = p.v.Loss
+		}
 	}
 	return v, nil
 }

@@ -74,6 +74,7 @@ func (j *judge) written(ctx context.Context, q querier) {
 		reached = d.At
 	}
 	loss := max(d.At.Sub(reached), 0)
+	j.v.Loss = &loss
 	if kept < all {
 		j.lost("%d of %d rows that were written after the newest backup and before the harm: the last %s", all-kept, all, loss.Round(time.Second))
 	}
