@@ -15,6 +15,7 @@ import (
 // called only from commands, never from Update or View. Errors carry hints.
 type Backend interface {
 	DrillKeeper
+	Attendant
 	// Books lists the runbooks, in the order of the library.
 	Books(ctx context.Context) ([]Book, error)
 	// Runs lists runs, newest first, open ones before all others, at most limit.

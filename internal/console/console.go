@@ -67,6 +67,8 @@ type world struct {
 	log    logView
 	vault  vaultState
 	skin   appearance
+	room   Room     // who is at the run on the screen
+	away   *absence // what somebody who came back is told; nil: nothing
 	notice string
 	until  time.Time // when the notice goes
 	broken string    // the last poll failed; empty: it did not
@@ -94,7 +96,10 @@ type Model struct {
 	quiets  int
 	gate    int64 // the gate that the screen knows
 	lastKey time.Time
-	seqThen int64 // of the run at that key
+	seqThen int64     // of the run at that key
+	marked  time.Time // when the place of the person was last written down
+	drove   bool      // the person drove the run on the screen
+	seenAsk int64     // the wish to drive that was shown last
 	listed  time.Time
 
 	frame string
@@ -185,6 +190,10 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.done(msg)
 	case themeMsg:
 		return m, m.gotTheme(msg)
+	case provenMsg:
+		if m.away != nil && m.snap != nil && m.snap.ID == msg.id {
+			m.away.proven, m.away.broken = msg.entries, msg.err
+		}
 	case logOpenedMsg:
 		return m, m.logOpened(msg)
 	case logTickMsg:
