@@ -175,6 +175,11 @@ func (b *backend) Team(context.Context) (console.Team, error) {
 	if len(bad) > 0 {
 		t.Problem = bad[0].Error()
 	}
+	if w.estate != nil {
+		for _, a := range w.estate.Assets {
+			t.Assets = append(t.Assets, console.AssetName{Name: a.Name, Kind: a.Kind, Tier: a.Tier})
+		}
+	}
 	return t, nil
 }
 

@@ -119,6 +119,7 @@ type Team struct {
 	Problem  string         // with questions of the estate, which are left out then
 	Levels   []estate.Level
 	Contacts []estate.Contact
+	Assets   []AssetName      // that the estate protects, in its order
 	File     string           // where contacts are added
 	Speaker  incident.Speaker // who calls; its time is that of the screen
 }

@@ -260,16 +260,26 @@ func (m *Model) draw() string {
 func (m *Model) top() screen { return m.stack[len(m.stack)-1] }
 
 // keys are the bindings of the top screen and the ones that always work.
-func (m *Model) keys() []binding {
-	bs := m.top().bindings(&m.world)
-	if d, ok := m.top().(interface{ deaf() bool }); ok && d.deaf() {
+func (m *Model) keys() []binding { return m.keysOf(m.top()) }
+
+func (m *Model) keysOf(s screen) []binding {
+	bs := s.bindings(&m.world)
+	if d, ok := s.(interface{ deaf() bool }); ok && d.deaf() {
 		return bs
 	}
 	bs = append(bs, lookKeys(&m.world)...)
-	if _, ok := m.top().(*helpScreen); !ok && m.top().field() == nil {
-		below := bs
-		bs = append(bs, binding{keys: []string{"?"}, help: "all keys", brief: "keys",
-			long: "Show all keys of this screen.", act: func() Intent { return push{&helpScreen{of: below}} }})
+	if _, ok := s.(*finderScreen); !ok {
+		finder := func(all bool) func() Intent {
+			return func() Intent { return push{newFinder(s, func() []binding { return m.keysOf(s) }, all)} }
+		}
+		help := binding{keys: []string{"?", "f1"}, show: "?", help: "all keys", brief: "keys",
+			long: "Find a key of this screen, and do what it does. F1 also while you type.", act: finder(false)}
+		if s.field() != nil {
+			help.keys, help.show, help.help = []string{"f1"}, "f1", ""
+		} else {
+			bs = append(bs, does(":", "go to", "Find anything: a key, a step, a run, a place, a runbook, an asset.", finder(true)))
+		}
+		bs = append(bs, help)
 	}
 	return append(bs, binding{keys: []string{"ctrl+c"}, long: "Leave the console. A run goes on without it.", act: wish(leave{})})
 }

@@ -72,6 +72,13 @@ var runScenes = []scene{
 	{"steps", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("tab") }},
 	{"log", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("l") }},
 	{"help", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("?") }},
+	{"palette", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press(":") }},
+	{"palette-search", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).keeping()).press(":").typeText("push")
+	}},
+	{"help-search", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).decision()).press("?").typeText("sto")
+	}},
 	{"home-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox) }},
 	{"start-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox).press("/", "enter", "s") }},
 	{"preparing", func(t *testing.T, w, h int) *driver {

@@ -240,13 +240,7 @@ func (m *Model) perform(i Intent) tea.Cmd {
 	case loadVault, askMirrors, showPoint, provePoint, restorePoint:
 		return vaultCmd(ctx, b, i)
 	case askUsual:
-		return func() tea.Msg {
-			usual, err := b.Usual(ctx, i.book)
-			if err != nil {
-				usual = Usual{}
-			}
-			return usualMsg{i.book, usual}
-		}
+		return usualCmd(ctx, b, i)
 	case closeLog:
 		return func() tea.Msg {
 			i.log.Close() // it was only read
