@@ -10,10 +10,9 @@ import (
 // the fold does not keep because only a person watching needs them.
 type snapshot struct {
 	run.Run
-	events   []run.Event // all of them, so that somebody who was away can be told
-	gateAt   time.Time   // when the open gate was opened
-	probeAt  time.Time   // of the newest probe
-	lastSign time.Time   // of the engine before the one that drives it now
+	gateAt   time.Time // when the open gate was opened
+	probeAt  time.Time // of the newest probe
+	lastSign time.Time // of the engine before the one that drives it now
 	resumed  time.Time
 	asked    map[string]time.Time // when a step was first asked about
 	progress Progress
@@ -32,7 +31,7 @@ func (s *snapshot) add(events []run.Event) {
 			s.broken = err
 			return
 		}
-		s.Run, s.events = next, append(s.events, ev)
+		s.Run = next
 		switch ev.Kind {
 		case run.GateOpened:
 			s.gateAt = ev.At

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lifeboat/internal/command"
+	"lifeboat/internal/console"
+	"lifeboat/internal/console/consoletest"
+	"lifeboat/internal/run"
+)
+
+// sandboxConsole opens the console on a sandbox of its own, as "make run" does, without a
+// terminal. Runs are hosted by processes of their own.
+func sandboxConsole(t *testing.T, w, h int) (*consoletest.Driver, *backend) {
+	t.Helper()
+	env, err := newEnvironment(t.Context(), nil, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if env.exe, err = command.Look("lifeboat"); err != nil {
+		t.Fatal(err)
+	}
+	world, err := open(env, settings{state: filepath.Join(t.TempDir(), "state"), sandbox: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave, err := world.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		leave()
+		if err := world.sandbox.Remove(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if err := world.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &backend{world: world, client: world.hosts()}
+	d := consoletest.Open(t, b, console.Options{User: world.env.user, Mode: run.Drill, State: world.files.Dir}, w, h)
+	return d, b
+}
+
+// A responder who has never seen the console finds the right runbook, is asked before
+// anything changes, cannot destroy anything by mistake, and gets the branch back.
+func TestStoryOfAForcePush(t *testing.T) {
+	t.Parallel()
+	d, _ := sandboxConsole(t, 120, 36)
+	d.Answer("2", "1").OpenPlan().Sees("Undo an accidental force push")
+	d.Start()
+	for n := 0; ; n++ {
+		r := d.Settled().Run()
+		if r.Gate == nil {
+			break
+		}
+		if n > 40 {
+			t.Fatalf("the run does not end:\n%s", d.Screen())
+		}
+		switch r.Gate.Kind {
+		case run.Checklist:
+			d.Fill("s.kaya saw it")
+		case run.Confirm:
+			d.Approve()
+		case run.Token:
+			token := r.Gate.Token
+			d.Refused(func() { d.Press("enter", "y", "1").Paste(token).Press("enter") }).Erase(2)
+			d.Refused(func() { d.Type(token[:len(token)-1]).Press("enter") })
+			d.Resize(80, 24).Sees("11 of 12 characters").Resize(120, 36)
+			d.Erase(len(token) - 1).TypeToken()
+		case run.Input:
+			d.Type("s.kaya").Press("enter")
+		default:
+			d.Press("1")
+		}
+	}
+	d.Ended(run.Complete).Sees("RECOVERED")
+	if title := d.Title(); !strings.HasPrefix(title, "DRILL ") {
+		t.Errorf("the window is called %q", title)
+	}
+}
