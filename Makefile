@@ -15,12 +15,13 @@ build: ## bin/lifeboat
 test: ## every test
 	$(GO) test $(TESTFLAGS) ./...
 
-check: build ## format, vet, staticcheck, architecture, lint of our own runbooks
+check: build ## format, vet, staticcheck, architecture, our own runbooks and themes
 	@out=$$(gofmt -l cmd internal runbooks themes); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test ./internal/arch
 	$(BIN) lint --strict --ignore overdue-review runbooks
+	$(BIN) theme check --quiet themes/*.yaml
 
 bench: ## ratios beside the stock way, on input that it makes
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/app

@@ -55,6 +55,7 @@ func (w *world) consoleAt(o console.Options, staged *stagedDrill) error {
 	o.Theme, o.ASCII, o.Notice = w.env.appearance(w.theme, w.ascii)
 	o.In, o.Out, o.Env, o.User, o.Version = w.env.stdin, w.env.screen, w.env.all, w.env.user, version
 	o.Mode, o.State = w.mode(false), w.files.Dir
+	o.Session, o.Look = w.session, w.look
 	b := &backend{world: w, client: w.hosts()}
 	b.drills.staged = staged
 	defer b.drills.close()
@@ -173,6 +174,11 @@ func (b *backend) Team(context.Context) (console.Team, error) {
 	t := console.Team{Tree: tree, Levels: incident.Levels(w.estate), Contacts: w.contacts(), File: w.estateFile(), Speaker: w.speaker()}
 	if len(bad) > 0 {
 		t.Problem = bad[0].Error()
+	}
+	if w.estate != nil {
+		for _, a := range w.estate.Assets {
+			t.Assets = append(t.Assets, console.AssetName{Name: a.Name, Kind: a.Kind, Tier: a.Tier})
+		}
 	}
 	return t, nil
 }

@@ -115,7 +115,7 @@ func (w *world) runsJSON(list []journal.Summary) error {
 
 // cmdShow shows one run as it is on record.
 func cmdShow(env environment, s *settings) *cobra.Command {
-	var asJSON, logs bool
+	var asJSON, logs, status bool
 	c := &cobra.Command{
 		Use: "show RUN", Short: "Show what happened in a run", Args: exactly(1, "the id of a run; lifeboat runs lists them"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -142,11 +142,22 @@ func cmdShow(env environment, s *settings) *cobra.Command {
 				}
 				return nil
 			}
+			if status {
+				r, err := run.FoldAll(list)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(env.stdout, incident.Status(&r, env.now()))
+				return nil
+			}
 			return w.show(list, logs)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "the events as they are stored, one a line")
 	c.Flags().BoolVar(&logs, "logs", false, "with what the steps printed")
+	c.Flags().BoolVar(&status, "status", false, "one line for the chat: where it stands, for whom it waits, the time left, what is owed")
+	c.MarkFlagsMutuallyExclusive("status", "json")
+	c.MarkFlagsMutuallyExclusive("status", "logs")
 	return c
 }
 

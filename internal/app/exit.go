@@ -99,7 +99,7 @@ func code(err error) int {
 		return exitBusy
 	case errors.Is(err, engine.ErrPerson), errors.Is(err, engine.ErrLeft):
 		return exitPerson
-	case errors.Is(err, errAudit), errors.Is(err, errUnsound), errors.Is(err, errNotReady), errors.Is(err, journal.ErrCorrupt), errors.Is(err, journal.ErrRolledBack):
+	case errors.Is(err, errAudit), errors.Is(err, errTheme), errors.Is(err, errUnsound), errors.Is(err, errNotReady), errors.Is(err, journal.ErrCorrupt), errors.Is(err, journal.ErrRolledBack):
 		return exitCheck
 	case errors.As(err, &u), errors.As(err, &p), errors.Is(err, engine.ErrEnded), errors.Is(err, engine.ErrBookChanged):
 		return exitUsage

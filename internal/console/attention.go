@@ -26,6 +26,9 @@ func attention(w *world, width int) []row {
 		return nil
 	}
 	var rs []row
+	if r, ok := handRow(w); ok {
+		rs = append(rs, r)
+	}
 	if r, ok := debtRow(w, s.Debts, ""); ok {
 		rs = append(rs, r)
 	}

@@ -15,6 +15,7 @@ import (
 // called only from commands, never from Update or View. Errors carry hints.
 type Backend interface {
 	DrillKeeper
+	Attendant
 	// Books lists the runbooks, in the order of the library.
 	Books(ctx context.Context) ([]Book, error)
 	// Runs lists runs, newest first, open ones before all others, at most limit.
@@ -118,6 +119,7 @@ type Team struct {
 	Problem  string         // with questions of the estate, which are left out then
 	Levels   []estate.Level
 	Contacts []estate.Contact
+	Assets   []AssetName      // that the estate protects, in its order
 	File     string           // where contacts are added
 	Speaker  incident.Speaker // who calls; its time is that of the screen
 }

@@ -17,6 +17,9 @@ type Usual struct {
 	Steps map[string]time.Duration // step id -> time; a step that was never done is missing
 }
 
+// AssetName is an asset in a list.
+type AssetName struct{ Name, Kind, Tier string }
+
 // Deed is a run of a runbook that proves something. The zero Deed: there was none.
 type Deed struct {
 	At        time.Time

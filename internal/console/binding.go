@@ -2,7 +2,6 @@ package console
 
 import (
 	"slices"
-	"strings"
 
 	"lifeboat/internal/console/widget"
 )
@@ -105,31 +104,4 @@ func footer(bs []binding, w int, remark string) row {
 		r.right = []span{txt(rDim, remark+" ")}
 	}
 	return r
-}
-
-// helpRows lists bindings for the help screen.
-func helpRows(bs []binding, w int) []row {
-	var rs []row
-	for _, b := range bs {
-		text := b.long
-		if text == "" {
-			text = b.help
-		}
-		label := b.label()
-		if b.show == "" {
-			label = strings.Join(b.keys, " ")
-		}
-		role := rText
-		if b.off != "" {
-			text, role = text+" Not now: "+b.off+".", rFaint
-		}
-		for i, l := range wrap(text, w-12, 3) {
-			head := ""
-			if i == 0 {
-				head = label
-			}
-			rs = append(rs, line(bold(rStrong, pad(head, 12)), txt(role, l)))
-		}
-	}
-	return rs
 }

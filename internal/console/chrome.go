@@ -79,7 +79,11 @@ func drawBrand(w *world, a area, where string) {
 			right = append(right, txt(rDim, "   "+w.now.UTC().Format("Mon 2 Jan 2006")))
 		}
 	}
-	a.row(0, row{left: append([]span{bold(rBrand, " LIFEBOAT"), txt(rText, " ")}, tabs(where)...), right: append(right, txt(rText, " "))})
+	brand := []span{bold(rBrand, " LIFEBOAT"), txt(rText, " ")}
+	if w.o.Look {
+		brand = []span{txt(rKeycap, " READ ONLY "), txt(rText, " ")}
+	}
+	a.row(0, row{left: append(brand, tabs(where)...), right: append(right, txt(rText, " "))})
 	switch {
 	case wide(a) && w.o.Mode == run.Drill:
 		drawModeRule(a, 1, run.Drill)
@@ -91,8 +95,7 @@ func drawBrand(w *world, a area, where string) {
 // drawMode is the first row of a run: the mode before all else.
 func drawMode(w *world, a area) {
 	s := w.snap
-	word, badge, _ := modeLook(s.Started.Mode)
-	left := []span{txt(badge, " "+word+" "), txt(rText, " ")}
+	left := append(modeBadges(w), txt(rText, " "))
 	if s.Started.Asset != "" {
 		left = append(left, bold(rStrong, s.Started.Asset), txt(rText, "  "))
 	}
@@ -105,7 +108,7 @@ func drawMode(w *world, a area) {
 			level = bold(rWarn, " · level "+itoa(s.Level)+" raised")
 		}
 	}
-	right := []span{txt(rDim, dim), level, txt(rDim, " · by "), txt(rText, s.Started.By), txt(rDim, " · run "), bold(rText, s.ID.Short()), txt(rText, " ")}
+	right := []span{txt(rDim, dim), level, txt(rDim, " · by "), txt(rText, s.Driver.By), txt(rDim, " · run "), bold(rText, s.ID.Short()), txt(rText, " ")}
 	if !wide(a) {
 		level.text = strings.TrimPrefix(strings.Replace(level.text, "level ", "L", 1), " · ")
 		if level.text != "" {
@@ -113,7 +116,24 @@ func drawMode(w *world, a area) {
 		}
 		right = []span{level, txt(rDim, "run "), bold(rText, s.ID.Short()), txt(rText, " ")}
 	}
+	if len(w.room.Watch) > 0 && wide(a) { // people come before the name of the runbook, whose title stands there
+		right = right[1:]
+		right[0].text = strings.TrimPrefix(right[0].text, " · ")
+	}
+	if who := company(w, a.w-spansWidth(left)-spansWidth(right)-4); who != nil {
+		right = append(append(who, txt(rDim, " · ")), right...)
+	}
 	a.row(0, row{left: left, right: right})
+}
+
+// modeBadges are the mode, and before it that nothing can be done from here.
+func modeBadges(w *world) []span {
+	var out []span
+	word, badge, _ := modeLook(w.snap.Started.Mode)
+	if w.watching() != "" {
+		out = append(out, txt(rKeycap, " READ ONLY "))
+	}
+	return append(out, txt(badge, " "+word+" "))
 }
 
 // drawClock is the second row: what is left of the time that was promised, or the time
@@ -152,7 +172,7 @@ func drawClock(w *world, a area) {
 	case took*100 > rto*85:
 		role, text = rWarn, "little time: "+words(rest)+" left"
 	case s.Gate != nil:
-		text = "waits for you, " + words(rest) + " to spare"
+		text = "waits for " + w.needed() + ", " + words(rest) + " to spare"
 	}
 	left := []span{bold(rStrong, " RTO "), bold(role, clock(rest)), txt(rText, " left "), txt(rDim, "of "+clock(rto)+"   ")}
 	if room := min(a.w/3, a.w-spansWidth(left)-widget.Width(text)-5); room >= 10 {

@@ -67,6 +67,8 @@ type world struct {
 	log    logView
 	vault  vaultState
 	skin   appearance
+	room   Room     // who is at the run on the screen
+	away   *absence // what somebody who came back is told; nil: nothing
 	notice string
 	until  time.Time // when the notice goes
 	broken string    // the last poll failed; empty: it did not
@@ -94,7 +96,10 @@ type Model struct {
 	quiets  int
 	gate    int64 // the gate that the screen knows
 	lastKey time.Time
-	seqThen int64 // of the run at that key
+	seqThen int64     // of the run at that key
+	marked  time.Time // when the place of the person was last written down
+	drove   bool      // the person drove the run on the screen
+	seenAsk int64     // the wish to drive that was shown last
 	listed  time.Time
 
 	frame string
@@ -188,6 +193,10 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.done(msg)
 	case themeMsg:
 		return m, m.gotTheme(msg)
+	case provenMsg:
+		if m.away != nil && m.snap != nil && m.snap.ID == msg.id {
+			m.away.proven, m.away.broken = msg.entries, msg.err
+		}
 	case logOpenedMsg:
 		return m, m.logOpened(msg)
 	case logTickMsg:
@@ -254,16 +263,26 @@ func (m *Model) draw() string {
 func (m *Model) top() screen { return m.stack[len(m.stack)-1] }
 
 // keys are the bindings of the top screen and the ones that always work.
-func (m *Model) keys() []binding {
-	bs := m.top().bindings(&m.world)
-	if d, ok := m.top().(interface{ deaf() bool }); ok && d.deaf() {
+func (m *Model) keys() []binding { return m.keysOf(m.top()) }
+
+func (m *Model) keysOf(s screen) []binding {
+	bs := s.bindings(&m.world)
+	if d, ok := s.(interface{ deaf() bool }); ok && d.deaf() {
 		return bs
 	}
 	bs = append(bs, lookKeys(&m.world)...)
-	if _, ok := m.top().(*helpScreen); !ok && m.top().field() == nil {
-		below := bs
-		bs = append(bs, binding{keys: []string{"?"}, help: "all keys", brief: "keys",
-			long: "Show all keys of this screen.", act: func() Intent { return push{&helpScreen{of: below}} }})
+	if _, ok := s.(*finderScreen); !ok {
+		finder := func(all bool) func() Intent {
+			return func() Intent { return push{newFinder(s, func() []binding { return m.keysOf(s) }, all)} }
+		}
+		help := binding{keys: []string{"?", "f1"}, show: "?", help: "all keys", brief: "keys",
+			long: "Find a key of this screen, and do what it does. F1 also while you type.", act: finder(false)}
+		if s.field() != nil {
+			help.keys, help.show, help.help = []string{"f1"}, "f1", ""
+		} else {
+			bs = append(bs, does(":", "go to", "Find anything: a key, a step, a run, a place, a runbook, an asset.", finder(true)))
+		}
+		bs = append(bs, help)
 	}
 	return append(bs, binding{keys: []string{"ctrl+c"}, long: "Leave the console. A run goes on without it.", act: wish(leave{})})
 }

@@ -396,7 +396,7 @@ func TestBack(t *testing.T) {
 	d.play(s.add(5*minute, run.NoteAdded, "", run.Note{By: "s.kaya", Text: "hello"}))
 	d.wake()
 	d.press("tab")
-	if !strings.HasPrefix(d.m.notice, "You were away for") {
+	if !strings.HasPrefix(d.m.notice, "You were at step 3 of 6. Since then: 3 min 42 s, s.kaya: hello") {
 		t.Errorf("notice %q", d.m.notice)
 	}
 }

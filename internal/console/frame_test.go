@@ -72,6 +72,13 @@ var runScenes = []scene{
 	{"steps", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("tab") }},
 	{"log", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("l") }},
 	{"help", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("?") }},
+	{"palette", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press(":") }},
+	{"palette-search", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).keeping()).press(":").typeText("push")
+	}},
+	{"help-search", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).decision()).press("?").typeText("sto")
+	}},
 	{"home-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox) }},
 	{"start-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox).press("/", "enter", "s") }},
 	{"preparing", func(t *testing.T, w, h int) *driver {
@@ -136,6 +143,40 @@ var runScenes = []scene{
 	{"vault-prove", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("t") }},
 	{"vault-restore", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("r") }},
 	{"point", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("enter") }},
+	{"watching", func(t *testing.T, w, h int) *driver { return drive(t, w, h, drivenBy(t, ito).keeping(), at(kaya)) }},
+	{"watching-danger", func(t *testing.T, w, h int) *driver { return drive(t, w, h, drivenBy(t, ito).pushGate(), at(kaya)) }},
+	{"read-only", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, drivenBy(t, ito).doubt(), at(osei), readOnly)
+	}},
+	{"read-only-home", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, readOnly) }},
+	{"takeover", func(t *testing.T, w, h int) *driver {
+		s := drivenBy(t, ito).keeping()
+		return drive(t, w, h, s, at(ito)).play(s.asks(kaya))
+	}},
+	{"takeover-danger", func(t *testing.T, w, h int) *driver {
+		s := drivenBy(t, ito).pushGate()
+		return drive(t, w, h, s, at(ito)).typeText("main@3f2").play(s.asks(kaya))
+	}},
+	{"takeover-asked", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, drivenBy(t, ito).keeping().asks(kaya), at(kaya))
+	}},
+	{"handed-over", func(t *testing.T, w, h int) *driver {
+		s := drivenBy(t, ito).pushGate()
+		return drive(t, w, h, s, at(ito)).play(s.asks(kaya).handed(kaya, run.NoAnswer))
+	}},
+	{"handed-to-me", func(t *testing.T, w, h int) *driver {
+		s := drivenBy(t, ito).pushGate()
+		return drive(t, w, h, s, at(kaya)).play(s.asks(kaya).handed(kaya, run.Given))
+	}},
+	{"since", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, drivenBy(t, ito).doubt(), at(ito), wasAtThree)
+	}},
+	{"since-working", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, drivenBy(t, ito).keeping(), at(ito), wasAtThree)
+	}},
+	{"status", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, drivenBy(t, ito).keeping(), at(ito)).press("m")
+	}},
 	{"problem", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, newStory(t).keepGate())
 		d.b.fail = errBroken

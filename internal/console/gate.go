@@ -206,6 +206,7 @@ func drawOver(w *world, a area, g gateView) {
 	f := g.frame(w)
 	f.heavy = true
 	head, foot := g.rows(w, width-4)
+	foot = watchedFoot(w, g, foot)
 	high := min(len(head)+len(foot)+2, body.h)
 	y := max(min((body.h-high)/3, 3), 0)
 	if width == a.w {

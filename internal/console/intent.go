@@ -7,6 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 )
 
@@ -67,6 +68,17 @@ type (
 	showPoint    struct{ asset, point string }
 	provePoint   struct{ asset, point, level string }
 	restorePoint struct{ asset, point, dir string }
+	askDrive     struct{ id run.ID } // ask for the run, or take it after the driver had their time
+	decide       struct {
+		id    run.ID
+		asked int64
+		yes   bool
+	}
+	remember struct {
+		id   run.ID
+		mark incident.Mark
+	}
+	prove struct{ id run.ID }
 )
 
 func (push) intent()         {}
@@ -97,6 +109,10 @@ func (provePoint) intent()   {}
 func (restorePoint) intent() {}
 func (goPlace) intent()      {}
 func (askUsual) intent()     {}
+func (askDrive) intent()     {}
+func (decide) intent()       {}
+func (remember) intent()     {}
+func (prove) intent()        {}
 
 // What comes back.
 type (
@@ -110,11 +126,19 @@ type (
 		id     run.ID
 		events []run.Event
 		now    time.Time
+		room   Room
+		mark   incident.Mark // where this person was last
 		doing  string
 		err    error
 	}
+	provenMsg struct { // the record of a run was checked
+		id      run.ID
+		entries int64
+		err     error
+	}
 	polledMsg struct {
 		ask      poll
+		room     Room
 		now      time.Time
 		events   []run.Event
 		progress Progress
@@ -190,6 +214,20 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		return func() tea.Msg { return doneMsg{doing: "raise the level", err: b.Raise(ctx, i.id, i.to, i.reason)} }
 	case addNote:
 		return func() tea.Msg { return doneMsg{doing: "add the note", err: b.Note(ctx, i.id, i.text)} }
+	case askDrive:
+		return func() tea.Msg { return doneMsg{doing: "take the run over", err: b.AskToDrive(ctx, i.id)} }
+	case decide:
+		return func() tea.Msg { return doneMsg{doing: "answer who asked", err: b.Decide(ctx, i.id, i.asked, i.yes)} }
+	case remember:
+		return func() tea.Msg {
+			_ = b.Remember(ctx, i.id, i.mark) // losing it is harmless
+			return nil
+		}
+	case prove:
+		return func() tea.Msg {
+			n, err := b.Whole(ctx, i.id)
+			return provenMsg{i.id, n, err}
+		}
 	case poll:
 		return func() tea.Msg { return polled(ctx, b, i) }
 	case openLog:
@@ -202,13 +240,7 @@ func (m *Model) perform(i Intent) tea.Cmd {
 	case loadVault, askMirrors, showPoint, provePoint, restorePoint:
 		return vaultCmd(ctx, b, i)
 	case askUsual:
-		return func() tea.Msg {
-			usual, err := b.Usual(ctx, i.book)
-			if err != nil {
-				usual = Usual{}
-			}
-			return usualMsg{i.book, usual}
-		}
+		return usualCmd(ctx, b, i)
 	case closeLog:
 		return func() tea.Msg {
 			i.log.Close() // it was only read
@@ -219,8 +251,12 @@ func (m *Model) perform(i Intent) tea.Cmd {
 }
 
 func opened(ctx context.Context, b Backend, id run.ID, doing string) tea.Msg {
-	events, err := b.Events(ctx, id, 0)
-	return openedMsg{id: id, events: events, now: b.Now(), doing: doing, err: err}
+	out := openedMsg{id: id, doing: doing, now: b.Now()}
+	out.mark, _ = b.Recall(ctx, id)                          // the file may be gone: nothing is told then
+	if out.room, out.err = b.Room(ctx, id); out.err == nil { // first: coming back may hand the run over
+		out.events, out.err = b.Events(ctx, id, 0)
+	}
+	return out
 }
 
 func polled(ctx context.Context, b Backend, p poll) tea.Msg {
@@ -228,6 +264,9 @@ func polled(ctx context.Context, b Backend, p poll) tea.Msg {
 	if p.id != "" {
 		if out.events, out.err = b.Events(ctx, p.id, p.after); out.err == nil {
 			out.progress, out.err = b.Progress(ctx, p.id)
+		}
+		if p.list && out.err == nil {
+			out.room, out.err = b.Room(ctx, p.id)
 		}
 	}
 	if p.list && out.err == nil {

@@ -27,6 +27,8 @@ type Options struct {
 	Run     run.ID      // open this run at once
 	State   string      // where runs are recorded, as shown to people
 	Alarm   *DrillAlarm // begin with the drill whose alarm this is; nil: none
+	Session string      // of this console, see [run.Driver]
+	Look    bool        // read-only: nothing can be answered, started, stopped or noted
 
 	// Timer makes a command that gives msg after a time; nil: by the clock of the wall.
 	// Who drives a console without a terminal has a clock of its own.

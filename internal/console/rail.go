@@ -189,10 +189,9 @@ func drawNotes(w *world, a area) {
 	title := "NOTES"
 	var rs []row
 	width := a.w - 4
-	st := s.step()
-	if st != nil && st.State == run.InDoubt && !s.resumed.IsZero() {
+	if w.away != nil {
 		title = "SINCE YOU WERE HERE"
-		rs = sinceRows(w, st)
+		rs = sinceRows(w, width, a.h-3)
 	}
 	var notes []row
 	for _, n := range remarks(s) {
@@ -210,20 +209,9 @@ func drawNotes(w *world, a area) {
 	if room := list.h - len(rs); len(notes) > room {
 		notes = notes[len(notes)-max(room, 0):]
 	}
+	if w.away != nil {
+		notes = nil // those that are new stand among what happened
+	}
 	list.rows(append(rs, notes...))
 	in.row(in.h-1, line(bold(rStrong, "n"), txt(rDim, " add a note, kept in the record")))
-}
-
-func sinceRows(w *world, st *run.Step) []row {
-	s := w.snap
-	pair := func(label string, spans ...span) row {
-		return line(append([]span{txt(rDim, pad(label, 12))}, spans...)...)
-	}
-	return []row{
-		line(txt(rText, fmt.Sprintf("You were at step %d of %d.", s.now()+1, len(s.Steps)))), gap(),
-		pair("last sign", txt(rText, hhmmss(s.lastSign))),
-		pair("back at", txt(rText, hhmmss(s.resumed))),
-		pair("gap", bold(rText, words(s.resumed.Sub(s.lastSign)))),
-		pair("journal", txt(rOK, "✓ "), txt(rText, fmt.Sprintf("%d entries, none lost", s.Seq))), gap(),
-	}
 }

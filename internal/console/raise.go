@@ -17,6 +17,8 @@ type raiseScreen struct {
 func raiseKey(w *world, typing bool) binding {
 	off := ""
 	switch s := w.snap; {
+	case w.o.Look:
+		off = w.looking()
 	case !s.Open():
 		off = "the run has ended"
 	case s.Level >= run.MaxLevel:

@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -23,10 +24,18 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	if m.quiet != 0 || m.size.w < 60 || m.size.h < 20 {
 		return nil
 	}
-	m.welcomeBack()
 	if m.until.Equal(forever) {
 		m.until = m.now.Add(noticeTime)
 	}
+	back, came := m.welcomeBack()
+	if came {
+		return back // the key only woke the screen up
+	}
+	return tea.Batch(back, m.pressed(k, key))
+}
+
+// pressed sends a key where it belongs.
+func (m *Model) pressed(k tea.KeyPressMsg, key string) tea.Cmd {
 	b, bound := find(m.keys(), key)
 	if f := m.top().field(); f != nil {
 		if typed := k.Text != "" && k.Mod&(tea.ModCtrl|tea.ModAlt) == 0; typed || !bound {
@@ -63,6 +72,9 @@ func (m *Model) paste(text string) tea.Cmd {
 
 // do carries out an intent: what concerns the screen here, the rest in perform.
 func (m *Model) do(i Intent) tea.Cmd {
+	if why := m.refused(i); why != "" {
+		return m.do(say{"Not from here: " + why + "."})
+	}
 	switch i := i.(type) {
 	case nil:
 		return nil
@@ -92,9 +104,10 @@ func (m *Model) do(i Intent) tea.Cmd {
 		}
 		return m.hush()
 	case goHome:
+		gone := m.quits(nil)
 		m.stack = m.stack[:1]
-		m.snap, m.gate, m.sent = nil, 0, 0
-		return tea.Batch(m.hush(), m.dropLog(), m.perform(loadBooks{}))
+		m.snap, m.gate, m.sent, m.room, m.away = nil, 0, 0, Room{}, nil
+		return tea.Batch(gone, m.hush(), m.dropLog(), m.perform(loadBooks{}))
 	case goPlace:
 		cmd := m.do(goHome{})
 		if i.place.open != nil {
@@ -102,7 +115,7 @@ func (m *Model) do(i Intent) tea.Cmd {
 		}
 		return cmd
 	case leave:
-		return tea.Quit
+		return m.quits(tea.QuitMsg{})
 	case say:
 		m.notice, m.until = i.text, m.now.Add(noticeTime)
 		return nil
@@ -121,7 +134,7 @@ func (m *Model) do(i Intent) tea.Cmd {
 		if m.sent == i.answer.Gate {
 			return nil // one answer per gate, however often the key is pressed
 		}
-		m.sent = i.answer.Gate
+		m.sent, m.away = i.answer.Gate, nil
 	}
 	return m.perform(i)
 }
@@ -133,17 +146,16 @@ func (m *Model) hush() tea.Cmd {
 	return m.after(quietTime, quietMsg{m.quiet})
 }
 
-// welcomeBack tells somebody who was away what happened meanwhile.
-func (m *Model) welcomeBack() {
-	if s := m.snap; s != nil {
-		away := m.now.Sub(m.lastKey)
-		if !m.lastKey.IsZero() && away > idleTime && s.Seq > m.seqThen && s.step() != nil {
-			m.do(say{fmt.Sprintf("You were away for %s. Since then: %s, now at step %d of %d.", words(away),
-				plural(int(s.Seq-m.seqThen), "entry in the journal", "entries in the journal"), s.now()+1, len(s.Steps))})
-		}
-		m.seqThen = s.Seq
-	}
+// welcomeBack tells somebody who was away what happened meanwhile. Where that takes the
+// screen, the key that woke it up does nothing else.
+func (m *Model) welcomeBack() (cmd tea.Cmd, took bool) {
+	then, seq, cards := m.lastKey, m.seqThen, len(m.stack)
 	m.lastKey = m.now
+	if m.snap != nil && !then.IsZero() && m.now.Sub(then) > idleTime {
+		cmd = m.returned(incident.Mark{Seq: seq, At: then})
+		took = len(m.stack) > cards
+	}
+	return tea.Batch(cmd, m.touch()), took
 }
 
 // nextPoll says what to look at next.
@@ -178,12 +190,15 @@ func (m *Model) polled(msg polledMsg) (changed bool, cmd tea.Cmd) {
 	if m.snap == nil || msg.ask.id != m.snap.ID {
 		return changed, next
 	}
+	if msg.ask.list && !msg.room.equal(m.room) {
+		m.room, changed = msg.room, true
+	}
 	if len(msg.events) > 0 || msg.progress != m.snap.progress {
 		m.snap.add(msg.events)
 		m.snap.progress = msg.progress
 		changed = true
 	}
-	return changed, tea.Batch(next, m.follow())
+	return changed, tea.Batch(next, m.follow(), m.handed())
 }
 
 // follow brings gate, log and result in line with the snapshot after it has changed.
@@ -256,14 +271,15 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	if m.now.Before(msg.now) {
 		m.now = msg.now
 	}
-	m.snap, m.gate, m.sent = &snapshot{}, 0, 0
+	m.snap, m.gate, m.sent, m.room, m.seenAsk = &snapshot{}, 0, 0, msg.room, 0
 	m.snap.add(msg.events)
+	m.drove, m.marked, m.lastKey = m.drives(), time.Time{}, m.now
 	m.stack = m.stack[:1]
 	var on screen = &runScreen{}
 	if !m.snap.Open() {
 		on = &resultScreen{}
 	}
-	return tea.Batch(m.dropLog(), m.do(push{on}), m.follow())
+	return tea.Batch(m.dropLog(), m.do(push{on}), m.follow(), m.returned(msg.mark), m.handed())
 }
 
 func (m *Model) done(msg doneMsg) tea.Cmd {
@@ -325,13 +341,18 @@ func (m *Model) dropLog() tea.Cmd {
 // title is the window title: mode, runbook, step, and whether a person is needed.
 func (m *Model) title() string {
 	s := m.snap
+	look := ""
+	if m.watching() != "" {
+		look = "READ ONLY "
+	}
 	switch {
 	case (s == nil || s.ID == "") && m.o.Mode == run.Drill:
-		return "lifeboat SANDBOX"
+		return look + "lifeboat SANDBOX"
 	case s == nil || s.ID == "":
-		return "lifeboat"
+		return look + "lifeboat"
 	}
 	word, _, _ := modeLook(s.Started.Mode)
+	word = look + word
 	title := fmt.Sprintf("%s %s %d/%d", word, s.Started.Book, min(s.now()+1, len(s.Steps)), len(s.Steps))
 	switch st := s.step(); {
 	case !s.Open():

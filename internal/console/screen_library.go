@@ -1,8 +1,11 @@
 package console
 
 import (
+	"context"
 	"slices"
 	"strings"
+
+	tea "charm.land/bubbletea/v2"
 
 	"lifeboat/internal/console/widget"
 )
@@ -126,6 +129,17 @@ func (w *world) wantUsual(b *Book) Intent {
 	}
 	w.usual[b.Name] = Usual{}
 	return askUsual{b.Name}
+}
+
+// usualCmd asks how long the steps of a runbook take.
+func usualCmd(ctx context.Context, b Backend, i askUsual) tea.Cmd {
+	return func() tea.Msg {
+		usual, err := b.Usual(ctx, i.book)
+		if err != nil {
+			usual = Usual{}
+		}
+		return usualMsg{i.book, usual}
+	}
 }
 
 // filters are the levels and kinds that there are, each with how many: all, L1 to L3, then

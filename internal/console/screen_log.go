@@ -156,26 +156,3 @@ func stepDetail(w *world, st *run.Step, width int) []row {
 	}
 	return rs
 }
-
-// helpScreen lists the keys of the screen below.
-type helpScreen struct {
-	of     []binding
-	scroll int
-}
-
-func (h *helpScreen) card() bool           { return true }
-func (h *helpScreen) field() *widget.Field { return nil }
-func (h *helpScreen) bindings(*world) []binding {
-	return []binding{
-		{keys: []string{"esc", "?", "enter", "q"}, show: "esc", help: "go back", act: wish(pop{})},
-		{keys: []string{"down", "j"}, show: "up down", help: "scroll", act: func() Intent { h.scroll = min(h.scroll+2, 2*len(h.of)); return nil }},
-		{keys: []string{"up", "k"}, act: func() Intent { h.scroll = max(h.scroll-2, 0); return nil }},
-	}
-}
-
-func (h *helpScreen) draw(w *world, a area) {
-	width := min(a.w-4, 84)
-	rs := append([]row{gap()}, helpRows(h.of, width-4)...)
-	rs = append(rs, gap(), line(bold(rStrong, pad("ctrl+c", 12)), txt(rText, "Leave the console. A run goes on without it.")))
-	drawScroll(w, a, width, frame{title: []span{bold(rStrong, "KEYS")}, right: []span{txt(rDim, "esc")}, heavy: true, role: rHeavy}, rs, nil, h.scroll)
-}

@@ -12,13 +12,14 @@ import (
 type runScreen struct {
 	gate  gateView // of the open gate; nil for none
 	later bool     // the person put the gate aside
+	world *world   // of the console; nil before a gate was open
 }
 
 func (r *runScreen) card() bool { return false }
 
 // take brings the gate on the screen in line with the snapshot.
 func (r *runScreen) take(w *world) {
-	r.gate, r.later = nil, false
+	r.gate, r.later, r.world = nil, false, w
 	if g := w.snap.Gate; g != nil {
 		r.gate = newGate(w, g)
 	}
@@ -33,6 +34,9 @@ func (r *runScreen) asked() gateView {
 }
 
 func (r *runScreen) field() *widget.Field {
+	if r.world != nil && r.world.watching() != "" {
+		return nil // it is somebody else's to type
+	}
 	if g := r.asked(); g != nil {
 		return g.field()
 	}
@@ -40,6 +44,9 @@ func (r *runScreen) field() *widget.Field {
 }
 
 func (r *runScreen) paste(text string) Intent {
+	if r.field() == nil {
+		return nil
+	}
 	if g, ok := r.asked().(paster); ok {
 		return g.paste(text)
 	}
@@ -50,7 +57,10 @@ func (r *runScreen) paste(text string) Intent {
 }
 
 // remark says at the end of the footer why most keys are off.
-func (r *runScreen) remark(*world) string {
+func (r *runScreen) remark(w *world) string {
+	if w.watching() != "" && !w.o.Look {
+		return w.driver() + " drives, you watch"
+	}
 	if g := r.asked(); g != nil && g.over() && g.field() != nil {
 		return "other keys are off while the gate is open"
 	}
@@ -67,6 +77,14 @@ func (r *runScreen) bindings(w *world) []binding {
 		return runKeys(w, r)
 	}
 	bs := g.bindings(w)
+	if why := w.watching(); why != "" {
+		for i := range bs {
+			if !slices.ContainsFunc(bs[i].keys, func(k string) bool { return slices.Contains([]string{"up", "down", "pgup", "pgdown", "y"}, k) }) {
+				bs[i] = bs[i].unless(why).unlisted()
+			}
+		}
+		return append(bs, runKeys(w, r)...)
+	}
 	if w.sent == w.snap.Gate.Seq {
 		for i := range bs {
 			bs[i] = bs[i].unless("your answer is on its way")
@@ -79,7 +97,7 @@ func (r *runScreen) bindings(w *world) []binding {
 	}
 	if g.over() || g.field() != nil { // after what it is first of all about
 		typing := g.field() != nil
-		return append(slices.Insert(bs, min(2, len(bs)), aside), callKey(w, typing), raiseKey(w, typing).unlisted())
+		return append(slices.Insert(bs, min(2, len(bs)), aside), callKey(w, typing), raiseKey(w, typing).unlisted(), driverKey(w, typing))
 	}
 	return append(append(bs, aside.unlisted()), runKeys(w, r)...)
 }
@@ -114,18 +132,20 @@ func runKeys(w *world, r *runScreen) []binding {
 		noWays = "no gate is open"
 	}
 	return []binding{
-		does("r", "take the run up again", "Start a process for this run. The last one has ended.", wish(hostRun{s.ID})).named("", "take up").unless(hosted),
+		driverKey(w, false),
+		does("r", "take the run up again", "Start a process for this run. The last one has ended.", wish(hostRun{s.ID})).named("", "take up").unless(hosted).unless(w.looking()),
 		does("x", "other ways on", "Skip the step with a reason, or end the run.", func() Intent {
 			return push{newWays(r.gate)}
-		}).named("", "ways").unless(noWays),
-		does("s", "stop step", "Stop the step that is running. Asks first.", func() Intent { return push{stopCard(w, working)} }).named("", "stop").unless(noStop),
+		}).named("", "ways").unless(noWays).unless(w.watching()),
+		does("s", "stop step", "Stop the step that is running. Asks first.", func() Intent { return push{stopCard(w, working)} }).named("", "stop").unless(noStop).unless(w.watching()),
 		does("l", "full log", "Show the whole log of the step, and search it.", wish(push{&logScreen{}})).named("", "log"),
-		does("n", "note", "Add a note. It is kept in the record.", func() Intent { return push{noteCard(s.ID)} }),
+		does("n", "note", "Add a note. It is kept in the record.", func() Intent { return push{noteCard(s.ID)} }).unless(w.looking()),
 		callKey(w, false),
 		raiseKey(w, false),
 		does("u", "undo plan", "Show what has been changed and how to go back. Runs nothing.", wish(push{&undoScreen{}})).named("", "undo").unless(noUndo),
 		does("tab", "all steps", "Show all steps with their evidence.", wish(push{&stepsScreen{at: -1}})).named("", "steps"),
 		does("o", "leave it running, go home", "Go home. The run goes on, or waits at its gate.", wish(goHome{})).named("", "go home"),
+		statusKey(w),
 		does("q", "leave", "Leave the console. The run goes on without it.", wish(leave{})),
 	}
 }
@@ -225,6 +245,7 @@ func (r *runScreen) current(w *world, width int) (f frame, head, foot []row) {
 	_, _, border := modeLook(w.snap.Started.Mode)
 	if r.gate != nil && !r.gate.over() {
 		head, foot = r.gate.rows(w, width)
+		foot = watchedFoot(w, r.gate, foot)
 		f = r.gate.frame(w)
 		f.heavy, f.role = true, border
 		return f, head, foot
@@ -302,7 +323,7 @@ func stepFrame(w *world) frame {
 		}
 	case run.Waiting, run.Failed:
 		if s.Gate != nil {
-			words, took = "waiting for you", txt(rText, clock(w.since(s.gateAt)))
+			words, took = "waiting for "+w.needed(), txt(rText, clock(w.since(s.gateAt)))
 		}
 	case run.Pending:
 		words = "reading the target"

@@ -24,7 +24,8 @@ type vaultState struct {
 // vaultScreen answers what copies there are, and how sure they are. Nothing on it changes
 // a copy: what it begins is a run that proves or rebuilds one.
 type vaultScreen struct {
-	at int // row of all copies
+	at    int    // row of all copies
+	asset string // to go to as soon as it is there; empty: none
 }
 
 func newVault() screen { return &vaultScreen{} }
@@ -72,6 +73,9 @@ func (v *vaultScreen) chosen(w *world) *shelfRow {
 	rows := shelfRows(w)
 	if len(rows) == 0 {
 		return nil
+	}
+	if i := slices.IndexFunc(rows, func(r shelfRow) bool { return r.shelf.Asset == v.asset }); v.asset != "" && i >= 0 {
+		v.at, v.asset = i, ""
 	}
 	v.at = min(max(v.at, 0), len(rows)-1)
 	return &rows[v.at]

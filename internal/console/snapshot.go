@@ -10,9 +10,10 @@ import (
 // the fold does not keep because only a person watching needs them.
 type snapshot struct {
 	run.Run
-	gateAt   time.Time // when the open gate was opened
-	probeAt  time.Time // of the newest probe
-	lastSign time.Time // of the engine before the one that drives it now
+	events   []run.Event // all of them, so that somebody who was away can be told
+	gateAt   time.Time   // when the open gate was opened
+	probeAt  time.Time   // of the newest probe
+	lastSign time.Time   // of the engine before the one that drives it now
 	resumed  time.Time
 	asked    map[string]time.Time // when a step was first asked about
 	progress Progress
@@ -31,7 +32,7 @@ func (s *snapshot) add(events []run.Event) {
 			s.broken = err
 			return
 		}
-		s.Run = next
+		s.Run, s.events = next, append(s.events, ev)
 		switch ev.Kind {
 		case run.GateOpened:
 			s.gateAt = ev.At

@@ -159,7 +159,7 @@ func (s *story) pushing() *story {
 }
 
 func (s *story) doubt() *story {
-	s.pushing().add(2*minute, run.RunResumed, "", run.Resumed{By: "m.ito", Host: "rescue-01"})
+	s.pushing().add(2*minute, run.RunResumed, "", run.Resumed{By: "m.ito", Host: "rescue-01", Session: s.state.Driver.Session})
 	s.add(3*time.Second, run.ProbeMade, "push", run.Probe{
 		Finding: run.Applied, Command: []string{"git ls-remote origin refs/heads/main"},
 		Before: "3f2a1c9", Wanted: "9bd0e27", Found: "9bd0e27", Means: "the push arrived: origin/main is where step 4 wanted it",
@@ -276,6 +276,7 @@ func (s *story) judged(head, lost string) *story {
 // fakeBackend is a Backend of values.
 type fakeBackend struct {
 	fakeLook
+	fakeRoom
 	mu       sync.Mutex
 	books    []Book
 	runs     []Summary
@@ -447,7 +448,7 @@ func team(t testing.TB) Team {
 		{Name: "R. Moss", Role: "DevOps", Phone: "+1 555 0163"},
 		{Name: "N. Abadi", Role: "security", Phone: "+1 555 0171"},
 		{Name: "P. Osei", Role: "management", Phone: "+1 555 0117"},
-	}, Speaker: incident.Speaker{By: "m.ito", Host: "rescue-01", Estate: "company"}}
+	}, Assets: []AssetName{{"monorepo", "git", "critical"}, {"booking.db", "sqlite", "critical"}, {"env files", "files", "standard"}}, Speaker: incident.Speaker{By: "m.ito", Host: "rescue-01", Estate: "company"}}
 }
 
 // driver runs a model without a terminal and without waiting: timers go off when a
@@ -564,7 +565,7 @@ func (d *driver) frame() string { return d.m.View().Content }
 
 func keyPress(k string) tea.KeyPressMsg {
 	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown,
-		"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "f2": tea.KeyF2, "f3": tea.KeyF3, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
+		"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "f1": tea.KeyF1, "f2": tea.KeyF2, "f3": tea.KeyF3, "f4": tea.KeyF4, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
 	if r, ok := special[k]; ok {
 		return tea.KeyPressMsg{Code: r}
 	}

@@ -54,6 +54,9 @@ func parseColour(s string) (colour, error) {
 		}
 	}
 	if n, err := strconv.ParseUint(s, 10, 8); err == nil {
+		if n < 16 {
+			return colour{kind: basic, n: uint8(n)}, nil
+		}
 		return colour{kind: indexed, n: uint8(n)}, nil
 	}
 	if hex, ok := strings.CutPrefix(s, "#"); ok && len(hex) == 6 {

@@ -150,3 +150,42 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// TestOurs: every theme of ours keeps what themes promise.
+func TestOurs(t *testing.T) {
+	for _, name := range Ours() {
+		th, err := Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if th.About == "" || th.Name != name {
+			t.Errorf("theme %s is %q, about %q", name, th.Name, th.About)
+		}
+		for _, f := range th.Check().Fails {
+			t.Errorf("%s: %s", name, f)
+		}
+	}
+}
+
+// TestCheckFinds: the check sees what it is for.
+func TestCheckFinds(t *testing.T) {
+	for yaml, want := range map[string]string{
+		"extends: dark\npalette: {green: '#203020'}":                               "ok on dark",
+		"extends: auto\nroles: {dim: {fg: bright-black}}":                          "bright-black of Solarized dark",
+		"extends: auto\nroles: {drill: {fg: 4}}":                                   "blue of Linux console",
+		"extends: dark\napart: [deuteranopia]\npalette: {red: '#d0a060'}":          "look alike with deuteranopia",
+		"extends: high-contrast\npalette: {yellow: {dark: '#b08000', light: red}}": "needs 7.0",
+	} {
+		th, err := Parse("t.yaml", []byte(yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(th.Check().Fails, "\n"); !strings.Contains(got, want) {
+			t.Errorf("%q finds %q, want %q", yaml, got, want)
+		}
+	}
+	f := CheckStates([]State{{"g", "a", "✓", "done", OK}, {"g", "b", "✓", "done", Fail}, {"g", "c", "漢", "", OK}, {"h", "d", "✓", "done", OK}})
+	if got := strings.Join(f.Fails, "\n"); len(f.Fails) != 3 || !strings.Contains(got, `"a" and "b" look the same`) {
+		t.Errorf("states: %s", got)
+	}
+}

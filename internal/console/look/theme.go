@@ -390,7 +390,11 @@ func (t *Theme) resolve() {
 func nearest(name string, known []string) string {
 	best, at := "", 3
 	for _, k := range known {
-		if d := distance(name, k); d < at && d < len(k) {
+		d := distance(name, k)
+		if len(k) > 2 && strings.HasPrefix(name, k) {
+			d = min(d, 2) // "warning" for warn
+		}
+		if d < at && d < len(k) {
 			best, at = k, d
 		}
 	}
