@@ -90,6 +90,15 @@ func (x *terminal) hangUp() {
 	})
 }
 
+// resize gives the window another size, as a person who drags its corner does.
+func (x *terminal) resize(w, h int) {
+	x.p.t.Helper()
+	x.screen.Resize(w, h)
+	if err := x.pty.Resize(w, h); err != nil {
+		x.p.t.Fatal(err)
+	}
+}
+
 // wrote gives every byte so far.
 func (x *terminal) wrote() string {
 	x.mu.Lock()
@@ -234,6 +243,38 @@ func TestLostConsole(t *testing.T) {
 			t.Errorf("case %d has the record %v, undisturbed it is %v", i, kinds[i], kinds[0])
 		}
 	}
+}
+
+// TestResizedConsole changes the size of the window at a gate: what is asked stays, what was
+// typed stays, and where nothing fits the console says so.
+func TestResizedConsole(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.book("slow", "effect=destroy target=precious", effect)
+	x := p.terminal("xterm-256color")
+	x.shows("WHAT HAPPENED?")
+	io.WriteString(x.pty, "/")
+	x.shows("type to search")
+	io.WriteString(x.pty, "slow")
+	x.shows("A test.")
+	x.pressUntil("\r", "start, asks once more")
+	x.pressUntil("s", "start the LIVE run")
+	x.press("1", "the gate", func() bool {
+		all := p.runs()
+		return len(all) == 1 && all[0].Gate != nil
+	})
+	x.shows("DANGER GATE")
+	for _, size := range [][2]int{{80, 24}, {60, 20}, {50, 15}, {200, 60}, {110, 34}} {
+		x.resize(size[0], size[1])
+		if size[0] < 60 {
+			x.shows("bigger")
+			io.WriteString(x.pty, p.only().Gate.Token+"\r") // nobody sees the gate, so nothing answers it
+			continue
+		}
+		x.shows("DANGER GATE")
+	}
+	p.stillAsks(run.Token)
+	x.leave()
 }
 
 // TestLostAtTheGate takes the terminal away while a question is open.
