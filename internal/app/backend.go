@@ -68,6 +68,7 @@ type backend struct {
 	client  runner.Client
 	shelves shelves
 	drills  drills
+	past    pastCache
 }
 
 var _ console.Backend = (*backend)(nil)

@@ -16,6 +16,7 @@ import (
 type Backend interface {
 	DrillKeeper
 	Attendant
+	Past
 	// Books lists the runbooks, in the order of the library.
 	Books(ctx context.Context) ([]Book, error)
 	// Runs lists runs, newest first, open ones before all others, at most limit.

@@ -157,28 +157,7 @@ func drawClock(w *world, a area) {
 		a.row(1, row{left: left, right: right})
 		return
 	}
-	rto := s.Started.RTO
-	rest := rto - took
-	role, text := rOK, "on track, "+words(rest)+" to spare"
-	switch {
-	case !s.Open() && !reached(s):
-		role, text = rFail, "ended after "+words(took)+", not reached"
-	case !s.Open() && rest >= 0:
-		text = "the clock stopped with " + words(rest) + " to spare"
-	case !s.Open():
-		role, text = rFail, "the target was missed by "+words(-rest)
-	case rest < 0:
-		role, text = rFail, "the target is missed by "+words(-rest)
-	case took*100 > rto*85:
-		role, text = rWarn, "little time: "+words(rest)+" left"
-	case s.Gate != nil:
-		text = "waits for " + w.needed() + ", " + words(rest) + " to spare"
-	}
-	left := []span{bold(rStrong, " RTO "), bold(role, clock(rest)), txt(rText, " left "), txt(rDim, "of "+clock(rto)+"   ")}
-	if room := min(a.w/3, a.w-spansWidth(left)-widget.Width(text)-5); room >= 10 {
-		left = append(left, bar(room, float64(took)/float64(rto), role)...)
-	}
-	a.row(1, row{left: left, right: []span{txt(role, text), txt(rText, " ")}})
+	drawRTO(w, a)
 }
 
 // drawStrip is all steps in one row, for terminals without room for the rail.
@@ -202,6 +181,9 @@ func drawStrip(w *world, a area) {
 		r.left = append(r.left, txt(role, glyph+" "))
 	}
 	r.left = append(r.left, txt(rDim, fmt.Sprintf("  %d of %d · run time ", at+1, len(s.Steps))), txt(rText, clock(s.end(w.now).Sub(s.At))))
+	if rest := togo(w.forecast().End, true); rest != "" && s.Open() {
+		r.left = append(r.left, txt(rDim, " · "+rest))
+	}
 	r.right = []span{bold(rStrong, "tab"), txt(rDim, " all steps ")}
 	a.row(2, r)
 }

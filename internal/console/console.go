@@ -199,6 +199,10 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case logOpenedMsg:
 		return m, m.logOpened(msg)
+	case pastMsg:
+		if m.snap != nil && m.snap.ID == msg.id {
+			m.snap.usual = msg.usual
+		}
 	case logTickMsg:
 		m.dirty = dirty
 		return m, m.logTick(msg)

@@ -52,14 +52,21 @@ var runScenes = []scene{
 	{"confirm", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keepGate()) }},
 	{"run", func(t *testing.T, w, h int) *driver {
 		s := newStory(t).keeping()
-		return drive(t, w, h, s, func(b *fakeBackend, _ *Options) {
+		return drive(t, w, h, s, practised, func(b *fakeBackend, _ *Options) {
 			b.progress = Progress{Step: "keep", Done: 890e6, Total: 1420e6, Unit: "B", Since: s.now}
 		})
 	}},
-	{"danger", func(t *testing.T, w, h int) *driver {
-		return drive(t, w, h, newStory(t).pushGate()).typeText("main@3f2")
+	{"run-first", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()) }},
+	{"run-usual", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping(), practised) }},
+	{"run-late", func(t *testing.T, w, h int) *driver {
+		s := newStory(t).keeping()
+		return drive(t, w, h, s.add(46*minute, run.NoteAdded, "", run.Note{By: "s.kaya", Text: "how far are you?"}), practised)
 	}},
-	{"doubt", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).doubt()) }},
+	{"run-stopped", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).told(), practised) }},
+	{"danger", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).pushGate(), practised).typeText("main@3f2")
+	}},
+	{"doubt", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).doubt(), practised) }},
 	{"decision", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()) }},
 	{"reason", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("2") }},
 	{"undo", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).decision()).press("u") }},

@@ -214,20 +214,6 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		return func() tea.Msg { return doneMsg{doing: "raise the level", err: b.Raise(ctx, i.id, i.to, i.reason)} }
 	case addNote:
 		return func() tea.Msg { return doneMsg{doing: "add the note", err: b.Note(ctx, i.id, i.text)} }
-	case askDrive:
-		return func() tea.Msg { return doneMsg{doing: "take the run over", err: b.AskToDrive(ctx, i.id)} }
-	case decide:
-		return func() tea.Msg { return doneMsg{doing: "answer who asked", err: b.Decide(ctx, i.id, i.asked, i.yes)} }
-	case remember:
-		return func() tea.Msg {
-			_ = b.Remember(ctx, i.id, i.mark) // losing it is harmless
-			return nil
-		}
-	case prove:
-		return func() tea.Msg {
-			n, err := b.Whole(ctx, i.id)
-			return provenMsg{i.id, n, err}
-		}
 	case poll:
 		return func() tea.Msg { return polled(ctx, b, i) }
 	case openLog:
@@ -246,6 +232,30 @@ func (m *Model) perform(i Intent) tea.Cmd {
 			i.log.Close() // it was only read
 			return nil
 		}
+	}
+	return m.performShared(i)
+}
+
+// performShared is the part of perform about who drives a run, and about those before it.
+func (m *Model) performShared(i Intent) tea.Cmd {
+	ctx, b := m.ctx, m.backend
+	switch i := i.(type) {
+	case askDrive:
+		return func() tea.Msg { return doneMsg{doing: "take the run over", err: b.AskToDrive(ctx, i.id)} }
+	case decide:
+		return func() tea.Msg { return doneMsg{doing: "answer who asked", err: b.Decide(ctx, i.id, i.asked, i.yes)} }
+	case remember:
+		return func() tea.Msg {
+			_ = b.Remember(ctx, i.id, i.mark) // losing it is harmless
+			return nil
+		}
+	case prove:
+		return func() tea.Msg {
+			n, err := b.Whole(ctx, i.id)
+			return provenMsg{i.id, n, err}
+		}
+	case loadPast:
+		return askPast(ctx, b, i)
 	}
 	return nil
 }

@@ -35,12 +35,16 @@ func drawRail(w *world, a area) {
 	for i := from; i < len(rows) && i-from < list.h; i++ {
 		list.row(i-from, rows[i])
 	}
-	in.row(in.h-1, row{left: []span{txt(rDim, "run time "), txt(rText, clock(s.end(w.now).Sub(s.At)))}, right: resumedWords(s)})
+	in.row(in.h-1, row{left: []span{txt(rDim, "run time "), txt(rText, clock(s.end(w.now).Sub(s.At)))}, right: restWords(w)})
 	drawNotes(w, a.sub(high, a.h-high))
 }
 
-func resumedWords(s *snapshot) []span {
-	if n := len(s.Resumed); n > 0 {
+// restWords is how long it still takes, and else how often the run was taken up again.
+func restWords(w *world) []span {
+	if text := togo(w.forecast().End, false); text != "" && w.snap.Open() {
+		return []span{txt(rDim, text)}
+	}
+	if n := len(w.snap.Resumed); n > 0 {
 		return []span{txt(rDim, plural(n, "restart", "restarts"))}
 	}
 	return nil
@@ -62,12 +66,12 @@ func railRows(w *world, width, lines int) []row {
 			}
 		}
 		r := row{left: []span{txt(role, glyph+" "), txt(rText, itoa(i+1)+" "), title}, right: railTime(w, st), tint: now}
-		if lines > 0 && (st.State == run.Pending || st.State == run.Waiting) && st.Effect != "destroy" {
+		if lines > 0 && (st.State == run.Pending || st.State == run.Waiting) && st.Effect != "destroy" && len(r.right) > 0 && r.right[0].role != rFaint {
 			r.right = nil // the line below says it, and the title needs the room
 		}
 		rs = append(rs, r)
 		if lines > 0 {
-			role, text := railWords(st)
+			role, text := railWords(s, st)
 			rs = append(rs, evidence(role, text, max(width-4, 12), lines)...)
 		}
 	}
@@ -113,6 +117,9 @@ func railTime(w *world, st *run.Step) []span {
 	case run.Undone:
 		return []span{txt(rDim, "undone")}
 	case run.Pending, run.Waiting:
+		if t, ok := w.usualOf(st.ID); ok && t.Work >= time.Second && st.State == run.Pending && st.Effect != "destroy" {
+			return []span{txt(rFaint, "~"+clock(t.Work))}
+		}
 		return shortKind(st.Outline)
 	}
 	switch took := w.snap.took(st); {
@@ -126,7 +133,7 @@ func railTime(w *world, st *run.Step) []span {
 }
 
 // railWords is the line below a step: the evidence, or what will be asked.
-func railWords(st *run.Step) (widget.Role, string) {
+func railWords(s *snapshot, st *run.Step) (widget.Role, string) {
 	switch st.State {
 	case run.Verified:
 		return rFaint, "sensed   " + st.Evidence
@@ -160,6 +167,9 @@ func railWords(st *run.Step) (widget.Role, string) {
 		return rFaint, "only if another step fails"
 	}
 	_, _, words := stepLook(st.Outline)
+	if s.Started.RTO > 0 && s.Stops() >= 0 && s.Steps[s.Stops()].ID == st.ID {
+		words += ", stops the clock"
+	}
 	return rFaint, words
 }
 

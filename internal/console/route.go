@@ -279,7 +279,8 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	if !m.snap.Open() {
 		on = &resultScreen{}
 	}
-	return tea.Batch(m.dropLog(), m.do(push{on}), m.follow(), m.returned(msg.mark), m.handed())
+	past := loadPast{msg.id, m.snap.Started.Book, m.snap.Started.Mode}
+	return tea.Batch(m.dropLog(), m.do(push{on}), m.follow(), m.returned(msg.mark), m.handed(), m.perform(past))
 }
 
 func (m *Model) done(msg doneMsg) tea.Cmd {

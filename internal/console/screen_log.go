@@ -139,7 +139,7 @@ func (s *stepsScreen) draw(w *world, a area) {
 }
 
 func stepDetail(w *world, st *run.Step, width int) []row {
-	role, says := railWords(st)
+	role, says := railWords(w.snap, st)
 	rs := []row{line(bold(rStrong, st.Title))}
 	if how, what, ok := strings.Cut(says, "  "); ok {
 		rs = append(rs, labelled(how, 9, role, strings.TrimSpace(what), width, 0)...)

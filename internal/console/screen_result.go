@@ -238,7 +238,7 @@ func evidenceRows(w *world, width int) []row {
 		st := &s.Steps[i]
 		glyph, role := stateLook(st)
 		rs = append(rs, row{left: []span{txt(role, glyph+" "), txt(rText, itoa(i+1)+" "), bold(rText, st.Title)}, right: railTime(w, st)})
-		wr, says := railWords(st)
+		wr, says := railWords(s, st)
 		if st.State == run.Pending {
 			says = "was not reached"
 		}

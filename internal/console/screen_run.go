@@ -258,26 +258,6 @@ func (r *runScreen) current(w *world, width int) (f frame, head, foot []row) {
 	return f, stepRows(w, width), nil
 }
 
-// nextRows says what comes next and when a person is needed.
-func nextRows(w *world, width int) []row {
-	i := w.snap.next()
-	if i < 0 {
-		return []row{line(txt(rDim, "This is the last step. Then the result is shown."))}
-	}
-	st := &w.snap.Steps[i]
-	glyph, role, _ := stepLook(st.Outline)
-	needed := line(txt(rDim, "It runs by itself, you are not needed."))
-	switch {
-	case st.Hand:
-		needed = line(txt(rWarn, "You are needed: "), txt(rText, "you do it and say what you see."))
-	case st.Effect == "destroy":
-		needed = line(txt(rWarn, "You are needed: "), txt(rText, "it asks for a token of its live target."))
-	case st.Effect == "write":
-		needed = line(txt(rWarn, "You are needed: "), txt(rText, "it shows its plan and asks."))
-	}
-	return []row{line(txt(role, glyph+" "), bold(rStrong, itoa(i+1)), txt(rText, " "+st.Title)), needed}
-}
-
 // backRow says whether there is a way back and what has been changed.
 func backRow(w *world) row {
 	s := w.snap

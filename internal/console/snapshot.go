@@ -3,6 +3,7 @@ package console
 import (
 	"time"
 
+	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 )
 
@@ -17,7 +18,8 @@ type snapshot struct {
 	resumed  time.Time
 	asked    map[string]time.Time // when a step was first asked about
 	progress Progress
-	broken   error // an event that could not be folded: what follows is not shown
+	usual    incident.Usual // what earlier runs say about its steps
+	broken   error          // an event that could not be folded: what follows is not shown
 }
 
 // add folds events that came after those it knows. Events it knows already are left out.

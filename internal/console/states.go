@@ -22,7 +22,7 @@ func States() []look.State {
 		{State: run.InDoubt}, {State: run.Skipped}, {State: run.Overridden}, {State: run.Undone},
 	} {
 		glyph, role := stateLook(&st)
-		_, word := railWords(&st)
+		_, word := railWords(&snapshot{}, &st)
 		if word = strings.Trim(word, ", "); word == "" || st.State == run.InDoubt {
 			word = ""
 			for _, s := range railTime(&world{}, &st) {

@@ -82,26 +82,48 @@ func toCheck(b *Book, id string, width int) []row {
 	return rs
 }
 
-// progressRows is the gauge and what can be said about the time.
+// progressRows is the gauge and what can be said about the time: from the step's own
+// progress, else from what earlier runs took.
 func progressRows(w *world, st *run.Step, width int) []row {
 	p := w.snap.progress
+	usual := usualWords(w.snap, st.ID)
 	if p.Step != st.ID || p.Done <= 0 {
-		return nil
+		return usualRows(w, st, usual, width)
 	}
 	did := amount(p.Done, p.Unit)
 	if p.Total <= 0 {
-		return []row{line(bold(rStrong, did), txt(rDim, " so far"))}
+		return []row{{left: []span{bold(rStrong, did), txt(rDim, " so far")}, right: []span{txt(rDim, usual)}}}
 	}
 	part := float64(p.Done) / float64(p.Total)
 	nums := []span{bold(rStrong, fmt.Sprintf("%4d %%", int(part*100))), txt(rText, "   "+did+" of "+amount(p.Total, p.Unit))}
 	gauge := bar(max(width-spansWidth(nums)-3, 10), part, rNow)
 	rs := []row{line(append(append(gauge, txt(rText, "  ")), nums...)...)}
-	if took := w.since(p.Since); took > time.Second && part > 0 && part < 1 {
-		rate := float64(p.Done) / took.Seconds()
-		left := time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second))
-		rs = append(rs, line(bold(rStrong, amount(int64(rate), p.Unit)+"/s"), txt(rText, "   about "), bold(rStrong, words(left)), txt(rText, " left")))
+	pace := line()
+	if left := w.progressLeft(); left > 0 {
+		rate := int64(float64(p.Done) / w.since(p.Since).Seconds())
+		pace = line(bold(rStrong, amount(rate, p.Unit)+"/s"), txt(rText, "   about "), bold(rStrong, words(left)), txt(rText, " left"))
+	}
+	if usual != "" {
+		pace.left = append(pace.left, txt(rDim, "   "+usual))
+	}
+	if len(pace.left) > 0 {
+		rs = append(rs, pace)
 	}
 	return rs
+}
+
+// usualRows is a gauge of time, for a step that does not say how far it is.
+func usualRows(w *world, st *run.Step, usual string, width int) []row {
+	took, t := w.since(st.Began), w.snap.usual.Steps[st.ID]
+	if usual == "" || t.Work < 5*time.Second {
+		return nil
+	}
+	says := []span{txt(rText, "about "), bold(rStrong, words(t.Work-took)), txt(rText, " left   "), txt(rDim, usual)}
+	if took > t.Work {
+		says = []span{txt(rText, "longer than "+strings.Replace(usual, "usual", "the usual", 1))}
+	}
+	gauge := bar(max(width-spansWidth(says)-3, 10), float64(took)/float64(t.Work), rNow)
+	return []row{line(append(append(gauge, txt(rText, "   ")), says...)...)}
 }
 
 // amount writes a number with its unit; bytes in the units people use.

@@ -277,6 +277,7 @@ func (s *story) judged(head, lost string) *story {
 type fakeBackend struct {
 	fakeLook
 	fakeRoom
+	fakePast
 	mu       sync.Mutex
 	books    []Book
 	runs     []Summary

@@ -98,14 +98,14 @@ func clock(d time.Duration) string {
 	return sign + itoa(n/60) + ":" + two(n%60)
 }
 
-// words writes a length of time for people: 47 s, 1 min 56 s, 2 h 20, 12 days.
+// words writes a length of time for people: 47 s, 1 min 06 s, 2 h 20, 12 days.
 func words(d time.Duration) string {
 	n := int(d / time.Second)
 	switch {
 	case n < 60:
 		return itoa(n) + " s"
 	case n < 600 && n%60 != 0:
-		return itoa(n/60) + " min " + itoa(n%60) + " s"
+		return itoa(n/60) + " min " + two(n%60) + " s"
 	case n < 3600:
 		return itoa(n/60) + " min"
 	case n < 48*3600:
