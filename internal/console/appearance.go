@@ -17,6 +17,7 @@ type appearance struct {
 	term  look.Terminal
 	ascii bool
 	style *look.Style
+	names []string // of the themes there are; empty until they were read
 }
 
 func (a *appearance) renew() { a.style = a.theme.Style(a.term) }
@@ -54,6 +55,7 @@ type (
 		theme *look.Theme
 		err   error
 	}
+	themeNamesMsg []string
 )
 
 func (setTheme) intent()  {}
@@ -96,6 +98,9 @@ func (m *Model) themeCmd(i setTheme) tea.Cmd {
 	}
 }
 
+// themeNames is the command that reads them, once.
+func (m *Model) themeNames() tea.Msg { return themeNamesMsg(m.backend.Themes(m.ctx)) }
+
 func (m *Model) gotTheme(msg themeMsg) tea.Cmd {
 	if msg.err != nil {
 		m.stack = append(m.stack, problem("change the theme", msg.err))
@@ -116,4 +121,27 @@ func (m *Model) glyphs(i setGlyphs) tea.Cmd {
 		return m.do(say{"ASCII glyphs. ctrl+g brings the others back."})
 	}
 	return m.do(say{"All glyphs."})
+}
+
+// lookGroup is what the palette lists of the appearance.
+func lookGroup(w *world) group {
+	g := group{name: "LOOKS"}
+	for _, name := range w.skin.names {
+		it := thing{head: "theme " + name, text: "Draw the console in this theme.", do: wish(setTheme{name})}
+		if name == w.skin.theme.Name {
+			it.off = "it is the one you see"
+		}
+		g.add(it, "colours", "look")
+	}
+	for _, set := range []struct {
+		name, text string
+		ascii      bool
+	}{{"unicode", "Draw with all glyphs.", false}, {"ascii", "Draw with ASCII only.", true}} {
+		it := thing{head: "glyphs " + set.name, text: set.text, do: wish(setGlyphs{set.ascii})}
+		if set.ascii == w.skin.ascii {
+			it.off = "they are the ones you see"
+		}
+		g.add(it, "look")
+	}
+	return g
 }

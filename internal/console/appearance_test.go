@@ -43,3 +43,12 @@ func TestAppearance(t *testing.T) {
 		t.Error("ctrl+g did not change the glyphs")
 	}
 }
+
+var lookScenes = []scene{
+	{"palette-theme", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press(":").typeText("theme") }},
+	{"theme-broken", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, func(_ *fakeBackend, o *Options) {
+			o.Notice = "The theme \"mine\" cannot be used: lifeboat theme check mine says why. This is the standard one."
+		})
+	}},
+}

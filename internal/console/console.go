@@ -139,7 +139,7 @@ func New(ctx context.Context, backend Backend, o Options) (*Model, error) {
 
 // Init asks for what the first screen needs.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), tea.RequestBackgroundColor}
+	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), tea.RequestBackgroundColor, m.themeNames}
 	if m.o.Run != "" {
 		cmds = append(cmds, m.perform(openRun{m.o.Run}))
 	}
@@ -191,6 +191,8 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.opened(msg)
 	case doneMsg:
 		return m, m.done(msg)
+	case themeNamesMsg:
+		m.skin.names = msg
 	case themeMsg:
 		return m, m.gotTheme(msg)
 	case provenMsg:

@@ -23,6 +23,7 @@ type scene struct {
 // and adds them here in one line.
 var scenes = slices.Concat(
 	runScenes,
+	lookScenes,
 )
 
 var runScenes = []scene{

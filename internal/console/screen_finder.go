@@ -101,7 +101,7 @@ func (f *finderScreen) groups(w *world) []group {
 	if !f.all {
 		return gs
 	}
-	gs = append(gs, f.stepGroup(w), f.placeGroup(), bookGroup(w), runGroup(w), assetGroup(w))
+	gs = append(gs, f.stepGroup(w), f.placeGroup(), bookGroup(w), runGroup(w), assetGroup(w), lookGroup(w))
 	return slices.DeleteFunc(gs, func(g group) bool { return len(g.items) == 0 })
 }
 

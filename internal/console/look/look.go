@@ -101,11 +101,47 @@ func (t *Theme) Style(term Terminal) *Style {
 func (s *Style) Prefix(r widget.Role, a widget.Attr) string { return s.prefix[r][a] }
 
 // Foreign begins a piece of a log line that brought colours of its own: SGR parameters.
+// On a ground of the theme they become the colours of the theme: those of the terminal
+// were chosen for another ground.
 func (s *Style) Foreign(sgr string) string {
-	if !s.logs {
+	switch {
+	case !s.logs:
 		return s.prefix[Text][0]
+	case !s.Full:
+		return "\x1b[" + sgr + "m"
 	}
-	return s.prefix[Text][0] + "\x1b[" + sgr + "m"
+	role, attr := Text, widget.Attr(0)
+	for p, rest := "", sgr; rest != ""; {
+		p, rest, _ = strings.Cut(rest, ";")
+		switch p {
+		case "38", "48": // a colour of 256 or an exact one: its parameters are passed over
+			kind, more, _ := strings.Cut(rest, ";")
+			n := map[string]int{"5": 1, "2": 3}[kind]
+			for rest = more; n > 0; n-- {
+				_, rest, _ = strings.Cut(rest, ";")
+			}
+		case "1":
+			attr |= widget.Bold
+		case "4":
+			attr |= widget.Under
+		case "22":
+			attr &^= widget.Bold
+		case "39":
+			role = Text
+		default:
+			if r, ok := foreignRoles[p]; ok {
+				role = r
+			}
+		}
+	}
+	return s.prefix[role][attr]
+}
+
+// foreignRoles have the colours that programs mean with the sixteen.
+var foreignRoles = map[string]widget.Role{
+	"31": Fail, "32": OK, "33": Warn, "34": Drill, "35": Gate, "36": Now,
+	"91": Fail, "92": OK, "93": Warn, "94": Drill, "95": Gate, "96": Now,
+	"2": Faint, "90": Faint, "37": Text, "97": Strong,
 }
 
 // Paint is how a canvas writes itself in this style, with ASCII glyphs or ours.

@@ -189,3 +189,30 @@ func TestCheckFinds(t *testing.T) {
 		t.Errorf("states: %s", got)
 	}
 }
+
+// TestForeign: the colours of logs stay as they are on the terminal's own ground, become
+// those of a theme that has one, and go where a theme wants none.
+func TestForeign(t *testing.T) {
+	term := Terminal{colorprofile.TrueColor, true}
+	for _, tc := range []struct{ theme, sgr, role string }{
+		{"dark", "31", "fail"}, {"dark", "1;32", "ok bold"}, {"dark", "38;5;200;33", "warn"}, {"dark", "48;2;1;2;31;92", "ok"},
+		{"dark", "31;39", "text"}, {"dark", "1;22;36", "now"}, {"dark", "38", "text"}, {"dark", "38;2;31", "text"}, {"red-night", "32", "text"}, {"mono", "31", "text"},
+	} {
+		th, _ := Named(tc.theme)
+		s := th.Style(term)
+		name, bold, _ := strings.Cut(tc.role, " ")
+		attr := widget.Attr(0)
+		if bold != "" {
+			attr = widget.Bold
+		}
+		for r := range Themed {
+			if RoleName(r) == name && s.Foreign(tc.sgr) != s.Prefix(r, attr) {
+				t.Errorf("%s in %s is %q, want %q", tc.sgr, tc.theme, s.Foreign(tc.sgr), s.Prefix(r, attr))
+			}
+		}
+	}
+	auto, _ := Named("auto")
+	if got := auto.Style(term).Foreign("1;31"); got != "\x1b[1;31m" {
+		t.Errorf("auto has %q", got)
+	}
+}
