@@ -158,6 +158,9 @@ func (w *world) front(a answering, dry bool) (engine.Asker, *watcher, error) {
 			return nil
 		},
 	}
+	if w.progress == nil && (w.env.terminal || a.plain) && !a.quiet {
+		w.progress = (&bar{w: shown{l}, now: time.Now}).progress
+	}
 	if w.env.terminal && !a.yes && len(allow) == 0 && !dry {
 		return w.person(l), out, nil
 	}
@@ -216,6 +219,12 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	if r.Seq == 2 && r.Drill != nil { // likewise
 		out.observe(r, run.Event{Run: id, Seq: 1, At: r.At, Kind: run.RunStarted, Body: r.Started})
 		out.observe(r, run.Event{Run: id, Seq: 2, At: r.Drill.At, Kind: run.DrillBegan, Body: r.Drill.DrillSetup})
+	}
+	if out.lines != nil && out.lines.raises && r.Seq > 2 {
+		if events, err := w.journal.Load(ctx, id); err == nil {
+			out.lines.say(w.env.now(), "%s run %s, %s: you come back to it.", mode(r), id.Short(), r.Started.Book)
+			w.comes(out.lines, events)
+		}
 	}
 	if err := w.sayOwed(id, out.lines); err != nil {
 		return err
@@ -287,11 +296,18 @@ func cmdResume(env environment, s *settings, plainMode *bool) *cobra.Command {
 
 func cmdAttach(env environment, s *settings, plainMode *bool) *cobra.Command {
 	return &cobra.Command{
-		Use: "attach RUN", Short: "Open the console at a run, wherever it is",
+		Use: "attach RUN", Short: "Open the console at a run, wherever it is; with --plain watch and drive it line by line",
+		Long: "Shows a run that another process hosts. One person drives a run: answers its gates and\n" +
+			"stops its steps. Everybody else watches, notes and calls, and can ask to drive: A in the\n" +
+			"console, \"take\" with --plain. A driver who is there has 60 s to say yes or no, one whose\n" +
+			"terminal is gone 10 s; then whoever asked may take over. With --readonly nothing can be\n" +
+			"answered, stopped, noted or started.\n\n" +
+			"With --plain, where the input ends the run is left open: exit code 3. A read-only one\n" +
+			"follows the run to its end.",
 		Args: exactly(1, "the id of a run, such as 7F3A; lifeboat runs lists them"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if env.dumb() || *plainMode {
-				return usage(hint.New("attach needs a terminal", "lifeboat resume "+args[0]+" --plain takes the run up line by line, once nobody else drives it"))
+				return attachLines(env, *s, args[0])
 			}
 			return openConsole(env, *s, args[0])
 		},

@@ -38,19 +38,22 @@ type lines struct {
 	replay   bool                            // of a record: what time it is now says nothing about it
 	reminded incident.Clock                  // the last reminder
 	prompt   string                          // stands in the last line, and waits for an answer
+	broken   bool                            // something was written over it; it is to be repeated
+	events   int                             // blocks that are being written
+	self     run.Driver                      // who reads
 }
 
 // say writes one time-stamped line, wrapped.
 func (l *lines) say(at time.Time, format string, args ...any) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	l.put(at.UTC().Format("15:04:05")+" ", fmt.Sprintf(format, args...))
 }
 
 // add writes a line that belongs to the last one.
 func (l *lines) add(format string, args ...any) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	l.put(indent, fmt.Sprintf(format, args...))
 }
 
@@ -59,14 +62,14 @@ func (l *lines) put(head, text string) {
 		if i > 0 {
 			head = indent
 		}
-		fmt.Fprintf(l.w, "%s%s\n", head, line)
+		l.printf("%s%s\n", head, line)
 	}
 }
 
 // label writes "label  text" under the last line, the text with a margin of its own.
 func (l *lines) label(label, text string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	if len(label) >= labelWidth {
 		label += " "
 	}
@@ -74,7 +77,7 @@ func (l *lines) label(label, text string) {
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(l.w, "%s%-*s%s\n", indent, labelWidth, label, line)
+		l.printf("%s%-*s%s\n", indent, labelWidth, label, line)
 	}
 }
 
@@ -107,7 +110,7 @@ func wrap(text string, width int) []string {
 // Write takes the output of a running step and prefixes every line of it.
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	if l.quiet {
 		return len(p), nil
 	}
@@ -131,12 +134,13 @@ func (l *lines) Write(p []byte) (int, error) {
 
 func (l *lines) flush(line []byte) {
 	if text := strings.TrimRight(printable.Line(string(line)), " "); text != "" {
-		fmt.Fprintf(l.w, "%sout| %s\n", indent, text)
+		l.printf("%sout| %s\n", indent, text)
 	}
 }
 
 // event writes what became true. It is the Observe of an engine.
 func (l *lines) event(r run.Run, ev run.Event) {
+	defer l.group()()
 	l.mu.Lock()
 	if len(l.partial) > 0 {
 		l.flush(l.partial)
@@ -190,12 +194,13 @@ func (l *lines) start(r *run.Run) {
 		if !r.Started.Incident.IsZero() {
 			from = r.Started.Incident
 		}
-		late := ""
+		late := fmt.Sprintf(", %s left", clock(from.Add(rto).Sub(r.At)))
 		if over := r.At.Sub(from.Add(rto)); over > 0 {
 			late = ", over since " + incident.Span(over)
 		}
 		l.add("RTO %s from %s%s.", clock(rto), from.UTC().Format("15:04:05"), late)
 	}
+	l.keys()
 }
 
 // step writes an event of a step.
@@ -219,11 +224,14 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			l.say(ev.At, "APPROVED step %d by %s (%s)", n, b.By, b.How)
 		}
 	case run.Began:
-		l.say(ev.At, "RUNNING step %d: %s", n, orElse(planSummary(b.Plan), s.Title))
+		l.say(ev.At, "RUNNING step %d: %s.%s", n, strings.TrimSuffix(orElse(planSummary(b.Plan), s.Title), "."), rtoLeft(r, ev.At))
 		if b.Gate == 0 { // else the gate has shown them
 			for _, c := range commandsOf(b.Plan) {
 				l.label("runs", c)
 			}
+		}
+		if l.raises && ev.Kind == run.StepBegan {
+			l.next(r, n)
 		}
 	case run.Finished:
 		if b.Evidence != "" {
@@ -235,9 +243,9 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 		took := clock(s.Ended.Sub(s.Began))
 		switch ev.Kind {
 		case run.StepVerified:
-			l.say(ev.At, "STEP %d DONE verified%s. Took %s.", n, passed(s.Checks), took)
+			l.say(ev.At, "STEP %d DONE verified%s. Took %s.%s", n, passed(s.Checks), took, rtoLeft(r, ev.At))
 		case run.StepClaimed:
-			l.say(ev.At, "STEP %d DONE by hand, %s%s.", n, b.By, prefix(": ", strings.Join(b.Values, ", ")))
+			l.say(ev.At, "STEP %d DONE by hand, %s%s.%s", n, b.By, prefix(": ", strings.Join(b.Values, ", ")), rtoLeft(r, ev.At))
 		case run.StepUndone:
 			l.say(ev.At, "STEP %d UNDONE%s. Took %s.", n, prefix(": ", b.Evidence), took)
 		}
@@ -322,7 +330,16 @@ func (l *lines) plan(p *run.Plan) {
 	}
 }
 
+// keys says once what can be typed, to a person who answers.
+func (l *lines) keys() {
+	if l.raises && !l.replay {
+		l.add("Nothing runs until you answer. Type a number, then Enter.")
+		l.add("? keys   n note   c call   u undo plan   q leave, the run stays open")
+	}
+}
+
 func (l *lines) ended(r *run.Run, ev run.Event, b run.Ended) {
+	l.stopped(r, ev.At)
 	l.say(ev.At, "%s. Run time %s.%s", strings.ToUpper(string(b.Outcome)), clock(ev.At.Sub(r.At)), prefix(" ", b.Reason))
 	for _, s := range r.Steps {
 		if (s.State == run.Overridden || s.State == run.Skipped) && s.Reason.Class != run.NotApplicable {

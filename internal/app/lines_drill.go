@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"lifeboat/internal/printable"
@@ -13,15 +12,11 @@ import (
 // aside writes lines that may come while a question waits, which is then asked again.
 func (l *lines) aside(at time.Time, first string, rest ...string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.prompt != "" {
-		fmt.Fprintln(l.w)
-	}
+	defer l.settle()
 	l.put(at.UTC().Format("15:04:05")+" ", first)
 	for _, text := range rest {
 		l.put(indent, text)
 	}
-	io.WriteString(l.w, l.prompt)
 }
 
 // drill writes an event of a drill.

@@ -27,14 +27,11 @@ func (l *lines) remind(r *run.Run) {
 	}
 	c := l.clock(r)
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	if !c.Reminds() || c.Level == l.reminded.Level && c.Over == l.reminded.Over {
 		return
 	}
 	l.reminded = c
-	if l.prompt != "" {
-		fmt.Fprintln(l.w)
-	}
 	l.put(l.now().UTC().Format("15:04:05")+" ", "TIME "+c.Says)
 	if c.Forecast != "" {
 		l.put(indent, c.Forecast+".")
@@ -46,27 +43,69 @@ func (l *lines) remind(r *run.Run) {
 		}
 		l.put(indent, text)
 	}
-	io.WriteString(l.w, l.prompt)
 }
 
-// ask writes a prompt and stays in its line; answered says that the line has ended.
+// ask writes a prompt and stays in its line; answered says that the line has ended. What is
+// written while it stands gets lines of its own, and the prompt is repeated behind them: what
+// was typed so far is still the answer's, also where the terminal no longer shows it.
 func (l *lines) ask(prompt string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.prompt = prompt
+	l.prompt, l.broken = prompt, false
 	io.WriteString(l.w, prompt)
 }
 
 func (l *lines) answered() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.prompt = ""
+	l.prompt, l.broken = "", false
+}
+
+// printf writes, beside a prompt where one stands. It is the only writer of lines.
+func (l *lines) printf(format string, args ...any) {
+	if l.prompt != "" && !l.broken {
+		io.WriteString(l.w, "\n")
+		l.broken = true
+	}
+	fmt.Fprintf(l.w, format, args...)
+}
+
+// settle ends what was written at once: the prompt is repeated where it was broken, once
+// for all lines of one event.
+func (l *lines) settle() {
+	if l.broken && l.events == 0 {
+		l.broken = false
+		io.WriteString(l.w, l.prompt)
+	}
+	l.mu.Unlock()
+}
+
+// group lets the lines that are written until done is called be one block.
+func (l *lines) group() (done func()) {
+	l.mu.Lock()
+	l.events++
+	l.mu.Unlock()
+	return func() {
+		l.mu.Lock()
+		l.events--
+		l.settle()
+	}
+}
+
+// shown is what goes through lines as it is: the progress of a step.
+type shown struct{ *lines }
+
+func (s shown) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.settle()
+	s.printf("%s", p)
+	return len(p), nil
 }
 
 // bare writes a line that belongs to no moment.
 func (l *lines) bare(format string, args ...any) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	text := printable.Line(fmt.Sprintf(format, args...))
 	hang := strings.Repeat(" ", len(text)-len(strings.TrimLeft(text, " "))+3)
 	width := lineWidth
@@ -77,31 +116,31 @@ func (l *lines) bare(format string, args ...any) {
 		if i > 0 {
 			line = hang + strings.TrimLeft(line, " ")
 		}
-		fmt.Fprintln(l.w, line)
+		l.printf("%s\n", line)
 	}
 }
 
 // choice writes a numbered way on.
 func (l *lines) choice(n int, text string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	head := fmt.Sprintf("  %d  ", n)
 	for i, line := range wrap(printable.Line(text), lineWidth-len(head)) {
 		if i > 0 {
 			head = strings.Repeat(" ", len(head))
 		}
-		fmt.Fprintf(l.w, "%s%s\n", head, line)
+		l.printf("%s%s\n", head, line)
 	}
 }
 
 // fact writes "  label   text" with a margin of its own.
 func (l *lines) fact(label, text string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.settle()
 	for i, line := range wrap(printable.Line(text), lineWidth-2-labelWidth) {
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(l.w, "  %-*s%s\n", labelWidth, label, line)
+		l.printf("  %-*s%s\n", labelWidth, label, line)
 	}
 }

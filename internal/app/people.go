@@ -92,9 +92,16 @@ func (h *hands) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 		if h.local != nil && r.Driver.Session == h.session {
 			asker = h.local
 		}
+		over := make(chan struct{})
+		if p, ok := h.local.(*plain); ok && asker == engine.Asker(h.host) {
+			go func() { defer close(over); p.watches(asking, r) }()
+		} else {
+			close(over)
+		}
 		a, err := asker.Ask(asking, r, refused)
 		moved := asking.Err() != nil && ctx.Err() == nil
 		cancel()
+		<-over
 		if err == nil || !moved {
 			return a, err
 		}
@@ -131,3 +138,14 @@ func where(d run.Driver, self run.Driver) string {
 	}
 	return d.By
 }
+
+// seat is that of a person in the process of the host.
+type seat struct {
+	runner.Seat
+	engine *engine.Engine
+}
+
+var _ hand = seat{}
+
+// Snapshot implements hand.
+func (s seat) Snapshot() run.Run { return s.engine.Snapshot() }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"syscall"
 
 	"lifeboat/internal/engine"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runner"
@@ -21,30 +21,37 @@ import (
 // movement. It is the screen-reader and serial-line mode, and what is left when the
 // terminal can do nothing.
 type plain struct {
-	in  *bufio.Reader // the only reader of standard input
-	out *lines
-	by  string
+	in      *typist // the only reader of standard input
+	out     *lines
+	by      string
+	session string
 	// echo writes what was read: input that is no terminal shows nothing itself.
 	echo bool
 
 	world *world
 	ctx   context.Context // of the question that is being asked
-	hand  hand            // of the engine that asks; nil before it does
+	hand  hand            // on the run that asks; nil before it does
+	gate  int64           // that was asked about last
 
 	practice runner.Practice // of the drill that is played; nil: it is none
 }
 
-// hand is what a person may do to a run beside answering its question.
+// hand is what a person may do to a run beside answering its question. Whose it is, is
+// known to it.
 type hand interface {
 	Snapshot() run.Run
-	Note(ctx context.Context, by, text string) error
-	Raise(ctx context.Context, by string, to int, reason string) error
+	Note(ctx context.Context, text string) error
+	Raise(ctx context.Context, to int, reason string) error
+	Stop(ctx context.Context) error
+	Room(ctx context.Context) (runner.Room, error)
+	AskToDrive(ctx context.Context) error
+	Decide(ctx context.Context, asked int64, yes bool) error
 }
 
 // person asks whoever reads the lines and types.
 func (w *world) person(l *lines) *plain {
 	l.raises = true
-	return &plain{in: w.stdin(), out: l, by: w.env.user, echo: !w.env.terminal, world: w}
+	return &plain{in: &typist{in: w.stdin()}, out: l, by: w.env.user, session: w.session, echo: !w.env.terminal, world: w}
 }
 
 // drives takes the engine whose questions are asked.
@@ -68,7 +75,8 @@ func (p *plain) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 	}
 	p.ctx = ctx
 	g := r.Gate
-	a := run.Answer{Gate: g.Seq, By: p.by, How: "plain"}
+	a := run.Answer{Gate: g.Seq, By: p.by, How: "plain", Session: p.session}
+	p.asks(&r)
 	switch g.Kind {
 	case run.Confirm:
 		return p.pick(&r, append([]choice{{"Run it", "", func() (run.Answer, error) {
@@ -107,6 +115,24 @@ func (p *plain) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 	return p.pick(&r, ways)
 }
 
+// promptWord is the word that a prompt has for its question, where it has one.
+func promptWord(g *run.Gate) string {
+	if g != nil && g.Kind == run.Doubt {
+		return "IN DOUBT"
+	}
+	return ""
+}
+
+// asks keeps where the person was asked, for when they come back, and says what else waits
+// for them.
+func (p *plain) asks(r *run.Run) {
+	if p.hand == nil || p.gate == r.Gate.Seq {
+		return
+	}
+	p.gate = r.Gate.Seq
+	_ = p.world.remember(r.ID, incident.Mark{Seq: r.Seq, At: p.world.env.now()}) // losing it is harmless
+}
+
 // leave lists the ways that every gate of a step has.
 func (p *plain) leave(r *run.Run, a run.Answer) []choice {
 	out := []choice{
@@ -141,7 +167,7 @@ func (p *plain) pick(r *run.Run, ways []choice) (run.Answer, error) {
 		}
 	}
 	for {
-		text, err := p.command(r, "", true)
+		text, err := p.command(r, promptWord(r.Gate), true)
 		if err != nil {
 			return run.Answer{}, err
 		}
@@ -250,8 +276,12 @@ func (p *plain) line(r *run.Run, word string) (string, error) { return p.command
 func (p *plain) read(r *run.Run, word string) (string, error) {
 	step := min(r.Current()+1, len(r.Steps))
 	p.out.ask(fmt.Sprintf("%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word)))
-	text, err := p.in.ReadString('\n')
+	text, err := p.in.read(p.ctx)
 	p.out.answered()
+	if p.ctx.Err() != nil { // the question was withdrawn
+		fmt.Fprintln(p.out.w)
+		return "", p.ctx.Err()
+	}
 	if errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) && text == "" { // EIO: the terminal is gone
 		fmt.Fprintln(p.out.w)
 		return "", engine.ErrLeft
@@ -260,13 +290,7 @@ func (p *plain) read(r *run.Run, word string) (string, error) {
 		return "", err
 	}
 	text = strings.TrimRight(text, "\r\n")
-	if p.echo {
-		shown := text
-		if r.Gate != nil && r.Gate.Secret {
-			shown = secret.Mask
-		}
-		fmt.Fprintln(p.out.w, printable.Line(shown))
-	}
+	p.shows(r, text)
 	if text == "q" {
 		return "", engine.ErrLeft
 	}
@@ -274,6 +298,17 @@ func (p *plain) read(r *run.Run, word string) (string, error) {
 		return text, nil // every character of a secret counts, and none is shown
 	}
 	return printable.Line(text), nil
+}
+
+// shows writes what was read where the input is no terminal, which would have shown it.
+func (p *plain) shows(r *run.Run, text string) {
+	if p.echo {
+		shown := text
+		if r.Gate != nil && r.Gate.Secret {
+			shown = secret.Mask
+		}
+		fmt.Fprintln(p.out.w, printable.Line(shown))
+	}
 }
 
 // sentence makes a message of ours a sentence of its own.

@@ -84,7 +84,7 @@ func TestPlainLeavesAtTheEndOfItsInput(t *testing.T) {
 			}
 			g.Seq = 7
 			var out bytes.Buffer
-			p := &plain{in: bufio.NewReader(strings.NewReader(typed)), out: &lines{w: &out}, by: "me"}
+			p := &plain{in: &typist{in: bufio.NewReader(strings.NewReader(typed))}, out: &lines{w: &out}, by: "me"}
 			a, err := p.Ask(context.Background(), run.Run{Gate: &g}, "")
 			if !errors.Is(err, engine.ErrLeft) {
 				t.Errorf("%s after %q: %+v, %v", name, typed, a, err)
@@ -96,7 +96,7 @@ func TestPlainLeavesAtTheEndOfItsInput(t *testing.T) {
 func TestPlainTakesEveryCharacterOfASecret(t *testing.T) {
 	g := run.Gate{Kind: run.Input, Secret: true, Seq: 7}
 	var out bytes.Buffer
-	p := &plain{in: bufio.NewReader(strings.NewReader(" tab\tzero\u200bwidth \r\n")), out: &lines{w: &out}, by: "me", echo: true}
+	p := &plain{in: &typist{in: bufio.NewReader(strings.NewReader(" tab\tzero\u200bwidth \r\n"))}, out: &lines{w: &out}, by: "me", echo: true}
 	a, err := p.Ask(context.Background(), run.Run{Gate: &g}, "")
 	if err != nil || len(a.Values) != 1 || a.Values[0] != " tab\tzero\u200bwidth " {
 		t.Errorf("%q, %v", a.Values, err)

@@ -228,9 +228,6 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	}
 	defer host.Close()
 	hands := &hands{local: asker, host: host, session: w.session}
-	if _, person := asker.(*plain); person {
-		host.Local(w.session)
-	}
 	play := newPlay(ctx)
 	defer play.end()
 	cfg := w.config(played{hands, play}, spool)
@@ -258,8 +255,8 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 		return run.Run{}, err
 	}
 	hands.drives(e)
-	if hand, ok := asker.(interface{ drives(hand) }); ok {
-		hand.drives(e)
+	if p, ok := asker.(*plain); ok {
+		p.drives(seat{host.Seat(w.who()), e})
 	}
 	watching, stop := context.WithCancel(ctx)
 	var watched sync.WaitGroup

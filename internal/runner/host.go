@@ -43,7 +43,7 @@ type Host struct {
 	seen     time.Time // of the last request
 	clients  map[net.Conn]bool
 	people   map[string]guest // by session
-	local    string           // session of a person in this process, who is here as long as it is
+	local    *Person          // in this process, and here as long as it is; nil: nobody
 	gone     bool
 
 	away, patience, absence time.Duration // see [awayAfter], [AskPatience], [absentPatience]
@@ -356,6 +356,9 @@ func (h *Host) carryOut(req request, rep *reply) error {
 		return nil
 	}
 	if e == nil || gone {
+		if looks[req.Verb] { // it begins, or ends: there is nothing to see yet, or any more
+			return nil
+		}
 		return errors.New("the run is not being driven right now")
 	}
 	h.comes(req.Who)

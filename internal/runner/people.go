@@ -39,11 +39,11 @@ var looks = map[verb]bool{verbPing: true, verbBye: true, verbHello: true, verbRo
 
 // comes keeps that somebody is here.
 func (h *Host) comes(who Person) {
-	if who.Session == "" {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if who.Session == "" || h.local != nil && who.Session == h.local.Session {
+		return
+	}
 	for s, g := range h.people { // nobody else looks after them
 		if time.Since(g.seen) > time.Hour {
 			delete(h.people, s)
@@ -58,19 +58,11 @@ func (h *Host) leaves(who Person) {
 	delete(h.people, who.Session)
 }
 
-// Local says that a person in this very process takes part under a session of their own.
-// They are here as long as the process is.
-func (h *Host) Local(session string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.local = session
-}
-
 // here says whether a terminal has been heard of lately.
 func (h *Host) here(d run.Driver) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if d.Session != "" && d.Session == h.local {
+	if h.local != nil && d.Session != "" && d.Session == h.local.Session {
 		return true
 	}
 	g, ok := h.people[d.Session]
@@ -86,6 +78,9 @@ func (h *Host) room(e *engine.Engine) Room {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.local != nil && !r.Driver.Is(h.local.Driver) {
+		out.Watch = append(out.Watch, *h.local)
+	}
 	for _, g := range h.people {
 		if g.Session != r.Driver.Session && time.Since(g.seen) < h.away {
 			out.Watch = append(out.Watch, g.Person)
