@@ -46,6 +46,7 @@ type Backend interface {
 	VaultReader
 	Librarian
 	ThemeReader
+	HistoryReader
 	// Now is the clock of the console, so that frames can be golden files.
 	Now() time.Time
 }

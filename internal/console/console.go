@@ -66,6 +66,7 @@ type world struct {
 	sent   int64     // gate whose answer is on its way
 	log    logView
 	vault  vaultState
+	past   historyState
 	skin   appearance
 	room   Room     // who is at the run on the screen
 	away   *absence // what somebody who came back is told; nil: nothing
@@ -218,6 +219,8 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.vault.mirrors, m.vault.told = msg.mirrors, true
 	case vaultTickMsg:
 		return m, m.vaultTick(msg)
+	case historyMsg, metricsMsg, auditMsg, recordMsg, exportedMsg:
+		return m, m.gotHistory(msg)
 	case pointMsg:
 		return m, m.gotPoint(msg)
 	case usualMsg:

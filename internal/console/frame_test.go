@@ -185,6 +185,31 @@ var runScenes = []scene{
 	{"status", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, drivenBy(t, ito).keeping(), at(ito)).press("m")
 	}},
+	{"history", func(t *testing.T, w, h int) *driver { return openPast(t, w, h) }},
+	{"history-search", func(t *testing.T, w, h int) *driver {
+		return openPast(t, w, h).press("down", "down", "/").typeText("restore")
+	}},
+	{"history-routine", func(t *testing.T, w, h int) *driver { return openPast(t, w, h).press("tab", "tab", "tab", "e") }},
+	{"history-checking", func(t *testing.T, w, h int) *driver {
+		d := openPast(t, w, h)
+		d.m.past.audit, d.m.past.metrics, d.m.past.record = nil, nil, nil
+		return d
+	}},
+	{"history-broken", func(t *testing.T, w, h int) *driver { return openPast(t, w, h, brokenChain) }},
+	{"history-empty", func(t *testing.T, w, h int) *driver { return openPast(t, w, h, noPast) }},
+	{"history-many", func(t *testing.T, w, h int) *driver { return openPast(t, w, h, manyRuns(10_000)).press("G") }},
+	{"history-hostile", func(t *testing.T, w, h int) *driver { return openPast(t, w, h, hostilePast) }},
+	{"timeline", func(t *testing.T, w, h int) *driver {
+		return openPast(t, w, h).press("enter", "down", "down", "down", "down")
+	}},
+	{"timeline-settled", func(t *testing.T, w, h int) *driver {
+		d := openPast(t, w, h).press("enter", "G")
+		return d.press("up", "up", "up", "up", "up", "up", "up", "up", "up")
+	}},
+	{"playback", func(t *testing.T, w, h int) *driver {
+		return openPast(t, w, h).press("p", "down", "down", "down", "down", "down", "down")
+	}},
+	{"playback-end", func(t *testing.T, w, h int) *driver { return openPast(t, w, h).press("p", "end") }},
 	{"problem", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, newStory(t).keepGate())
 		d.b.fail = errBroken

@@ -257,7 +257,7 @@ func (m *Model) performShared(i Intent) tea.Cmd {
 	case loadPast:
 		return askPast(ctx, b, i)
 	}
-	return nil
+	return historyCmd(ctx, b, i)
 }
 
 func opened(ctx context.Context, b Backend, id run.ID, doing string) tea.Msg {

@@ -16,6 +16,7 @@ func places() []place {
 		{name: "bridge", key: "b", says: "Go to the bridge: is anything open, and what happened?"},
 		{name: "library", key: "/", says: "Find a runbook by its name, a symptom or a command.", open: newLibrary},
 		{name: "vault", key: "v", says: "See what copies there are, and how far each is proven.", open: newVault},
+		{name: "history", key: "h", says: "See what was done, how long it took, and the proof of it.", open: newHistory},
 	}
 }
 

@@ -125,6 +125,8 @@ func (m *Model) do(i Intent) tea.Cmd {
 		return m.glyphs(i)
 	case copyText:
 		return tea.Batch(tea.SetClipboard(printable.Text(i.text)), m.do(say{i.says}))
+	case readHistory, auditAll, loadRecord, viewLog, dropPast:
+		return m.historyDo(i)
 	case loadVault:
 		if i.fresh && m.vault.asking {
 			return nil

@@ -299,6 +299,7 @@ type fakeBackend struct {
 	fakeVault
 	usual map[string]Usual
 	fakeDrill
+	fakeHistory
 }
 
 var _ Backend = (*fakeBackend)(nil)
