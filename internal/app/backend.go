@@ -20,6 +20,7 @@ func openConsole(env environment, s settings, name string) error {
 	}
 	defer w.close()
 	if w.estate == nil { // nothing is configured: practise
+		w.practice = true
 		if err := w.useSandbox(w.sandboxDir()); err != nil {
 			return err
 		}
@@ -69,6 +70,7 @@ type backend struct {
 	shelves shelves
 	drills  drills
 	past    pastCache
+	silent  silence
 }
 
 var _ console.Backend = (*backend)(nil)
@@ -86,7 +88,7 @@ func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error
 	for _, s := range list {
 		c := console.Summary{
 			ID: s.ID, Book: s.Started.Book, Title: s.Started.Title, Asset: s.Started.Asset, Mode: s.Started.Mode,
-			By: s.Started.By, At: s.First, Last: s.Last, Steps: s.Steps, Outcome: s.Outcome,
+			By: s.Started.By, At: s.First, Last: endOf(s), Steps: s.Steps, Outcome: s.Outcome, Incident: s.Started.Incident, RTO: s.Started.RTO,
 		}
 		if s.Outcome == "" { // only an open run is worth reading whole
 			events, err := b.world.journal.Load(ctx, s.ID)

@@ -29,7 +29,7 @@ func cmdStatus(env environment, s *settings) *cobra.Command {
 		Long: "Shows for every asset the age of its newest verified backup against its RPO, the time that a\n" +
 			"restore took against its RTO, when it was last drilled, and a verdict:\n\n" +
 			"  READY          it could be recovered now, in time, and there is proof of it\n" +
-			"  LATE           the newest verified backup is older than the RPO\n" +
+			"  LATE           the newest verified backup is older than the RPO, or there is none\n" +
 			"  STALE          it is more than twice as old, or the runbook has changed since it was drilled\n" +
 			"  TOO SLOW       the restore takes longer than the RTO\n" +
 			"  NEVER DRILLED  nobody has practised to bring it back\n" +

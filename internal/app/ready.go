@@ -32,8 +32,9 @@ const recentRuns = 12
 type standing struct {
 	Assets  []estate.Readiness
 	Due     []estate.DueDrill
-	Checked time.Time // when the vault was read; zero: never
-	Unread  string    // why it cannot be read now
+	About   map[string]time.Duration // how long a runbook usually takes, where that is known
+	Checked time.Time                // when the vault was read; zero: never
+	Unread  string                   // why it cannot be read now
 	Advice  []string
 }
 
@@ -69,6 +70,12 @@ func (w *world) stand(ctx context.Context, facts vaultFacts, failed error) (stan
 		}
 		ev.Restores = append(ev.Restores, past.restored[a.Name]...)
 		out.Assets = append(out.Assets, estate.Assess(a, ev, now))
+	}
+	out.About = map[string]time.Duration{}
+	for _, name := range past.order {
+		if d := past.about(name); d > 0 {
+			out.About[name] = d
+		}
 	}
 	out.Due = estate.DrillsDue(w.rehearsed(past), now)
 	return out, nil

@@ -64,15 +64,20 @@ func (w *world) knownFacts() vaultFacts {
 // readFacts asks the vault. A bucket that says nothing within its patience is an error, also
 // one on a file system that hangs: then a goroutine is left behind until it stops hanging.
 func (w *world) readFacts(ctx context.Context) (vaultFacts, error) {
+	if !w.reading.CompareAndSwap(false, true) {
+		return vaultFacts{}, hint.New("it was asked before, and has not answered yet", "look at the network and at the credentials; lifeboat vault doctor says more")
+	}
+	ids := w.vaultIDs() // here, because a sandbox may be made anew meanwhile
 	ctx, cancel := context.WithTimeout(ctx, reading)
 	defer cancel()
 	type result struct {
 		facts vaultFacts
 		err   error
 	}
-	first, done := make(chan error, 1), make(chan result, 1)
+	first, done := make(chan struct{}, 1), make(chan result, 1)
 	go func() {
-		facts, err := w.gatherFacts(ctx, first)
+		defer w.reading.Store(false)
+		facts, err := w.gatherFacts(ctx, ids, first)
 		done <- result{facts, err}
 	}()
 	slow := time.NewTimer(patience)
@@ -92,8 +97,20 @@ func (w *world) readFacts(ctx context.Context) (vaultFacts, error) {
 	}
 }
 
+// vaultIDs are the assets of the estate as the vault knows them. What nothing understands
+// is left out, and has its own verdict.
+func (w *world) vaultIDs() []string {
+	var ids []string
+	for _, a := range w.estate.Assets {
+		if p, err := w.protected(a.Name, ""); err == nil {
+			ids = append(ids, vault.AssetID(p.Asset))
+		}
+	}
+	return ids
+}
+
 // gatherFacts tells first when the bucket has answered at all.
-func (w *world) gatherFacts(ctx context.Context, first chan<- error) (vaultFacts, error) {
+func (w *world) gatherFacts(ctx context.Context, ids []string, first chan<- struct{}) (vaultFacts, error) {
 	v, err := w.vaults.get(ctx)
 	if err != nil {
 		return vaultFacts{}, err
@@ -101,7 +118,7 @@ func (w *world) gatherFacts(ctx context.Context, first chan<- error) (vaultFacts
 	if _, err := v.Assets(ctx); err != nil {
 		return vaultFacts{}, err
 	}
-	first <- nil
+	first <- struct{}{}
 	c, err := w.catalogue(v)
 	if err != nil {
 		return vaultFacts{}, err
@@ -111,12 +128,7 @@ func (w *world) gatherFacts(ctx context.Context, first chan<- error) (vaultFacts
 	if err := c.Refresh(ctx, v); err != nil {
 		return vaultFacts{}, err
 	}
-	for _, a := range w.estate.Assets {
-		p, err := w.protected(a.Name, "")
-		if err != nil {
-			return vaultFacts{}, err
-		}
-		id := vault.AssetID(p.Asset)
+	for _, id := range ids {
 		entries := c.Entries(id)
 		restores, err := readRestores(ctx, v, id, entries, old.Assets[id].Restores)
 		if err != nil {

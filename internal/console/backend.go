@@ -47,6 +47,7 @@ type Backend interface {
 	Librarian
 	ThemeReader
 	HistoryReader
+	BoardReader
 	// Now is the clock of the console, so that frames can be golden files.
 	Now() time.Time
 }
@@ -104,6 +105,8 @@ type Summary struct {
 	Outcome     run.Outcome  // empty: open
 	Hosted      bool         // a process drives it right now
 	Debts       []run.Debt
+	Incident    time.Time     // the RTO counts from here; zero: from At
+	RTO         time.Duration // 0: none was promised
 }
 
 // Start is the wish to run a runbook.

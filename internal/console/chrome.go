@@ -46,8 +46,19 @@ func drawFooter(w *world, a area, keys []binding, top screen) {
 		foot.row(n-2, line(txt(rFail, " ✗ "), txt(rText, "what is shown may be old: "+w.broken)))
 	case lost:
 		foot.row(n-2, line(txt(rWarn, " ▲ "), bold(rText, "Nothing drives this run: its process has ended."), txt(rText, "  Take it up again with "), bold(rStrong, "r")))
-	case n == 3:
-		foot.row(1, legend(top))
+	default:
+		if g, ok := top.(interface {
+			gapRow(w *world, width int) (row, bool)
+		}); ok {
+			if r, ok := g.gapRow(w, a.w); ok {
+				a.c.Clear(foot.x, foot.y+n-2, foot.w, 1)
+				foot.row(n-2, r)
+				return
+			}
+		}
+		if n == 3 {
+			foot.row(1, legend(top))
+		}
 	}
 }
 

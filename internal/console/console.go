@@ -70,6 +70,7 @@ type world struct {
 	skin   appearance
 	room   Room     // who is at the run on the screen
 	away   *absence // what somebody who came back is told; nil: nothing
+	board  boardState
 	notice string
 	until  time.Time // when the notice goes
 	broken string    // the last poll failed; empty: it did not
@@ -140,7 +141,7 @@ func New(ctx context.Context, backend Backend, o Options) (*Model, error) {
 
 // Init asks for what the first screen needs.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), tea.RequestBackgroundColor, m.themeNames}
+	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), m.perform(loadBoard{}), m.after(boardEvery, boardTickMsg{}), tea.RequestBackgroundColor, m.themeNames}
 	if m.o.Run != "" {
 		cmds = append(cmds, m.perform(openRun{m.o.Run}))
 	}
@@ -213,6 +214,11 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		changed, cmd := m.logRead(msg)
 		m.dirty = changed || dirty
 		return m, cmd
+	case boardMsg:
+		return m, m.gotBoard(msg)
+	case boardTickMsg:
+		m.dirty = dirty
+		return m, m.boardTick()
 	case vaultMsg:
 		return m, m.gotVault(msg)
 	case mirrorsMsg:

@@ -24,13 +24,10 @@ type scene struct {
 var scenes = slices.Concat(
 	runScenes,
 	lookScenes,
+	bridgeScenes,
 )
 
 var runScenes = []scene{
-	{"home", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil) }},
-	{"home-open", func(t *testing.T, w, h int) *driver {
-		return drive(t, w, h, nil, func(b *fakeBackend, _ *Options) { b.runs = pastRuns() })
-	}},
 	{"library", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/") }},
 	{"library-search", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/").typeText("forc") }},
 	{"library-level", func(t *testing.T, w, h int) *driver {
@@ -87,7 +84,6 @@ var runScenes = []scene{
 	{"help-search", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, newStory(t).decision()).press("?").typeText("sto")
 	}},
-	{"home-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox) }},
 	{"start-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox).press("/", "enter", "s") }},
 	{"preparing", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, nil, inSandbox).press("/", "enter")
@@ -130,7 +126,7 @@ var runScenes = []scene{
 	{"raised", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, newStory(t).late().add(time.Second, run.LevelRaised, "", run.Raise{By: "s.kaya", From: 2, To: 3}))
 	}},
-	{"home-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed) }},
+	{"bridge-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed) }},
 	{"start-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed).press("/", "enter", "s") }},
 	{"vault", func(t *testing.T, w, h int) *driver { return openVault(t, w, h) }},
 	{"vault-late", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("down", "down", "down", "down") }},

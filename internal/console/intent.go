@@ -78,7 +78,8 @@ type (
 		id   run.ID
 		mark incident.Mark
 	}
-	prove struct{ id run.ID }
+	prove     struct{ id run.ID }
+	loadBoard struct{ ask bool } // ask: the vault is read
 )
 
 func (push) intent()         {}
@@ -107,6 +108,7 @@ func (askMirrors) intent()   {}
 func (showPoint) intent()    {}
 func (provePoint) intent()   {}
 func (restorePoint) intent() {}
+func (loadBoard) intent()    {}
 func (goPlace) intent()      {}
 func (askUsual) intent()     {}
 func (askDrive) intent()     {}
@@ -223,6 +225,11 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		}
 	case readLog:
 		return func() tea.Msg { return logReadMsg{i.spool, i.want, i.spool.Fetch(i.want), b.Now()} }
+	case loadBoard:
+		return func() tea.Msg {
+			board, err := b.Board(ctx, i.ask)
+			return boardMsg{i.ask, board, b.Now(), err}
+		}
 	case loadVault, askMirrors, showPoint, provePoint, restorePoint:
 		return vaultCmd(ctx, b, i)
 	case askUsual:

@@ -104,16 +104,12 @@ func (m *Model) do(i Intent) tea.Cmd {
 		}
 		return m.hush()
 	case goHome:
-		gone := m.quits(nil)
-		m.stack = m.stack[:1]
-		m.snap, m.gate, m.sent, m.room, m.away = nil, 0, 0, Room{}, nil
-		return tea.Batch(gone, m.hush(), m.dropLog(), m.perform(loadBooks{}))
+		return tea.Batch(m.unwind(), m.do(loadBoard{ask: m.now.Sub(m.board.asked) > askAgain}))
 	case goPlace:
-		cmd := m.do(goHome{})
 		if i.place.open != nil {
-			return tea.Batch(cmd, m.do(push{i.place.open()}))
+			return tea.Batch(m.unwind(), m.do(push{i.place.open()}))
 		}
-		return cmd
+		return m.do(goHome{})
 	case leave:
 		return m.quits(tea.QuitMsg{})
 	case say:
@@ -127,6 +123,11 @@ func (m *Model) do(i Intent) tea.Cmd {
 		return tea.Batch(tea.SetClipboard(printable.Text(i.text)), m.do(say{i.says}))
 	case readHistory, auditAll, loadRecord, viewLog, dropPast:
 		return m.historyDo(i)
+	case loadBoard:
+		if i.ask && m.board.asking {
+			return nil
+		}
+		m.board.asking = m.board.asking || i.ask
 	case loadVault:
 		if i.fresh && m.vault.asking {
 			return nil
@@ -139,6 +140,14 @@ func (m *Model) do(i Intent) tea.Cmd {
 		m.sent, m.away = i.answer.Gate, nil
 	}
 	return m.perform(i)
+}
+
+// unwind takes everything off the first screen. A run that was shown goes on.
+func (m *Model) unwind() tea.Cmd {
+	gone := m.quits(nil)
+	m.stack = m.stack[:1]
+	m.snap, m.gate, m.sent, m.room, m.away = nil, 0, 0, Room{}, nil
+	return tea.Batch(gone, m.hush(), m.dropLog(), m.perform(loadBooks{}))
 }
 
 // hush begins a quiet time.

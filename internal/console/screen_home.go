@@ -1,18 +1,21 @@
 package console
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/console/widget"
-	"lifeboat/internal/run"
+	"lifeboat/internal/estate"
 )
 
-// homeScreen is the bridge, the first screen: is anything open, and what happened?
+// homeScreen is the bridge, the first screen: would we get it back, and what happened?
 // Nothing on it runs anything.
 type homeScreen struct {
-	run int // row of the runs
+	at     int  // row of the board
+	chosen bool // the board has a cursor: somebody has moved
+	run    int  // row of what has ended
+	onRuns bool // the keyboard is there
 }
 
 func newHome() screen { return &homeScreen{} }
@@ -22,12 +25,12 @@ var _ placed = (*homeScreen)(nil)
 func (h *homeScreen) card() bool           { return false }
 func (h *homeScreen) field() *widget.Field { return nil }
 func (h *homeScreen) place() string        { return "bridge" }
-
+func (h *homeScreen) remark(*world) string { return "read-only here" }
 func (h *homeScreen) head(w *world) int {
 	n := 2
 	if w.size.w >= 110 {
 		n = 3
-		if w.o.Mode == run.Drill {
+		if w.sandbox() {
 			n++
 		}
 	}
@@ -46,37 +49,88 @@ func visit(s Summary) Intent {
 	return showRun{s.ID}
 }
 
-func (h *homeScreen) bindings(w *world) []binding {
-	move := func(by int) func() Intent {
-		return func() Intent { h.run = min(max(h.run+by, 0), max(len(w.runs)-1, 0)); return nil }
+// asset is the chosen one; nil when nobody has chosen.
+func (h *homeScreen) asset(w *world) *estate.Readiness {
+	list := h.listed(w)
+	if !h.chosen || h.onRuns || len(list) == 0 {
+		return nil
 	}
-	runs := open(w)
-	noRun, noRuns := "", ""
+	return &list[min(h.at, len(list)-1)]
+}
+
+// move moves in the list that has the keyboard. The first key only shows the cursor.
+func (h *homeScreen) move(w *world, by int) Intent {
+	switch {
+	case h.onRuns:
+		h.run = min(max(h.run+by, 0), max(len(past(w))-1, 0))
+	case !h.chosen:
+		h.chosen, h.at = true, 0
+		if by < 0 {
+			h.at = max(len(w.board.Assets)-1, 0)
+		}
+	default:
+		h.at = min(max(h.at+by, 0), max(len(w.board.Assets)-1, 0))
+	}
+	return nil
+}
+
+func (h *homeScreen) bindings(w *world) []binding {
+	const far = 1 << 20
+	runs, ended := open(w), past(w)
+	noRun, noPast, noAsset := "", "", ""
 	if len(runs) == 0 {
 		noRun = "no run is open"
 	}
-	if len(w.runs) == 0 {
-		noRuns = "there are no runs yet"
+	if len(ended) == 0 {
+		noPast = "there are no runs yet"
+	}
+	if h.asset(w) == nil {
+		noAsset = "choose an asset with up and down first"
 	}
 	var bs []binding
 	if p, ok := w.place(nil); ok {
 		bs = triageKeys(p.Question, func(n int) Intent { return push{&triageScreen{given: []int{n}}} })
 	}
-	bs = append(bs, does("a", "attach to the open run", "Attach to the open run. It shows the run; gates still ask you.", func() Intent { return openRun{runs[0].ID} }).named("", "attach").unless(noRun))
-	bs = append(bs, placeKeys(h.place())...)
-	return append(bs, callKey(w, false),
-		binding{keys: []string{"up", "k"}, show: "up down", help: "runs", long: "Move in the runs.", act: move(-1)}.unless(noRuns),
-		binding{keys: []string{"down", "j"}, long: "Next run.", act: move(1)}.unless(noRuns),
-		does("enter", "open the run", "Attach to an open run, or show the result of one that ended.", func() Intent {
-			return visit(w.runs[min(h.run, len(w.runs)-1)])
-		}).named("", "run").unless(noRuns),
+	places := placeKeys(h.place())
+	for i := range places { // the others stand behind what a responder needs first
+		if slices.Contains(places[i].keys, "/") {
+			places[i].help, places[i].brief = "find a runbook", "find"
+			bs = append(bs, places[i])
+		}
+	}
+	bs = append(bs,
+		does("a", "attach", "Attach to the open run. It shows the run; gates still ask you.", func() Intent { return openRun{runs[0].ID} }).unless(noRun),
+		callKey(w, false))
+	for _, p := range places {
+		if !slices.Contains(p.keys, "/") {
+			bs = append(bs, p)
+		}
+	}
+	enter := does("enter", "why", "Show why the chosen asset has its verdict, and all that mends it.", func() Intent {
+		return push{&assetScreen{name: h.asset(w).Asset.Name}}
+	}).unless(noAsset)
+	other := "Go to the last drills and runs."
+	if h.onRuns {
+		enter = does("enter", "open it", "Show what came of the chosen run.", func() Intent { return showRun{ended[min(h.run, len(ended)-1)].ID} }).unless(noPast)
+		other = "Go to the board."
+	}
+	mend := w.mend(w.gapOf(h.asset(w)))
+	return append(bs, enter, mend,
+		binding{keys: []string{"r"}, long: "Read the vault again, and compute the board anew.", act: wish(loadBoard{ask: true})},
+		binding{keys: []string{"up", "k"}, long: "Move in the board.", act: func() Intent { return h.move(w, -1) }},
+		binding{keys: []string{"down", "j"}, long: "Next in the board.", act: func() Intent { return h.move(w, 1) }},
+		binding{keys: []string{"pgup"}, long: "Ten up.", act: func() Intent { return h.move(w, -10) }},
+		binding{keys: []string{"pgdown"}, long: "Ten down.", act: func() Intent { return h.move(w, 10) }},
+		binding{keys: []string{"g", "home"}, long: "To the first.", act: func() Intent { return h.move(w, -far) }},
+		binding{keys: []string{"G", "end"}, long: "To the last.", act: func() Intent { return h.move(w, far) }},
+		binding{keys: []string{"tab"}, long: other, act: func() Intent { h.onRuns = !h.onRuns; return nil }}.unless(noPast),
+		binding{keys: []string{"esc"}, long: "Take the cursor away.", act: func() Intent { h.chosen, h.onRuns = false, false; return nil }},
 		does("q", "leave", "Leave the console. Open runs go on.", wish(leave{})))
 }
 
 func (h *homeScreen) legend() row {
-	return line(txt(rOK, " ✓ "), txt(rDim, "last run complete   "), txt(rWarn, "▲ "), txt(rDim, "look at this   "),
-		txt(rFail, "✗ "), txt(rDim, "broken, or not complete   "), txt(rText, "○ "), txt(rDim, "runs itself   "),
-		txt(rText, "□ "), txt(rDim, "you do it   "), txt(rGate, "◆ "), txt(rDim, "typed token"))
+	return line(txt(rOK, " ✓ "), txt(rDim, "could be recovered now, in time, with proof   "), txt(rWarn, "▲ "), txt(rDim, "look at this   "),
+		txt(rFail, "✗ "), txt(rDim, "a promise is broken   "), txt(rWarn, "? "), txt(rDim, "not known"))
 }
 
 func (h *homeScreen) draw(w *world, a area) {
@@ -90,120 +144,161 @@ func (h *homeScreen) draw(w *world, a area) {
 		a.row(y, r)
 		y++
 	}
-	if wide(a) && a.h >= 30 && w.o.Mode != run.Drill {
-		y++
+	y = bridgeTop(w, a)
+	body := a.sub(y, a.h-y-footRows(a))
+	if wide(a) {
+		h.drawWide(w, body)
+		return
 	}
-	h.drawHome(w, a.sub(y, a.h-y-footRows(a)))
+	h.drawNarrow(w, body)
 }
 
-// drawVerdict says where you are, and what needs somebody now. It returns the row below.
+// bridgeTop is how many rows stand above the board: the tabs, the verdict, what is owed.
+func bridgeTop(w *world, a area) int {
+	switch owed := len(owedRows(w)); {
+	case !wide(a):
+		return 2 + owed
+	case w.sandbox() || a.h >= 30:
+		return 4 + owed
+	default:
+		return 3 + owed
+	}
+}
+
+// boardHeight is what the board takes of the screen: all assets where they fit beside what
+// must never be pushed away.
+func boardHeight(w *world, a area) int {
+	room := a.h - bridgeTop(w, a) - footRows(a) - whatRows - 4
+	if wide(a) {
+		room = a.h - bridgeTop(w, a) - footRows(a) - 20
+	}
+	return min(max(len(w.board.Assets), 1)+3, max(room, 6))
+}
+
+// whatRows is the height of what happened where room is short.
+const whatRows = 6
+
+// drawWide has two columns below the board: what happened and what came of the last runs
+// beside what is open, what is due, and whom to call.
+func (h *homeScreen) drawWide(w *world, a area) {
+	high := boardHeight(w, area{w: w.size.w, h: w.size.h})
+	h.drawBoard(w, a.sub(0, high))
+	left, right := a.sub(high, a.h-high).split(a.w / 2)
+	what := left.h
+	if left.h >= 13 {
+		what = min(15, left.h-4)
+	}
+	drawWhat(w, left.sub(0, what), true)
+	h.drawPast(w, left.sub(what, left.h-what))
+
+	y := 0
+	if n := len(open(w)); n > 0 {
+		y = min(4+2*n, max(right.h/2, 6))
+		h.drawOpen(w, right.sub(0, y))
+	}
+	people := max(len(w.team.Contacts), 1) + 2
+	due := min(len(w.board.Due)+2, max(right.h-y-people, 5))
+	if due == 2 {
+		due = 4
+	}
+	drawDue(w, right.sub(y, due))
+	drawCalls(w, right.sub(y+due, right.h-y-due))
+}
+
+// drawNarrow is one column: the board, what happened, and now.
+func (h *homeScreen) drawNarrow(w *world, a area) {
+	const what = whatRows
+	high := boardHeight(w, area{w: w.size.w, h: w.size.h})
+	h.drawBoard(w, a.sub(0, high))
+	drawWhat(w, a.sub(high, what), false)
+	y := high + what
+	now := a.h - y
+	if rest := now - 5 - len(open(w)); rest >= 3 {
+		now -= rest
+		people := 0
+		if rest >= 8 {
+			people = min(len(w.team.Contacts)+2, rest/2)
+		}
+		h.drawPast(w, a.sub(y+now, rest-people))
+		drawCalls(w, a.sub(y+now+rest-people, people))
+	}
+	h.drawNow(w, a.sub(y, now))
+}
+
+// drawVerdict says in one line how things stand. It returns the row below.
 func drawVerdict(w *world, a area, y int) int {
-	if w.o.Mode != run.Drill {
-		a.row(y, verdict(w))
+	r := verdict(w, a.w)
+	if !w.sandbox() {
+		a.row(y, r)
 		return y + 1
 	}
 	says := "Everything here is real and may be broken. Pick a runbook: what it repairs is broken first."
-	switch {
-	case a.w < 80:
-		says = "Real, and yours to break. Pick a runbook."
-	case a.w < 110:
-		says = "Real, and may be broken: what a runbook repairs is broken first."
+	if w.board.Practice {
+		says = "No lifeboat.yaml here: this is a place to practise. lifeboat init writes one for your own estate."
 	}
-	sandbox := line(txt(rText, " "), txt(rDrillBadge, " SANDBOX "), txt(rText, "  "+says))
 	if wide(a) {
-		a.row(y, sandbox)
-		a.row(y+1, verdict(w))
+		a.row(y, line(txt(rText, " "), txt(rDrillBadge, " SANDBOX "), txt(rText, "  "+says)))
+		a.row(y+1, r)
 		return y + 2
 	}
-	if len(open(w)) > 0 {
-		sandbox = verdict(w)
-	}
-	a.row(y, sandbox)
+	r.left = append([]span{txt(rText, " "), txt(rDrillBadge, " SANDBOX ")}, r.left...)
+	r.right = nil
+	a.row(y, r)
 	return y + 1
 }
 
-// verdict is one line in words: what needs somebody now.
-func verdict(w *world) row {
-	runs := open(w)
-	broken, flawed := 0, 0
-	for i := range w.books {
-		switch b := &w.books[i]; {
-		case b.Broken:
-			broken++
-		case len(b.Problems) > 0:
-			flawed++
-		}
+// verdict is the verdict about everything, and how fresh it is.
+func verdict(w *world, width int) row {
+	b := &w.board
+	sum := b.sum()
+	says := sum.Text
+	if width < 110 {
+		says, _, _ = strings.Cut(sum.Text, ". ")
+		says = strings.TrimSuffix(says, ".")
 	}
-	library := plural(len(w.books), "runbook", "runbooks")
+	r := row{}
+	if width >= 70 || b.asking {
+		r.right = []span{txt(rDim, checkedWords(w)+" ")}
+	}
+	put := func(glyph string, head, says string, role widget.Role) row {
+		r.left = []span{txt(role, " "+glyph+" "), bold(role, head), txt(rText, "   "+says)}
+		if width >= 110 {
+			r.left[0].text = " " + r.left[0].text
+		}
+		return r
+	}
 	switch {
-	case broken > 0:
-		library += ", " + itoa(broken) + " cannot be run"
-	case flawed > 0:
-		library += ", " + itoa(flawed) + " with remarks"
-	case len(w.books) > 0:
-		library += ", all sound"
+	case b.err != nil:
+		return put("?", "NOT KNOWN", "The board cannot be computed.", rWarn)
+	case !b.known:
+		return put("·", "READING", "What this machine knows is being read.", rDim)
+	case b.Unread != "" && sum.All > 0:
+		return put("?", "NOT KNOWN", "The vault does not answer: "+b.Unread, rWarn)
+	case sum.All > 0 && sum.Ready == sum.All:
+		return put("✓", sum.Head, says, rOK)
+	case sum.Known == 0 && b.asking:
+		return put("·", sum.Head, says, rDim)
 	}
-	if !w.loaded {
-		return line(txt(rDim, "  reading the runbooks …"))
+	role, glyph := rWarn, "▲"
+	if sum.Ready == 0 && sum.Backed && !w.sandbox() {
+		role, glyph = rFail, "✗"
 	}
-	if len(runs) == 0 {
-		return line(txt(rOK, "  ✓ "), bold(rOK, "NO RUN IS OPEN"), txt(rText, "   "+library+"."))
-	}
-	s := runs[0]
-	says := s.Book + " is at step " + itoa(min(s.Done+1, max(s.Steps, 1))) + " of " + itoa(s.Steps) + "."
-	if s.Gate != "" {
-		says = s.Book + " waits for a person at step " + itoa(min(s.Done+1, max(s.Steps, 1))) + " of " + itoa(s.Steps) + "."
-	}
-	if !s.Hosted {
-		says = s.Book + " stopped at step " + itoa(min(s.Done+1, max(s.Steps, 1))) + ": nothing drives it. Attach to take it up."
-	}
-	head := "A RUN IS OPEN"
-	if len(runs) > 1 {
-		head = itoa(len(runs)) + " RUNS ARE OPEN"
-	}
-	return line(txt(rWarn, "  ▲ "), bold(rWarn, head), txt(rText, "   "+says))
+	return put(glyph, sum.Head, says, role)
 }
 
-// runRows lists the open runs, then the last results.
-func runRows(w *world, width int, h *homeScreen) []row {
-	var rs []row
-	for i, s := range w.runs {
-		here := i == min(h.run, len(w.runs)-1)
-		if i >= 8 && !here {
-			continue
-		}
-		word, badge, _ := modeLook(s.Mode)
-		r := row{tint: here}
-		if s.Outcome == "" {
-			where := "step " + itoa(min(s.Done+1, max(s.Steps, 1))) + " of " + itoa(s.Steps)
-			if s.Gate != "" {
-				where += ", waits"
-			}
-			r.left = []span{txt(badge, " "+word+" "), bold(rStrong, " "+s.Book)}
-			r.right = []span{txt(rWarn, where), txt(rText, "  "), bold(rStrong, "a")}
-		} else {
-			glyph, role, _ := outcomeLook(s.Outcome)
-			r.left = []span{txt(role, glyph+" "), txt(rDim, fmt.Sprintf("%6s  ", day(s.Last, w.now))), txt(rDim, pad(strings.ToLower(word), 8)), txt(rText, s.Book)}
-			r.right = []span{txt(rDim, words(s.Last.Sub(s.At)))}
-		}
-		rs = append(rs, r)
-	}
-	return rs
-}
-
-func (h *homeScreen) drawRuns(w *world, a area, rs []row) {
-	if a.h < 3 {
-		return
-	}
-	title, role := "LAST RESULTS", rFrame
-	if n := len(open(w)); n > 0 {
-		title = "OPEN RUNS AND LAST RESULTS"
-		_, _, role = modeLook(open(w)[0].Mode)
-	}
-	in := a.box(frame{title: []span{bold(rStrong, title)}, right: []span{txt(rDim, "enter")}, role: role})
-	at := max(slices.IndexFunc(rs, func(r row) bool { return r.tint }), 0)
-	from := min(max(at-in.h+1, 0), max(len(rs)-in.h, 0))
-	for i := from; i < min(len(rs), from+in.h); i++ {
-		in.row(i-from, rs[i])
+// checkedWords is how fresh the board is.
+func checkedWords(w *world) string {
+	b := &w.board
+	switch ago := w.now.Sub(b.Checked); {
+	case b.asking:
+		return "reading the vault …"
+	case !b.known:
+		return ""
+	case b.Checked.IsZero():
+		return "vault never read"
+	case ago < 2*time.Second:
+		return "checked just now"
+	default:
+		return "checked " + estate.Long(ago) + " ago"
 	}
 }

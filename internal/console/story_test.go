@@ -300,6 +300,7 @@ type fakeBackend struct {
 	usual map[string]Usual
 	fakeDrill
 	fakeHistory
+	fakeBridge
 }
 
 var _ Backend = (*fakeBackend)(nil)
@@ -427,7 +428,8 @@ func pastRuns() []Summary {
 	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, time.UTC) }
 	return []Summary{
 		{ID: runID, Book: "accidental-force-push", Title: "Undo an accidental force push", Asset: "monorepo", Mode: run.Live, By: "m.ito",
-			At: began, Last: began.Add(6 * time.Minute), Steps: 6, Done: 2, Step: "Keep the lost commits safe", State: run.Running, Gate: run.Confirm, Hosted: true},
+			At: began, Last: began.Add(6 * time.Minute), Steps: 6, Done: 2, Step: "Keep the lost commits safe", State: run.Running, Gate: run.Confirm, Hosted: true,
+			Incident: began.Add(-7*minute - 47*time.Second), RTO: time.Hour},
 		{ID: "20261117T140000Z-C2B9", Book: "database-restore", Mode: run.Drill, At: at(17, 14), Last: at(17, 14).Add(40 * time.Minute), Steps: 5, Done: 5, Outcome: run.Complete},
 		{ID: "20261112T090000Z-11AA", Book: "corrupted-repository", Mode: run.Drill, At: at(12, 9), Last: at(12, 9).Add(24 * time.Minute), Steps: 5, Done: 5, Outcome: run.CompleteWithOverrides},
 		{ID: "20261106T090000Z-0042", Book: "merge-conflict", Mode: run.Live, At: at(6, 9), Last: at(6, 9).Add(11 * time.Minute), Steps: 3, Done: 2, Outcome: run.Aborted},

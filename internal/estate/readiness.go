@@ -19,7 +19,7 @@ const (
 	DrillDue     Verdict = "DRILL DUE"     // its last drill no longer holds, by age
 	Stale        Verdict = "STALE"         // what proved it is out of date
 	NeverDrilled Verdict = "NEVER DRILLED" // nobody has practised to bring it back
-	Late         Verdict = "LATE"          // its newest verified backup is older than its RPO
+	Late         Verdict = "LATE"          // its newest verified backup is older than its RPO, or there is none at all
 	TooSlow      Verdict = "TOO SLOW"      // to restore it takes longer than its RTO
 	Unknown      Verdict = "UNKNOWN"       // there is no way to tell
 )
@@ -37,7 +37,7 @@ const (
 	gradeNeverDrilled
 	gradeLate
 	gradeTooSlow
-	gradeStale // stale: the newest verified backup is more than twice as old as may be, or there is none
+	gradeStale // stale: the newest verified backup is more than twice as old as may be; late: there is no backup
 	gradeUnknown
 )
 
@@ -129,6 +129,7 @@ type Readiness struct {
 	Gaps    []Gap // worst first; none when it is ready
 	Open    []OpenRun
 
+	Latest   PointProof // the newest backup, whatever is known of it; no Point: there is none
 	Newest   PointProof // the newest verified backup; no Point: there is none
 	Age      time.Duration
 	Restored RestoreTime // the restore that counts; zero At: none was measured
@@ -185,6 +186,7 @@ func (r *Readiness) backup(ev Evidence, now time.Time) {
 			r.Newest = p
 		}
 	}
+	r.Latest = newest
 	if r.Newest.Point != "" {
 		r.Age = max(now.Sub(r.Newest.Cut), 0)
 	}
@@ -210,7 +212,7 @@ func (r *Readiness) backup(ev Evidence, now time.Time) {
 	fresh := newest.Point != "" && now.Sub(newest.Cut) <= rpo
 	switch {
 	case newest.Point == "":
-		g.Reason = "there is no backup of it"
+		g.Verdict, g.Reason = Late, "there is no backup of it"
 	case fresh && newest.Failed:
 		g.Reason = "the newest backup failed its verification"
 	case fresh:
@@ -364,42 +366,50 @@ func stampOf(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC")
 type Board struct {
 	Head, Text string
 	Ready, All int
+	Known      int  // assets of which more is known than that the vault has to be read
+	Backed     bool // at least one has a backup, or it is not known
 }
 
 // Sum puts the readiness of all assets into words.
 func Sum(list []Readiness) Board {
 	b := Board{All: len(list)}
-	waits := 0
 	for i := range list {
-		if list[i].Ready() {
+		r := &list[i]
+		if r.Ready() {
 			b.Ready++
 		}
-		if g, ok := list[i].Worst(); ok && g.Waits {
-			waits++
+		g, gap := r.Worst()
+		if !gap || !g.Waits {
+			b.Known++
 		}
+		b.Backed = b.Backed || r.Latest.Point != "" || !gap || g.Verdict == Unknown
 	}
 	gaps := b.All - b.Ready
 	assets := printable.Count(b.All, "asset")
+	const next = " Every gap has a name and a next step."
 	switch {
 	case b.All == 0:
 		b.Head, b.Text = "NOTHING IS PROTECTED", "No asset is listed in "+FileName+"."
+	case gaps == 0 && b.All == 1:
+		b.Head, b.Text = "READY", "The one asset is fully covered."
 	case gaps == 0:
 		b.Head, b.Text = "READY", "All of "+assets+" are fully covered."
+	case b.Known == 0:
+		b.Head, b.Text = "NOT KNOWN YET", "The vault has to be read."
+	case !b.Backed:
+		b.Head, b.Text = "NO BACKUP YET", assets+", and nothing to bring them back from. The first backup is the next step."
 		if b.All == 1 {
-			b.Text = "The one asset is fully covered."
+			b.Text = "1 asset, and nothing to bring it back from. The first backup is the next step."
 		}
-	case waits == b.All:
-		b.Head, b.Text = "NOT KNOWN YET", "The vault is being read."
+	case b.Ready == 0 && b.All == 1:
+		b.Head, b.Text = "NOT READY", "The one asset is not fully covered. Its gap has a name and a next step."
 	case b.Ready == 0:
-		b.Head, b.Text = "NOT READY", "None of "+assets+" is fully covered. Every gap has a name and a next step."
-		if b.All == 1 {
-			b.Text = "The one asset is not fully covered. Its gap has a name and a next step."
-		}
+		b.Head, b.Text = "NOT READY", "None of "+assets+" is fully covered."+next
 	default:
 		b.Head = "READY, WITH " + strings.ToUpper(printable.Count(gaps, "gap"))
-		b.Text = fmt.Sprintf("%d of %s are fully covered. Every gap has a name and a next step.", b.Ready, assets)
+		b.Text = fmt.Sprintf("%d of %s are fully covered.%s", b.Ready, assets, next)
 		if b.Ready == 1 {
-			b.Text = fmt.Sprintf("1 of %s is fully covered. Every gap has a name and a next step.", assets)
+			b.Text = fmt.Sprintf("1 of %s is fully covered.%s", assets, next)
 		}
 	}
 	return b

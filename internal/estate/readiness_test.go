@@ -62,7 +62,7 @@ func TestAssess(t *testing.T) {
 		}, Ready, "", ""},
 		{"only unverified ones", func(e *Evidence) { e.Points[0].Verified = false }, Stale, "the newest backup is not verified", "verify-backups"},
 		{"only old unverified ones", func(e *Evidence) { e.Points[0].Verified = false; point(e, time.Hour) }, Stale, "no backup of it is verified", "daily-backup"},
-		{"no backup", func(e *Evidence) { e.Points = nil }, Stale, "there is no backup of it", "daily-backup"},
+		{"no backup", func(e *Evidence) { e.Points = nil }, Late, "there is no backup of it", "daily-backup"},
 
 		{"the bucket is silent", func(e *Evidence) { e.Unread, e.Advice = "no answer within 10 s", []string{"lifeboat vault doctor"} }, Unknown, "the vault cannot be read: no answer within 10 s", ""},
 		{"the vault was never read", func(e *Evidence) { e.Checked, e.Points = time.Time{}, nil }, Unknown, "has not been read yet", ""},
@@ -137,7 +137,7 @@ func TestAssessShows(t *testing.T) {
 	r := Assess(booking, sound(), noon)
 	r.Asset = Asset{}
 	want := Readiness{
-		Verdict: Ready, Newest: sound().Points[0], Age: 4 * time.Minute, Restored: sound().Restores[0],
+		Verdict: Ready, Latest: sound().Points[0], Newest: sound().Points[0], Age: 4 * time.Minute, Restored: sound().Restores[0],
 		Drilled: ago(7 * day), Holds: ago(-24 * day), Recovery: Runbook{"database-recovery", 40 * time.Minute},
 	}
 	if diff := cmp.Diff(want, r); diff != "" {
@@ -257,7 +257,7 @@ func TestClockSetBack(t *testing.T) {
 func TestSum(t *testing.T) {
 	of := func(verdicts ...Verdict) (out []Readiness) {
 		for _, v := range verdicts {
-			r := Readiness{Verdict: v}
+			r := Readiness{Verdict: v, Latest: PointProof{Point: "p1"}}
 			if v != Ready {
 				r.Gaps = []Gap{{Verdict: v, Waits: v == Unknown}}
 			}
@@ -276,11 +276,18 @@ func TestSum(t *testing.T) {
 		{of(Ready, Late), "READY, WITH 1 GAP", "1 of 2 assets is fully covered. Every gap has a name and a next step."},
 		{of(Late, Late), "NOT READY", "None of 2 assets is fully covered. Every gap has a name and a next step."},
 		{of(Late), "NOT READY", "The one asset is not fully covered. Its gap has a name and a next step."},
-		{of(Unknown, Unknown), "NOT KNOWN YET", "The vault is being read."},
+		{of(Unknown, Unknown), "NOT KNOWN YET", "The vault has to be read."},
 	} {
 		if b := Sum(tc.list); b.Head != tc.head || b.Text != tc.text {
 			t.Errorf("%d assets: %q, %q, want %q, %q", len(tc.list), b.Head, b.Text, tc.head, tc.text)
 		}
+	}
+	empty := of(Stale, Stale)
+	for i := range empty {
+		empty[i].Latest = PointProof{}
+	}
+	if b := Sum(empty); b.Head != "NO BACKUP YET" || b.Text != "2 assets, and nothing to bring them back from. The first backup is the next step." {
+		t.Errorf("%+v", b)
 	}
 }
 

@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+	"sync"
+
+	"lifeboat/internal/console"
+)
+
+// silence is why the vault did not answer the console last; nil: it did, or was not asked.
+// It is safe for concurrent use.
+type silence struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (s *silence) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *silence) get() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Board implements console.BoardReader.
+func (b *backend) Board(ctx context.Context, ask bool) (console.Board, error) {
+	w := b.world
+	facts := w.knownFacts()
+	if ask {
+		fresh, err := w.readFacts(ctx)
+		if err == nil {
+			facts = fresh
+		}
+		b.silent.set(err)
+	}
+	st, err := w.stand(ctx, facts, b.silent.get())
+	if err != nil {
+		return console.Board{}, err
+	}
+	return console.Board{
+		Assets: st.Assets, Due: st.Due, About: st.About, Checked: st.Checked,
+		Unread: st.Unread, Advice: st.Advice, Practice: w.practice,
+	}, nil
+}
