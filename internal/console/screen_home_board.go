@@ -47,7 +47,7 @@ type boardColumns struct {
 	restored   int // width of the time before " of "
 }
 
-func columnsFor(w int) boardColumns {
+func boardColumnsFor(w int) boardColumns {
 	switch {
 	case w >= 116:
 		more := min(w-116, 24)
@@ -184,7 +184,7 @@ func (h *homeScreen) drawBoard(w *world, a area) {
 		in.rows(wrapped(rText, "No asset is listed in lifeboat.yaml yet. lifeboat init writes one by looking at a directory.", in.w, 0))
 		return
 	}
-	c := columnsFor(in.w)
+	c := boardColumnsFor(in.w)
 	in.row(0, c.head())
 	at := -1
 	if h.chosen {
