@@ -62,7 +62,7 @@ func (h *homeScreen) asset(w *world) *estate.Readiness {
 func (h *homeScreen) move(w *world, by int) Intent {
 	switch {
 	case h.onRuns:
-		h.run = min(max(h.run+by, 0), max(len(past(w))-1, 0))
+		h.run = min(max(h.run+by, 0), max(len(endedRuns(w))-1, 0))
 	case !h.chosen:
 		h.chosen, h.at = true, 0
 		if by < 0 {
@@ -76,7 +76,7 @@ func (h *homeScreen) move(w *world, by int) Intent {
 
 func (h *homeScreen) bindings(w *world) []binding {
 	const far = 1 << 20
-	runs, ended := open(w), past(w)
+	runs, ended := open(w), endedRuns(w)
 	noRun, noPast, noAsset := "", "", ""
 	if len(runs) == 0 {
 		noRun = "no run is open"

@@ -165,8 +165,8 @@ func drawCalls(w *world, a area) {
 	in.rows(rs)
 }
 
-// past are the runs that have ended.
-func past(w *world) []Summary {
+// endedRuns are the runs that have ended.
+func endedRuns(w *world) []Summary {
 	var out []Summary
 	for _, s := range w.runs {
 		if s.Outcome != "" {
@@ -181,7 +181,7 @@ func (h *homeScreen) drawPast(w *world, a area) {
 		return
 	}
 	in := a.box(frame{title: []span{bold(rStrong, "LAST DRILLS AND RUNS")}, right: []span{bold(rStrong, "tab"), txt(rDim, " choose one")}, role: rFrame})
-	list := past(w)
+	list := endedRuns(w)
 	if len(list) == 0 && w.loaded {
 		in.rows(wrapped(rDim, "Nothing has been run yet.", in.w, 0))
 		return
