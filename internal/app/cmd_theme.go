@@ -99,10 +99,7 @@ func atMostOneTheme(_ *cobra.Command, args []string) error {
 
 // colours is what standard output can show. A terminal is asked for its ground.
 func (e environment) colours() look.Terminal {
-	term := look.Terminal{Profile: colorprofile.Detect(e.screen, e.all), Dark: look.Dark(e.all)}
-	if look.NoColour(e.all) {
-		term.Profile = min(term.Profile, colorprofile.ASCII)
-	}
+	term := look.Terminal{Profile: min(colorprofile.Detect(e.screen, e.all), look.Limit(e.all)), Dark: look.Dark(e.all)}
 	in, okIn := e.stdin.(*os.File)
 	out, okOut := e.screen.(*os.File)
 	if e.terminal && okIn && okOut && term.Profile > colorprofile.ASCII {

@@ -24,10 +24,7 @@ func (a *appearance) renew() { a.style = a.theme.Style(a.term) }
 
 // newAppearance is what is known before the terminal has answered anything.
 func newAppearance(o Options) (appearance, error) {
-	a := appearance{theme: o.Theme, ascii: o.ASCII, term: look.Terminal{Profile: colorprofile.TrueColor, Dark: look.Dark(o.Env)}}
-	if look.NoColour(o.Env) {
-		a.term.Profile = colorprofile.ASCII
-	}
+	a := appearance{theme: o.Theme, ascii: o.ASCII, term: look.Terminal{Profile: look.Limit(o.Env), Dark: look.Dark(o.Env)}}
 	if a.theme == nil {
 		t, err := look.Named(look.Standard)
 		if err != nil {
@@ -39,11 +36,9 @@ func newAppearance(o Options) (appearance, error) {
 	return a, nil
 }
 
-// profiled takes what the terminal can show; who asked for no colours gets none.
+// profiled takes what the terminal can show; who wants less gets less.
 func (a *appearance) profiled(p colorprofile.Profile, env []string) {
-	if a.term.Profile = p; look.NoColour(env) {
-		a.term.Profile = min(p, colorprofile.ASCII)
-	}
+	a.term.Profile = min(p, look.Limit(env))
 	a.renew()
 }
 

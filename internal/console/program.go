@@ -54,8 +54,8 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 	if err != nil {
 		return err
 	}
-	if look.NoColour(o.Env) { // Bubble Tea knows fewer ways to say so
-		more = append(more, tea.WithColorProfile(min(colorprofile.Detect(o.Out, o.Env), colorprofile.ASCII)))
+	if limit := look.Limit(o.Env); limit < colorprofile.TrueColor { // Bubble Tea knows fewer ways to say so
+		more = append(more, tea.WithColorProfile(min(colorprofile.Detect(o.Out, o.Env), limit)))
 	}
 	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
 		tea.WithEnvironment(o.Env), tea.WithFPS(30), tea.WithoutSignalHandler()}, more...)...)
