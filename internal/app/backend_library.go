@@ -11,15 +11,13 @@ import (
 	"lifeboat/internal/command"
 	"lifeboat/internal/console"
 	"lifeboat/internal/engine"
+	"lifeboat/internal/estate"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
 )
-
-// drillHolds is how long a passed drill of a runbook proves something.
-const drillHolds = 90 * 24 * time.Hour
 
 // usualOf is how many past runs a usual time is the median of.
 const usualOf = 7
@@ -136,7 +134,7 @@ func (b *backend) describe(book *runbook.Book) described {
 		Name: book.Name, Title: book.Title, Kind: string(book.Meta.Kind), Level: book.Meta.Level,
 		Summary: book.Intro, When: book.Meta.When, NotFor: book.Meta.NotFor, Asset: book.Meta.Asset,
 		Steps: p.Outline(), Guidance: p.Guidance(), Broken: engine.HasErrors(found), NoWayBack: p.NoWayBack(),
-		Owner: book.Meta.Owner, Reviewed: book.Meta.Reviewed, ReviewEvery: book.Meta.ReviewEvery, DrillEvery: drillHolds,
+		Owner: book.Meta.Owner, Reviewed: book.Meta.Reviewed, ReviewEvery: book.Meta.ReviewEvery, DrillEvery: b.drillHolds(book),
 		Source: book.File, Body: string(book.Source),
 	}
 	for _, f := range found {
@@ -167,6 +165,22 @@ func (b *backend) describe(book *runbook.Book) described {
 		c.Tools = append(c.Tools, tool)
 	}
 	return described{c, p.Digest}
+}
+
+// drillHolds is how long a passed drill of a runbook proves something: as long as for the
+// most urgent asset that it can be about.
+func (b *backend) drillHolds(book *runbook.Book) time.Duration {
+	e := b.world.estate
+	if e == nil {
+		e = &estate.Estate{}
+	}
+	holds := e.DrillEvery(book.Name, "standard")
+	if book.Meta.Asset != "" {
+		for _, a := range e.OfKind(book.Meta.Asset) {
+			holds = min(holds, e.DrillEvery(book.Name, a.Tier))
+		}
+	}
+	return holds
 }
 
 // param is what a person may set. The asset is one of those that the estate has.

@@ -190,8 +190,8 @@ func TestFixOpensThePlan(t *testing.T) {
 	if !ok || p.book.Name != "verify-backups" {
 		t.Fatalf("%T is on top", d.m.top())
 	}
-	if p.fields[0].param.Name != "asset" || p.fields[0].value.Value() != "env files" {
-		t.Errorf("its fields are %+v", p.fields)
+	if p.values["asset"] != "env files" {
+		t.Errorf("its parameters are %+v", p.values)
 	}
 	if len(d.b.started) != 0 {
 		t.Error("f has started a run")

@@ -43,7 +43,16 @@ var runScenes = []scene{
 	{"plan", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil).press("/", "enter", "down", "down", "down")
 	}},
-	{"plan-start", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/", "enter", "s") }},
+	{"form", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil).press("/", "enter", "tab").typeText("-2").press("enter")
+	}},
+	{"form-list", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil).press("/", "enter", "s", "enter", "enter", "right")
+	}},
+	{"form-wrong", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil).press("/", "enter", "s", "enter", "ctrl+u", "ctrl+o")
+	}},
+	{"plan-start", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/", "enter", "s", "ctrl+o") }},
 	{"checklist", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, newStory(t).frozen()).press("1").typeText("s.ka")
 	}},
@@ -84,7 +93,9 @@ var runScenes = []scene{
 	{"help-search", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, newStory(t).decision()).press("?").typeText("sto")
 	}},
-	{"start-sandbox", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, inSandbox).press("/", "enter", "s") }},
+	{"start-sandbox", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, inSandbox).press("/", "enter", "s", "ctrl+o")
+	}},
 	{"preparing", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, nil, inSandbox).press("/", "enter")
 		d.m.do(push{&waitScreen{book: &d.m.books[0], mode: run.Drill, since: d.m.now.Add(-3 * time.Second)}})
@@ -127,7 +138,9 @@ var runScenes = []scene{
 		return drive(t, w, h, newStory(t).late().add(time.Second, run.LevelRaised, "", run.Raise{By: "s.kaya", From: 2, To: 3}))
 	}},
 	{"bridge-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed) }},
-	{"start-owed", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, owed).press("/", "enter", "s") }},
+	{"start-owed", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, owed).press("/", "enter", "s", "ctrl+o")
+	}},
 	{"vault", func(t *testing.T, w, h int) *driver { return openVault(t, w, h) }},
 	{"vault-late", func(t *testing.T, w, h int) *driver { return openVault(t, w, h).press("down", "down", "down", "down") }},
 	{"vault-silent", func(t *testing.T, w, h int) *driver {

@@ -114,7 +114,7 @@ func TestHostile(t *testing.T) {
 				t.Fatalf("the hostile text is not on the screen, so this proves nothing:\n%s", plainFrame(f))
 			}
 			for _, keys := range [][]string{{"tab"}, {"esc"}, {"u"}, {"esc"}, {"l"}, {"esc"}, {"?"}, {"esc"}, {"n"}, {"esc"}, {"x"}, {"esc"}, {"s"}, {"esc"}, {"f2"}, {"down"}, {"esc"}, {"f3"}, {"down"}, {"esc"},
-				{"esc", "o"}, {"c"}, {"esc"}, {"2"}, {"1"}, {"c"}, {"esc"}, {"/"}, {"forc", "tab"}, {"ctrl+r"}, {"G"}, {"esc"}, {"enter"}, {"r"}, {"esc"}, {"s"}, {"esc"}} {
+				{"esc", "o"}, {"c"}, {"esc"}, {"2"}, {"1"}, {"c"}, {"esc"}, {"/"}, {"forc", "tab"}, {"ctrl+r"}, {"G"}, {"esc"}, {"enter"}, {"r"}, {"esc"}, {"s"}, {"enter", "right"}, {"ctrl+o"}, {"esc"}} {
 				d.press(keys...)
 				harmless(t, d)
 			}

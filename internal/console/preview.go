@@ -22,7 +22,7 @@ func (l *libraryScreen) drawBook(w *world, a area) {
 	f.right = []span{txt(rDim, kindWords(b))}
 	in := a.box(f)
 	rows := bookRows(w, b, in.w)
-	if len(rows) > in.h {
+	if len(squeeze(rows, in.h)) > in.h { // also without what only explains
 		rows = bookBrief(w, b, in.w)
 	}
 	if b.Broken {
@@ -72,7 +72,7 @@ func bookFacts(w *world, b *Book, width int, brief bool) []row {
 func wayBack(b *Book, col, width int) []row {
 	changes, first := 0, ""
 	for i, o := range b.Steps {
-		if o.Effect == "" || o.Effect == "read" {
+		if o.Effect == "" || o.Effect == "read" || strings.HasPrefix(o.Action, "notify.") { // what was said is said
 			continue
 		}
 		changes++

@@ -39,7 +39,11 @@ func (m *Model) pressed(k tea.KeyPressMsg, key string) tea.Cmd {
 	b, bound := find(m.keys(), key)
 	if f := m.top().field(); f != nil {
 		if typed := k.Text != "" && k.Mod&(tea.ModCtrl|tea.ModAlt) == 0; typed || !bound {
-			f.Key(k)
+			if t, ok := m.top().(typist); ok {
+				t.key(k)
+			} else {
+				f.Key(k)
+			}
 			return nil
 		}
 	}
@@ -53,6 +57,9 @@ func (m *Model) pressed(k tea.KeyPressMsg, key string) tea.Cmd {
 	}
 	return m.do(b.act())
 }
+
+// typist is a screen that takes typed keys itself, in place of its field.
+type typist interface{ key(k tea.KeyPressMsg) }
 
 // paster is a screen that decides itself about pasted text.
 type paster interface{ paste(text string) Intent }

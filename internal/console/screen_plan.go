@@ -2,45 +2,37 @@ package console
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
-// planScreen shows what a runbook would do, and takes its parameters. Nothing on it
-// runs anything: s asks once more.
+// planScreen shows what a runbook would do. Nothing on it runs anything: s asks for the
+// parameters, then once more.
 type planScreen struct {
 	book   *Book
 	mode   run.Mode
-	fields []formField
-	at     int // chosen step
-	form   int // field with the cursor; -1: the steps have the cursor
-	scroll int // of the guidance
-	level  int // of the incident, as far as triage knows it
+	values map[string]string // of the parameters, and of the incident
+	at     int               // chosen step
+	scroll int               // of the guidance
+	level  int               // of the incident, as far as triage knows it
 	seen   string
 }
 
-// formField is one parameter, or the time of the incident.
-type formField struct {
-	param Param
-	value widget.Field
+func newPlan(w *world, b *Book) screen {
+	p := &planScreen{book: b, mode: w.o.Mode, values: map[string]string{}}
+	for _, param := range b.Params {
+		p.values[param.Name] = param.Default
+	}
+	return p
 }
 
-const incidentField = "incident"
-
-func newPlan(w *world, b *Book) screen {
-	p := &planScreen{book: b, mode: w.o.Mode, form: -1}
-	for _, param := range b.Params {
-		f := formField{param: param, value: widget.NewField(param.Default)}
-		f.value.Mask = param.Secret
-		p.fields = append(p.fields, f)
-	}
-	p.fields = append(p.fields, formField{param: Param{Name: incidentField, Help: "when it began, hh:mm UTC"}})
-	return p
+// params are those of the runbook, then when the incident began.
+func (p *planScreen) params() []Param {
+	return append(slices.Clone(p.book.Params), Param{Name: incidentField, Help: "When it began, hh:mm UTC; empty: when the run starts."})
 }
 
 // newPlanFor is the plan that triage has led to.
@@ -58,83 +50,48 @@ func (p *planScreen) card() bool { return false }
 // asks wants to know how long its steps usually take.
 func (p *planScreen) asks(w *world) Intent { return w.wantUsual(p.book) }
 
-func (p *planScreen) field() *widget.Field {
-	if p.form >= 0 && len(p.fields[p.form].param.Options) == 0 {
-		return &p.fields[p.form].value
-	}
-	return nil
-}
+func (p *planScreen) field() *widget.Field { return nil }
 
 // missing says what keeps the run from being started; empty when nothing does.
-func (p *planScreen) missing(w *world) string {
+func (p *planScreen) missing() string {
 	if p.book.Broken {
 		return "the runbook has problems that must be corrected first"
-	}
-	for i := range p.fields {
-		f := &p.fields[i]
-		if f.param.Required && f.value.Empty() {
-			return "the parameter " + f.param.Name + " is required"
-		}
-	}
-	if _, err := p.incident(w.now); err != nil {
-		return err.Error()
 	}
 	return ""
 }
 
-// incident reads the time at which it began: today, or yesterday when that is still to come.
-func (p *planScreen) incident(now time.Time) (time.Time, error) {
-	text := strings.TrimSpace(p.fields[len(p.fields)-1].value.Value())
-	if text == "" {
-		return time.Time{}, nil
+// fill opens the form. What is handed in there is kept, and then happens.
+func (p *planScreen) fill(w *world, then func() Intent) Intent {
+	return push{newForm(w, "PARAMETERS OF "+p.book.Name, p.params(), p.values, func(values map[string]string) Intent {
+		p.values = values
+		return several{pop{}, then()}
+	})}
+}
+
+// begin asks for the parameters, when there are any, then once more.
+func (p *planScreen) begin(w *world) Intent {
+	ask := func() Intent { return push{p.confirm(w)} }
+	if len(p.book.Params) == 0 {
+		return ask()
 	}
-	t, err := time.Parse("15:04", text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("incident %q is no time; write hh:mm in UTC", text)
-	}
-	n := now.UTC()
-	at := time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), 0, 0, time.UTC)
-	if at.After(n) {
-		at = at.AddDate(0, 0, -1)
-	}
-	return at, nil
+	return p.fill(w, ask)
 }
 
 func (p *planScreen) start(w *world) Start {
 	s := Start{Book: p.book.Name, Mode: p.mode, Params: map[string]string{}}
-	for i := range p.fields[:len(p.fields)-1] {
-		f := &p.fields[i]
-		if v := f.value.Value(); v != "" {
-			s.Params[f.param.Name] = v
+	for _, param := range p.book.Params {
+		if v := p.values[param.Name]; v != "" {
+			s.Params[param.Name] = v
 		}
 	}
 	if p.level > p.book.Level {
 		s.Level = p.level
 	}
-	s.Incident, _ = p.incident(w.now) // checked before start was possible
+	s.Incident, _ = incidentAt(p.values[incidentField], w.now) // checked when it was handed in
 	return s
 }
 
 func (p *planScreen) bindings(w *world) []binding {
-	focus := func(to int) func() Intent { return func() Intent { p.form = to; return nil } }
-	last := len(p.fields) - 1
-	if p.form >= 0 {
-		next, back := p.form+1, p.form-1
-		if next > last {
-			next = -1
-		}
-		bs := []binding{
-			{show: "type", help: "the value", long: "Type the value of the parameter."},
-			{keys: []string{"enter", "tab", "down"}, show: "enter", help: "next", long: "Next parameter.", act: focus(next)},
-			{keys: []string{"up", "shift+tab"}, show: "up", help: "previous", act: focus(back)},
-			does("esc", "back to the steps", "Leave the parameters. They are kept.", focus(-1)).named("", "steps"),
-		}
-		if options := p.fields[p.form].param.Options; len(options) > 0 {
-			bs[0] = binding{keys: []string{"right", "space"}, show: "left right", help: "choose", long: "Next value.", act: func() Intent { p.cycle(1); return nil }}
-			bs = append(bs, binding{keys: []string{"left"}, long: "Value before.", act: func() Intent { p.cycle(-1); return nil }})
-		}
-		return bs
-	}
 	move := func(by int) func() Intent {
 		return func() Intent {
 			p.at = min(max(p.at+by, 0), max(len(p.book.Steps)-1, 0))
@@ -146,8 +103,8 @@ func (p *planScreen) bindings(w *world) []binding {
 	call := callKey(w, false)
 	call.act = func() Intent { return push{&callScreen{level: p.begins(), seen: cmp.Or(p.seen, p.book.Title)}} }
 	return []binding{
-		does("s", "start, asks once more", "Start the run. It asks once more.", func() Intent { return push{p.confirm(w)} }).named("", "start").unless(p.missing(w)),
-		does("tab", "parameters", "Go to the parameters.", focus(0)).named("", "params"),
+		does("s", "start, asks once more", "Start the run. It takes the parameters, and asks once more.", func() Intent { return p.begin(w) }).named("", "start").unless(p.missing()),
+		does("tab", "parameters", "Set the parameters, and when the incident began.", func() Intent { return p.fill(w, func() Intent { return nil }) }).named("", "params"),
 		{keys: []string{"up", "k"}, show: "up down", help: "steps", long: "Move in the steps.", act: move(-1)},
 		{keys: []string{"down", "j"}, long: "Next step.", act: move(1)},
 		{keys: []string{"pgdown"}, long: "More guidance.", act: func() Intent { p.scroll += 6; return nil }},
@@ -165,13 +122,6 @@ func (p *planScreen) bindings(w *world) []binding {
 		does("esc", "back", "Back to where you came from.", wish(pop{})),
 		does("q", "leave", "Leave the console.", wish(leave{})).unlisted(),
 	}
-}
-
-func (p *planScreen) cycle(by int) {
-	f := &p.fields[p.form]
-	n := len(f.param.Options)
-	at := slices.Index(f.param.Options, f.value.Value())
-	f.value.Reset(f.param.Options[((at+by)%n+n)%n])
 }
 
 // confirm asks once more. The yes is a number, never enter.
@@ -227,11 +177,9 @@ func countWords(steps []run.Outline) string {
 	return plural(len(steps), "step", "steps") + ": " + strings.Join(parts, ", ") + "."
 }
 
-func (p *planScreen) remark(w *world) string {
-	if p.form < 0 {
-		if why := p.missing(w); why != "" {
-			return "start is off: " + why
-		}
+func (p *planScreen) remark(*world) string {
+	if why := p.missing(); why != "" {
+		return "start is off: " + why
 	}
 	return ""
 }
@@ -243,11 +191,11 @@ func (p *planScreen) draw(w *world, a area) {
 	a.row(1, row{left: []span{txt(rDim, " This is what it would do. Nothing has been started.")}, right: []span{txt(rDim, p.book.Source+" ")}})
 	drawModeRule(a, 2, p.mode)
 	body := a.sub(3, a.h-3-footRows(a))
-	form := p.formRows(w, body.w-4)
+	form := p.formRows(body.w - 4)
 	if wide(a) {
 		left, right := body.split(48)
 		p.drawSteps(w, left)
-		form = p.formRows(w, right.w-4)
+		form = p.formRows(right.w - 4)
 		high := min(len(form)+2, right.h/2)
 		p.drawGuide(right.sub(0, right.h-high))
 		p.drawForm(right.sub(right.h-high, high), form)
@@ -314,32 +262,22 @@ func effectRows(o run.Outline, width int) []row {
 	return labelled("effect", 9, rText, "only reads, runs without asking", width, 2)
 }
 
-// formRows lists the parameters; the one with the cursor shows its field.
-func (p *planScreen) formRows(w *world, width int) []row {
+// formRows lists the parameters as they stand.
+func (p *planScreen) formRows(width int) []row {
 	var rs []row
-	for i := range p.fields {
-		f := &p.fields[i]
-		here := i == p.form
-		point := "  "
-		if here {
-			point = "▸ "
+	for _, param := range p.params() {
+		v := p.values[param.Name]
+		if param.Secret && v != "" {
+			v = "********"
 		}
-		left := []span{txt(rNow, point), txt(rDim, pad(f.param.Name, 14))}
-		room := max(min(width/2-16, 36), 12)
-		if len(f.param.Options) > 0 {
-			left = append(left, bold(rStrong, f.value.Value()))
-			if here {
-				left = append(left, txt(rDim, "  of "+strings.Join(f.param.Options, ", ")))
-			}
-		} else {
-			left = append(left, inlineField(&f.value, room, here)...)
+		r := row{left: []span{txt(rDim, pad(param.Name, 14)), bold(rStrong, v)}}
+		if v == "" && param.Required {
+			r.left[1] = txt(rWarn, "▲ is asked for when you start")
+		} else if v == "" && param.Secret {
+			r.left[1] = txt(rDim, "secret")
 		}
-		r := row{left: left, tint: here}
-		switch {
-		case f.param.Required && f.value.Empty():
-			r.right = []span{txt(rWarn, "▲ required")}
-		case f.param.Help != "":
-			r.right = []span{txt(rDim, widget.Cut(f.param.Help, max(width-18-room, 0), "…"))}
+		if room := width - spansWidth(r.left) - 2; room > 8 {
+			r.right = []span{txt(rDim, widget.Cut(inline(printable.Line(param.Help)), room, "…"))}
 		}
 		rs = append(rs, r)
 	}
@@ -347,13 +285,5 @@ func (p *planScreen) formRows(w *world, width int) []row {
 }
 
 func (p *planScreen) drawForm(a area, rs []row) {
-	role := rFrame
-	if p.form >= 0 {
-		role = rHeavy
-	}
-	in := a.box(frame{title: []span{bold(rStrong, "PARAMETERS")}, right: []span{txt(rDim, "tab")}, role: role})
-	from := min(max(p.form-in.h+1, 0), max(len(rs)-in.h, 0))
-	for i := from; i < min(len(rs), from+in.h); i++ {
-		in.row(i-from, rs[i])
-	}
+	a.box(frame{title: []span{bold(rStrong, "PARAMETERS")}, right: []span{bold(rStrong, "tab"), txt(rDim, " set them")}, role: rFrame}).rows(rs)
 }

@@ -278,6 +278,13 @@ func search(n needle, things []stack) []found {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b found) int { return cmp.Compare(b.rank, a.rank) })
+	if len(out) > 0 && out[0].rank >= rankNearly { // some of the words only where nowhere all of them are
+		for i, f := range out {
+			if f.rank < rankNearly {
+				return out[:i]
+			}
+		}
+	}
 	return out
 }
 

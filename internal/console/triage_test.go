@@ -76,7 +76,7 @@ func TestTriageStartsHigher(t *testing.T) {
 		d := drive(t, 120, 36, nil)
 		d.b.events = newStory(t).frozen().events
 		d.m.books[0].Level = tc.level
-		d.press("0", "1", "2", "enter", "s", "1")
+		d.press("0", "1", "2", "enter", "s", "ctrl+o", "1")
 		if len(d.b.started) != 1 || d.b.started[0].Level != tc.want {
 			t.Errorf("runbook of level %d: started %+v, want level %d", tc.level, d.b.started, tc.want)
 		}
