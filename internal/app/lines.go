@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
+	"lifeboat/internal/runner"
 )
 
 // lineWidth is the widest line of plain output, on any terminal: a screen reader, a
@@ -166,6 +167,10 @@ func (l *lines) event(r run.Run, ev run.Event) {
 		l.raised(ev.At, b)
 	case run.Request, run.Handover:
 		l.say(ev.At, "%s", incident.Hands(ev))
+		if b, ok := ev.Body.(run.Request); ok && ev.Kind == run.TakeoverAsked && l.raises && r.Driver.Is(l.self) {
+			l.add("Type give to hand the run to %s, or keep to go on driving.", b.Who.By)
+			l.add("Without an answer they may take it in %s.", incident.Span(runner.AskPatience))
+		}
 	case run.DrillSetup, run.Arrival, run.InjectAnswer, run.HintTaking, run.Score:
 		l.drill(&r, ev)
 	case run.Debt:
@@ -267,7 +272,9 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 		l.say(ev.At, "STEP %d %s %s%s", n, words[ev.Kind], s.Title, prefix(": ", orElse(b.Text, b.Else)))
 	case run.Probe:
 		l.say(ev.At, "PROBE read-only: %s", strings.Join(b.Command, "; "))
-		l.add("before %s, wanted %s, found %s", b.Before, b.Wanted, b.Found)
+		if b.Before+b.Wanted+b.Found != "" {
+			l.add("before %s, wanted %s, found %s", b.Before, b.Wanted, b.Found)
+		}
 		l.add("means: %s", b.Means)
 	}
 }

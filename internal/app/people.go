@@ -69,13 +69,17 @@ func (w *world) mayAct(do string) error {
 // A question that is open when the run changes hands is withdrawn and asked anew, so that
 // nothing half typed is left of it.
 type hands struct {
-	local   engine.Asker // nil: nobody is at this process
+	ctx     context.Context // of the run
+	local   engine.Asker    // nil: nobody is at this process
 	host    *runner.Host
 	session string
+
+	turn sync.Mutex // of the person at this process: they are asked, or they watch
 
 	mu      sync.Mutex
 	engine  interface{ Snapshot() run.Run }
 	changed context.CancelFunc // withdraws the question that is open; nil: none is
+	unwatch func()             // ends what the person at this process does while they watch
 }
 
 var _ engine.Asker = (*hands)(nil)
@@ -92,16 +96,17 @@ func (h *hands) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 		if h.local != nil && r.Driver.Session == h.session {
 			asker = h.local
 		}
-		over := make(chan struct{})
-		if p, ok := h.local.(*plain); ok && asker == engine.Asker(h.host) {
-			go func() { defer close(over); p.watches(asking, r) }()
-		} else {
-			close(over)
+		here := asker != engine.Asker(h.host)
+		if here {
+			h.endWatch()
+			h.turn.Lock()
 		}
 		a, err := asker.Ask(asking, r, refused)
+		if here {
+			h.turn.Unlock()
+		}
 		moved := asking.Err() != nil && ctx.Err() == nil
 		cancel()
-		<-over
 		if err == nil || !moved {
 			return a, err
 		}
@@ -109,9 +114,11 @@ func (h *hands) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 	}
 }
 
-// observe withdraws the open question when somebody else drives.
-func (h *hands) observe(ev run.Event) {
-	if ev.Kind != run.DriverChanged {
+// observe withdraws the open question when somebody else drives. A person at this process
+// who does not drive any more reads along, and may say what a watcher may.
+func (h *hands) observe(r run.Run, ev run.Event) {
+	b, ok := ev.Body.(run.Handover)
+	if !ok {
 		return
 	}
 	h.mu.Lock()
@@ -119,6 +126,25 @@ func (h *hands) observe(ev run.Event) {
 	if h.changed != nil {
 		h.changed()
 	}
+	if p, ok := h.local.(*plain); ok && b.From.Session == h.session {
+		watching, stop := context.WithCancel(h.ctx)
+		over := make(chan struct{})
+		h.unwatch = func() { stop(); <-over }
+		go func() {
+			defer close(over)
+			h.turn.Lock() // the question that was open is withdrawn first
+			defer h.turn.Unlock()
+			p.watches(watching, r)
+		}()
+	}
+}
+
+// endWatch ends what the person at this process does while they watch.
+func (h *hands) endWatch() {
+	h.mu.Lock()
+	unwatch := h.unwatch
+	h.mu.Unlock()
+	unwatch()
 }
 
 // drives takes the engine whose questions are asked.

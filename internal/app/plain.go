@@ -50,7 +50,7 @@ type hand interface {
 
 // person asks whoever reads the lines and types.
 func (w *world) person(l *lines) *plain {
-	l.raises = true
+	l.raises, l.self = true, w.who().Driver
 	return &plain{in: &typist{in: w.stdin()}, out: l, by: w.env.user, session: w.session, echo: !w.env.terminal, world: w}
 }
 
@@ -278,9 +278,9 @@ func (p *plain) read(r *run.Run, word string) (string, error) {
 	p.out.ask(fmt.Sprintf("%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word)))
 	text, err := p.in.read(p.ctx)
 	p.out.answered()
-	if p.ctx.Err() != nil { // the question was withdrawn
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) { // the question was withdrawn
 		fmt.Fprintln(p.out.w)
-		return "", p.ctx.Err()
+		return "", err
 	}
 	if errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) && text == "" { // EIO: the terminal is gone
 		fmt.Fprintln(p.out.w)

@@ -191,6 +191,9 @@ func (f *follower) begin(ctx context.Context) error {
 	if now.Gate != nil { // its event is behind: what it asks is written again
 		l.event(now, run.Event{Run: now.ID, Seq: now.Gate.Seq, At: f.world.env.now(), Kind: run.GateOpened, Step: now.Gate.Step, Body: *now.Gate})
 	}
+	if g := now.Gate; g != nil && !f.drives() {
+		f.waits(*g)
+	}
 	f.out.skip(&now)
 	return nil
 }
@@ -207,8 +210,24 @@ func (f *follower) says(ctx context.Context) {
 	case f.drives():
 		l.keys()
 	default:
-		l.add("READ ONLY while you watch. ? keys   n note   c call   take ask to drive   q leave")
+		l.add("READ ONLY, you watch. ? keys   n note   c call   take to drive   q leave")
 	}
+}
+
+// waits writes what the driver is asked, for somebody who watches.
+func (f *follower) waits(g run.Gate) {
+	l := f.lines
+	defer l.group()()
+	if g.Kind != run.Confirm && g.Kind != run.Token && g.Kind != run.Doubt && g.Prompt != "" {
+		l.add("%s", g.Prompt)
+	}
+	for i, it := range g.Items {
+		l.add("%d. %s", i+1, it.Text)
+	}
+	for i, o := range g.Options {
+		l.add("  %d  %s", i+1, o.Text)
+	}
+	l.add("WAITING for %s to answer (%s).", f.run.Driver.By, incident.GateWords(g))
 }
 
 // look reads what is new.
@@ -225,13 +244,12 @@ func (f *follower) look(ctx context.Context) error {
 		}
 		f.run = next
 		f.visit.state.Store(&next)
-		f.out.read(&f.run)
+		if _, begins := ev.Body.(run.Began); !begins { // what it has printed comes before its end
+			f.out.read(&f.run)
+		}
 		f.lines.event(next, ev)
 		if g, ok := ev.Body.(run.Gate); ok && !f.drives() && ev.Kind == run.GateOpened {
-			f.lines.say(ev.At, "  WAITING for %s (%s).", next.Driver.By, incident.GateWords(g))
-		}
-		if b, ok := ev.Body.(run.Request); ok && ev.Kind == run.TakeoverAsked && f.drives() {
-			f.lines.add("Type give to hand the run to %s, or keep to go on driving.", b.Who.By)
+			f.waits(g)
 		}
 	}
 	f.out.read(&f.run)

@@ -116,7 +116,7 @@ func stopWords(p *run.Plan) string {
 // ends.
 func (p *plain) watches(ctx context.Context, r run.Run) {
 	p.ctx = ctx
-	p.out.add("You watch now: %s drives. ? keys   n note   c call   take ask to drive", r.Driver.By)
+	p.out.add("READ ONLY, you watch. ? keys   n note   c call   take to drive")
 	for {
 		text, err := p.in.read(ctx)
 		if err != nil {
@@ -127,7 +127,8 @@ func (p *plain) watches(ctx context.Context, r run.Run) {
 		switch {
 		case text == "":
 		case text == "q":
-			p.out.add("This process hosts the run that %s drives. Leaving ends it: Ctrl+C does, and the run stays open.", r.Driver.By)
+			p.out.add("This process hosts the run, which %s drives now. Ctrl+C ends it; the run", r.Driver.By)
+			p.out.add("stays open then, and whoever attaches takes it up.")
 		case p.idle(ctx, &r, text) != nil:
 			return
 		}

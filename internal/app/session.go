@@ -227,7 +227,8 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 		return run.Run{}, err
 	}
 	defer host.Close()
-	hands := &hands{local: asker, host: host, session: w.session}
+	hands := &hands{ctx: ctx, unwatch: func() {}, local: asker, host: host, session: w.session}
+	defer hands.endWatch()
 	play := newPlay(ctx)
 	defer play.end()
 	cfg := w.config(played{hands, play}, spool)
@@ -243,7 +244,7 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	watch := w.newWatch(tick.C)
 	cfg.Observe = func(r run.Run, ev run.Event) {
 		host.Observe(r, ev)
-		hands.observe(ev)
+		hands.observe(r, ev)
 		watch.observe(ev)
 		play.nudge()
 		if observe != nil {
