@@ -435,7 +435,7 @@ func cmdAudit(env environment, s *settings) *cobra.Command {
 			if asJSON {
 				result := map[string]any{"ok": err == nil, "runs": report.Runs, "events": report.Events, "head": report.Head}
 				if err != nil {
-					result["error"] = err.Error()
+					result["error"], result["problems"] = err.Error(), problemLines(report)
 				}
 				data, e := json.Marshal(result)
 				if e != nil {
@@ -444,6 +444,11 @@ func cmdAudit(env environment, s *settings) *cobra.Command {
 				fmt.Fprintf(env.stdout, "%s\n", data)
 			}
 			if err != nil {
+				if !asJSON {
+					for _, p := range problemLines(report) {
+						fmt.Fprintln(env.stdout, p)
+					}
+				}
 				return fmt.Errorf("%w: %w", errAudit, err)
 			}
 			if !asJSON {
@@ -455,4 +460,13 @@ func cmdAudit(env environment, s *settings) *cobra.Command {
 	verify.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	audit.AddCommand(verify)
 	return audit
+}
+
+// problemLines says what a verification has found, one line each.
+func problemLines(r journal.Report) []string {
+	out := []string{}
+	for _, p := range r.Problems {
+		out = append(out, printable.Line(p.String()))
+	}
+	return out
 }

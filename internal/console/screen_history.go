@@ -304,8 +304,11 @@ func faultRows(w *world, width int) []row {
 	const most = 3
 	var rs []row
 	for i, f := range au.Faults {
-		if i == most {
-			rs = append(rs, line(txt(rFail, "✗ "), txt(rText, "and "+itoa(len(au.Faults)-most)+" more: lifeboat audit verify lists them")))
+		if i > 0 && f.Seq > 0 && f.Run == au.Faults[i-1].Run && f.Seq == au.Faults[i-1].Seq {
+			continue // one event, seen from two sides
+		}
+		if len(rs) == most {
+			rs = append(rs, line(txt(rFail, "✗ "), txt(rText, "and "+itoa(len(au.Faults)-i)+" more: lifeboat audit verify lists them")))
 			break
 		}
 		where := "the journal"
@@ -360,6 +363,8 @@ func pastOutcome(r *report.Run) (word, glyph string, role widget.Role) {
 	switch {
 	case r.Open():
 		return "OPEN", "▸", rNow
+	case r.Reached() && r.Target() > 0 && !r.Met() && r.Score == nil:
+		return "LATE", "▲", rWarn
 	case r.Mode == run.Drill && !r.Routine() && r.Passed():
 		return "PASSED", "✓", rOK
 	case r.Mode == run.Drill && !r.Routine():

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +63,13 @@ func evidenceOf(w *world, rec *pastRecord, width int) []row {
 	role, lost := lostWords(s)
 	more("lost", role, lost)
 	more("people", rText, peopleWords(s))
+	if s.Score != nil {
+		role, says := rFail, "✗ failed"
+		if s.Score.Passed {
+			role, says = rOK, "✓ passed"
+		}
+		rs = append(rs, pair("score", bold(rStrong, itoa(s.Score.Points)), txt(rText, fmt.Sprintf(" of %d points, %d pass   ", s.Score.Of, s.Score.Pass)), txt(role, says)))
+	}
 	rs = append(rs, pair("steps", stepSpans(s, rec.Events)...), pair("files", txt(rText, filesWords(rec))))
 	proof := []span{txt(rText, "sha256 "+brief(rec.Proof))}
 	switch au := w.past.audit; {
@@ -153,10 +161,18 @@ func peopleWords(s *snapshot) string {
 			said = append(said, n.By+" noted")
 		}
 	}
+	answered := map[string][]string{}
 	for i := range s.Steps {
 		if st := &s.Steps[i]; st.By != "" && st.By != s.Started.By && st.State != run.Verified {
-			said = append(said, st.By+" answered step "+itoa(i+1))
+			answered[st.By] = append(answered[st.By], itoa(i+1))
 		}
+	}
+	for _, by := range slices.Sorted(maps.Keys(answered)) {
+		step := " answered step "
+		if len(answered[by]) > 1 {
+			step = " answered steps "
+		}
+		said = append(said, by+step+strings.Join(answered[by], ", "))
 	}
 	return strings.Join(slices.Compact(said), ", ")
 }

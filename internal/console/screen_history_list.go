@@ -12,19 +12,26 @@ import (
 // first. 0: not shown.
 type pastColumns struct {
 	kind, book, by, back, rto, outcome, points int
+	asset, id                                  int // behind the others, where a window is wide
 }
 
 const pastDay = 13 // "24 Nov 03:00 "
 
 func columnsFor(width int) pastColumns {
-	c := pastColumns{kind: 6, by: 7, back: 6, rto: 9, outcome: 10, points: 3}
+	c := pastColumns{kind: 6, by: 9, back: 6, rto: 9, outcome: 10, points: 3}
 	if width < 80 {
 		c.by = 0
 	}
 	if width < 66 {
 		c.points, c.rto = 0, 0
 	}
-	c.book = width - 2 - pastDay - c.kind - c.by - c.back - c.rto - c.outcome - c.points
+	if width >= 104 {
+		c.id = 7
+	}
+	if width >= 124 {
+		c.asset = 20
+	}
+	c.book = width - 2 - pastDay - c.kind - c.by - c.back - c.rto - c.outcome - c.points - c.asset - c.id
 	if c.book > 40 { // a name that stands far from its figures is hard to follow
 		c.by += min(c.book-40, 12)
 		c.book = min(c.book, max(40, width/3))
@@ -130,6 +137,12 @@ func (h *historyScreen) header(c pastColumns) row {
 	if c.points > 0 {
 		text += padLeft("pts", c.points)
 	}
+	if c.asset > 0 {
+		text += "  " + fill("ASSET", c.asset-2)
+	}
+	if c.id > 0 {
+		text += "   RUN"
+	}
 	return line(txt(rDim, text))
 }
 
@@ -172,8 +185,18 @@ func pastRow(w *world, r *report.Run, c pastColumns) row {
 		spans = append(spans, txt(rDim, fill(of, c.rto)))
 	}
 	spans = append(spans, txt(role, " "+fill(word, c.outcome-1)))
-	if c.points > 0 && r.Score != nil {
-		spans = append(spans, txt(rText, padLeft(itoa(r.Score.Points), c.points)))
+	points := ""
+	if r.Score != nil {
+		points = itoa(r.Score.Points)
+	}
+	if c.points > 0 {
+		spans = append(spans, txt(rText, padLeft(points, c.points)))
+	}
+	if c.asset > 0 {
+		spans = append(spans, txt(rDim, "  "+fill(r.Asset, c.asset-2)))
+	}
+	if c.id > 0 {
+		spans = append(spans, txt(rFaint, "   "+fill(r.ID.Short(), c.id-3)))
 	}
 	return line(spans...)
 }

@@ -91,7 +91,7 @@ func (t *timelineScreen) bindings(w *world) []binding {
 }
 
 func (t *timelineScreen) legend() row {
-	return line(txt(rDim, " time: UTC.   "), txt(rText, "+1:42"), txt(rDim, ": after the one before.   "), txt(rGate, "◆ "), txt(rDim, "token   "),
+	return line(txt(rText, " +1:42"), txt(rDim, " after the one before   "), txt(rGate, "◆ "), txt(rDim, "token   "),
 		txt(rText, "□ "), txt(rDim, "a person   "), txt(rOK, "✓ "), txt(rDim, "it holds   "), txt(rWarn, "▲ "), txt(rDim, "not as written   "),
 		txt(rWarn, "? "), txt(rDim, "in doubt   "), txt(rFail, "✗ "), txt(rDim, "failed"))
 }

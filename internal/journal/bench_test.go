@@ -43,6 +43,31 @@ func BenchmarkRuns10000(b *testing.B) {
 			}
 		})
 	}
+	b.Run("page", func(b *testing.B) { // the first frame of the history
+		for b.Loop() {
+			if list, err := j.Page(b.Context(), 0, 128); err != nil || len(list) != 128 {
+				b.Fatalf("%d runs, %v", len(list), err)
+			}
+		}
+	})
+	b.Run("pages", func(b *testing.B) { // and all that follow behind it
+		for b.Loop() {
+			n := 0
+			for before := int64(0); ; {
+				list, err := j.Page(b.Context(), before, 1024)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if n += len(list); len(list) < 1024 {
+					break
+				}
+				before = list[1023].Place
+			}
+			if n != 10_000 {
+				b.Fatalf("%d runs", n)
+			}
+		}
+	})
 	b.Run("find", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := j.Find(b.Context(), "1F40"); err != nil {

@@ -197,6 +197,7 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 	var want cache
 	var facts Facts
 	var current run.ID
+	var broken bool // an event of the run cannot be read, or does not follow
 	var counted, found int64 = 0, int64(len(r.Problems))
 	closeRun := func() error {
 		if current == "" {
@@ -215,7 +216,7 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 		if schema < 2 {
 			want.ended, want.scenario, want.trainee, want.score = 0, "", "", ""
 		}
-		if got != want {
+		if got != want && !broken {
 			r.add(Problem{Run: current, Why: "its summary in the list of runs differs from its events"})
 		}
 		if int64(len(r.Problems)) == found {
@@ -235,6 +236,7 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 				return err
 			}
 			state, want, facts, current, found = run.Run{}, cache{}, Facts{}, p.Run, int64(len(r.Problems))
+			broken = false
 		}
 		ev, err := run.Decode(data)
 		if err == nil && (ev.Run != p.Run || ev.Seq != p.Seq) {
@@ -242,13 +244,16 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 		}
 		if err == nil {
 			kinds[ev.Kind] = true
+			if broken { // all that follows would be wrong for the same reason
+				continue
+			}
 			state, err = run.Fold(state, ev)
 		}
 		if err == nil {
 			err = want.add(&facts, ev, p.N)
 		}
 		if err != nil {
-			p.Why = err.Error()
+			p.Why, broken = err.Error(), true
 			r.add(p)
 		}
 	}
