@@ -42,7 +42,7 @@ func sandboxConsole(t *testing.T, w, h int) (*consoletest.Driver, *backend) {
 		}
 	})
 	b := &backend{world: world, client: world.hosts()}
-	d := consoletest.Open(t, b, console.Options{User: world.env.user, Mode: run.Drill, State: world.files.Dir}, w, h)
+	d := consoletest.Open(t, b, console.Options{User: world.env.user, Session: world.session, Mode: run.Drill, State: world.files.Dir}, w, h)
 	return d, b
 }
 

@@ -151,9 +151,14 @@ func (x *terminal) pressUntil(key, text string) {
 // leave quits the console and requires that it leaves the screen as it was.
 func (x *terminal) leave() {
 	x.p.t.Helper()
-	if _, err := io.WriteString(x.pty, "\x03"); err != nil {
-		x.p.t.Fatal(err)
-	}
+	x.press("\x03", "the end of the console", func() bool { // the first one asks while a run is open
+		select {
+		case <-x.done:
+			return true
+		default:
+			return false
+		}
+	})
 	x.exit(exitComplete)
 	x.p.until("the screen of before", func() bool { return strings.Contains(x.wrote(), "\x1b[?1049l") })
 	if strings.LastIndex(x.wrote(), "\x1b[?25l") > strings.LastIndex(x.wrote(), "\x1b[?25h") {

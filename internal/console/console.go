@@ -23,6 +23,8 @@ import (
 
 const (
 	quietTime  = 400 * time.Millisecond // keys after a change of screen are ignored this long
+	quietMore  = 100 * time.Millisecond // and this long after the last of those
+	strokeGap  = 12 * time.Millisecond  // fingers are slower, a paste is faster
 	pollBusy   = 100 * time.Millisecond
 	pollIdle   = 250 * time.Millisecond
 	listEvery  = time.Second
@@ -94,8 +96,11 @@ type Model struct {
 	after   func(time.Duration, tea.Msg) tea.Cmd
 
 	stack   []screen
-	quiet   int // generation of the quiet time that runs; 0: keys are heard
+	seen    *snapshot // the run that was left last
+	quiet   int       // generation of the quiet time that runs; 0: keys are heard
 	quiets  int
+	noisy   bool  // keys came in the quiet time that runs
+	strokes int   // characters that a typist has taken
 	gate    int64 // the gate that the screen knows
 	lastKey time.Time
 	seqThen int64     // of the run at that key
@@ -114,6 +119,7 @@ type (
 	tickMsg    struct{}
 	logTickMsg struct{ spool *widget.Spool }
 	quietMsg   struct{ generation int }
+	strokeMsg  struct{ stroke int }
 )
 
 // New makes a console. ctx ends everything that it asks of the backend. A theme of ours
@@ -170,7 +176,7 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.dirty = true
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		m.size.w, m.size.h = msg.Width, msg.Height
+		return m, m.resize(msg.Width, msg.Height)
 	case tea.BackgroundColorMsg:
 		m.skin.term.Dark = msg.IsDark()
 		m.skin.renew()
@@ -232,9 +238,9 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case usualMsg:
 		m.usual[msg.book] = msg.usual
 	case quietMsg:
-		if m.quiet == msg.generation {
-			m.quiet = 0
-		}
+		return m, m.hushed(msg.generation)
+	case strokeMsg:
+		m.rested(msg.stroke)
 	default:
 		m.dirty = dirty
 	}
@@ -299,5 +305,5 @@ func (m *Model) keysOf(s screen) []binding {
 		}
 		bs = append(bs, help)
 	}
-	return append(bs, binding{keys: []string{"ctrl+c"}, long: "Leave the console. A run goes on without it.", act: wish(leave{})})
+	return append(bs, binding{keys: []string{"ctrl+c"}, long: "Ways to leave: end the console, go home, or stop the step. A run goes on without the console.", act: wish(interrupt{})})
 }

@@ -43,6 +43,14 @@ func TestAnswers(t *testing.T) {
 		{"token corrected", (*story).pushGate, func(d *driver) { d.typeText("main@3f2b").press("backspace"); d.typeText("a1c9").press("enter") },
 			&run.Answer{Verb: run.Approve, Digest: "d-push", Token: "main@3f2a1c9"}},
 		{"token pasted", (*story).pushGate, func(d *driver) { d.send(tea.PasteMsg{Content: "main@3f2a1c9"}); d.press("enter") }, nil},
+		{"token in a burst, as an unmarked paste", (*story).pushGate, func(d *driver) { d.burst("main@3f2a1c9").press("enter", "enter") }, nil},
+		{"token and end of line in a burst", (*story).pushGate, func(d *driver) { d.burst("main@3f2a1c9\n").press("enter") }, nil},
+		{"the end of it in a burst", (*story).pushGate, func(d *driver) { d.typeText("main@"); d.burst("3f2a1c9\n").press("enter") }, nil},
+		{"two characters bunched by a slow link", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a").burst("1c").burst("9").press("enter") },
+			&run.Answer{Verb: run.Approve, Digest: "d-push", Token: "main@3f2a1c9"}},
+		{"enter that came with the last character", (*story).pushGate, func(d *driver) { d.typeText("main@3f2a1c").burst("9\n") }, nil},
+		{"refused, then typed", (*story).pushGate, func(d *driver) { d.burst("main@3f2a1c9"); d.typeText("main@3f2a1c9").press("enter") },
+			&run.Answer{Verb: run.Approve, Digest: "d-push", Token: "main@3f2a1c9"}},
 		{"keys off at the danger gate", (*story).pushGate, func(d *driver) { d.press("y", "s", "q", "u", "tab", "1") }, nil},
 		{"checklist", (*story).frozen, func(d *driver) {
 			d.press("1")
@@ -141,6 +149,52 @@ func TestQuiet(t *testing.T) {
 	d.send(keyPress("ctrl+c"))
 	if !d.quit {
 		t.Error("ctrl+c was not heard in the quiet time")
+	}
+}
+
+// TestHeldKey: keys that still come at the end of the quiet time prolong it, so that a key
+// held down never answers the next question.
+func TestHeldKey(t *testing.T) {
+	s := newStory(t).found()
+	d := drive(t, 120, 36, s)
+	d.play(s.gate(time.Second, "keep", run.Gate{Kind: run.Confirm, Digest: "d-keep", Plan: keepPlan}))
+	quiet := func() { d.fire(func(m tea.Msg) bool { _, ok := m.(quietMsg); return ok }) }
+	for range 20 {
+		d.send(keyPress("1"))
+		quiet()
+	}
+	if len(d.b.answers) != 0 {
+		t.Fatal("a key that was held down answered")
+	}
+	quiet()
+	d.send(keyPress("1"))
+	if len(d.b.answers) != 1 {
+		t.Error("a key after a pause was not heard")
+	}
+	d = drive(t, 120, 36, newStory(t).keepGate())
+	repeat := keyPress("1")
+	repeat.IsRepeat = true
+	d.send(repeat)
+	if len(d.b.answers) != 0 {
+		t.Error("a repeated key answered")
+	}
+}
+
+// TestQuietAfterTooSmall: who could see nothing but the card for small windows answers no
+// gate with the key after.
+func TestQuietAfterTooSmall(t *testing.T) {
+	d := drive(t, 120, 36, newStory(t).keepGate())
+	d.send(sizeMsg(50, 36))
+	d.press("1")
+	d.send(sizeMsg(120, 36))
+	d.send(keyPress("1"))
+	if len(d.b.answers) != 0 {
+		t.Fatal("a key right after the window grew was heard")
+	}
+	d.wake()
+	d.send(keyPress("1"))
+	if len(d.b.answers) != 1 {
+		t.Error("a key after that was not heard")
 	}
 }
 
@@ -249,7 +303,7 @@ func TestOneHeavyBox(t *testing.T) {
 
 // TestLeave: no way out of the console stops or answers anything.
 func TestLeave(t *testing.T) {
-	for _, keys := range [][]string{{"q"}, {"ctrl+c"}, {"o", "q"}, {"l", "ctrl+c"}} {
+	for _, keys := range [][]string{{"q"}, {"ctrl+c", "ctrl+c"}, {"ctrl+c", "1"}, {"ctrl+c", "2", "ctrl+c"}, {"o", "q"}, {"o", "ctrl+c"}, {"l", "ctrl+c", "ctrl+c"}} {
 		d := drive(t, 120, 36, newStory(t).keeping())
 		d.press(keys...)
 		if !d.quit {

@@ -110,6 +110,8 @@ var runScenes = []scene{
 		return d.typeText("3").press("enter", "enter")
 	}},
 	{"danger-whole", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).pushGate()).press("down") }},
+	{"ctrl-c", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("ctrl+c") }},
+	{"ctrl-c-gate", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).pushGate()).press("ctrl+c") }},
 	{"adrift", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping(), dead) }},
 	{"recovered", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, newStoryIn(t, run.Drill).judged("RECOVERED", ""))

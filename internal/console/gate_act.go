@@ -190,12 +190,28 @@ func sayMore(w *world, g *run.Gate, st *run.Step) string {
 // character, read just now from the live target.
 type tokenGate struct {
 	asking
-	typed  widget.Field
+	text   widget.Field
 	pasted bool
+	burst  int // characters that came without a pause between them
 }
 
 func (t *tokenGate) over() bool           { return true }
-func (t *tokenGate) field() *widget.Field { return &t.typed }
+func (t *tokenGate) field() *widget.Field { return &t.text }
+
+// typed counts a character. Where half of the token has come at once it was pasted into a
+// terminal that does not say so, or sent by a program: nobody has read it, and all of it is
+// refused. A slow link may bunch a few.
+func (t *tokenGate) typed() bool {
+	t.burst++
+	n := len([]rune(t.g.Token))
+	if t.burst >= max(min(max(n/2, 4), n), 2) {
+		t.text.Reset("")
+		t.pasted = true
+	}
+	return true
+}
+
+func (t *tokenGate) rests() { t.burst = 0 }
 
 // paste refuses: what is pasted has not been read.
 func (t *tokenGate) paste(string) Intent {
@@ -205,24 +221,27 @@ func (t *tokenGate) paste(string) Intent {
 
 // match counts the characters that are right from the start.
 func (t *tokenGate) match() (right, want int, exact bool) {
-	typed, token := []rune(t.typed.Value()), []rune(t.g.Token)
+	typed, token := []rune(t.text.Value()), []rune(t.g.Token)
 	for right < len(typed) && right < len(token) && typed[right] == token[right] {
 		right++
 	}
-	return right, len(token), len(token) > 0 && t.typed.Value() == t.g.Token
+	return right, len(token), len(token) > 0 && t.text.Value() == t.g.Token
 }
 
 func (t *tokenGate) bindings(w *world) []binding {
 	_, _, exact := t.match()
 	off := ""
-	if !exact {
+	switch {
+	case !exact:
 		off = "the token is not complete"
+	case t.burst > 0: // an end of line that came with the token was not pressed
+		off = "the last character came this very moment; press enter once more"
 	}
 	return append([]binding{
 		{show: "type", help: "the token", long: "Type the token. It names what changes."},
 		does("enter", "run this step", "Run the step, once every character of the token is right.", func() Intent {
 			a := w.answer(t.g, run.Approve)
-			a.Token = t.typed.Value()
+			a.Token = t.text.Value()
 			return answerGate{w.snap.ID, a}
 		}).unless(off),
 	}, t.moves()...)
@@ -245,7 +264,7 @@ func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 	switch {
 	case exact:
 		button, words = rStrong, txt(rOK, fmt.Sprintf("✓ all %d characters match", want))
-	case right < len([]rune(t.typed.Value())):
+	case right < len([]rune(t.text.Value())):
 		words = txt(rWarn, fmt.Sprintf("▲ %d of %d characters match, then it differs", right, want))
 	case t.pasted && width >= 72:
 		words = txt(rWarn, fmt.Sprintf("▲ Paste is refused: read the token and type it. %d of %d characters match.", right, want))
@@ -261,7 +280,7 @@ func (t *tokenGate) rows(w *world, width int) (head, foot []row) {
 	for i, l := range wrap(t.g.Token, width-len(ask), 0) {
 		foot = append(foot, line(bold(rStrong, []string{ask, strings.Repeat(" ", len(ask))}[min(i, 1)]), bold(rGate, l)))
 	}
-	foot = append(foot, fieldRows(&t.typed, width, rGate)...)
+	foot = append(foot, fieldRows(&t.text, width, rGate)...)
 	verb := "run this step"
 	if t.g.Undo {
 		verb = "undo this step"

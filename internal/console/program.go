@@ -76,5 +76,8 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 	if ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled) {
 		return nil
 	}
+	if err == nil && ctx.Err() == nil {
+		return m.sayFarewell(o.Out)
+	}
 	return err
 }

@@ -19,9 +19,10 @@ import (
 func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	key := k.String()
 	if key == "ctrl+c" {
-		return m.do(leave{})
+		return m.interrupt()
 	}
-	if m.quiet != 0 || m.size.w < 60 || m.size.h < 20 {
+	if m.quiet != 0 || m.small() || held(k) && m.top().field() == nil {
+		m.noisy = m.quiet != 0
 		return nil
 	}
 	if m.until.Equal(forever) {
@@ -44,6 +45,10 @@ func (m *Model) pressed(k tea.KeyPressMsg, key string) tea.Cmd {
 			} else {
 				f.Key(k)
 			}
+			if s, ok := m.top().(stroker); ok && typed && s.typed() {
+				m.strokes++
+				return m.after(strokeGap, strokeMsg{m.strokes})
+			}
 			return nil
 		}
 	}
@@ -60,6 +65,20 @@ func (m *Model) pressed(k tea.KeyPressMsg, key string) tea.Cmd {
 
 // typist is a screen that takes typed keys itself, in place of its field.
 type typist interface{ key(k tea.KeyPressMsg) }
+
+// stroker is a screen that looks at how text arrives: what comes all at once was pasted,
+// also where the terminal does not say so.
+type stroker interface {
+	typed() bool // a character has come; it says whether it wants to know of the next pause
+	rests()      // nothing has come for a moment
+}
+
+// rested tells a stroker that nothing has come since the stroke.
+func (m *Model) rested(stroke int) {
+	if t, ok := m.top().(stroker); ok && stroke == m.strokes {
+		t.rests()
+	}
+}
 
 // paster is a screen that decides itself about pasted text.
 type paster interface{ paste(text string) Intent }
@@ -117,6 +136,8 @@ func (m *Model) do(i Intent) tea.Cmd {
 			return tea.Batch(m.unwind(), m.do(push{i.place.open()}))
 		}
 		return m.do(goHome{})
+	case interrupt:
+		return m.interrupt()
 	case leave:
 		return m.quits(tea.QuitMsg{})
 	case say:
@@ -153,6 +174,9 @@ func (m *Model) do(i Intent) tea.Cmd {
 func (m *Model) unwind() tea.Cmd {
 	gone := m.quits(nil)
 	m.stack = m.stack[:1]
+	if m.snap != nil {
+		m.seen = m.snap
+	}
 	m.snap, m.gate, m.sent, m.room, m.away = nil, 0, 0, Room{}, nil
 	return tea.Batch(gone, m.hush(), m.dropLog(), m.perform(loadBooks{}))
 }
@@ -160,8 +184,40 @@ func (m *Model) unwind() tea.Cmd {
 // hush begins a quiet time.
 func (m *Model) hush() tea.Cmd {
 	m.quiets++
-	m.quiet = m.quiets
+	m.quiet, m.noisy = m.quiets, false
 	return m.after(quietTime, quietMsg{m.quiet})
+}
+
+// hushed ends a quiet time, unless keys still come: one that is held down, or a burst that
+// was typed ahead, must not run into the new screen.
+func (m *Model) hushed(generation int) tea.Cmd {
+	if m.quiet != generation {
+		return nil
+	}
+	if !m.noisy {
+		m.quiet = 0
+		return nil
+	}
+	m.quiets++
+	m.quiet, m.noisy = m.quiets, false
+	return m.after(quietMore, quietMsg{m.quiet})
+}
+
+// held says whether a number is held down, where the terminal tells: it is pressed anew
+// for each question.
+func held(k tea.KeyPressMsg) bool { return k.IsRepeat && k.Text >= "0" && k.Text <= "9" }
+
+// small says whether no screen fits the window.
+func (m *Model) small() bool { return m.size.w < 60 || m.size.h < 20 }
+
+// resize takes the new size. Who could see nothing but a card so far sees a new screen.
+func (m *Model) resize(w, h int) tea.Cmd {
+	was := m.size.w > 0 && m.small() // the first screen hears every key
+	m.size.w, m.size.h = w, h
+	if was && !m.small() {
+		return m.hush()
+	}
+	return nil
 }
 
 // welcomeBack tells somebody who was away what happened meanwhile. Where that takes the

@@ -56,6 +56,18 @@ func (r *runScreen) paste(text string) Intent {
 	return nil
 }
 
+// typed and rests tell the danger gate how its token arrives.
+func (r *runScreen) typed() bool {
+	t, ok := r.asked().(*tokenGate)
+	return ok && t.typed()
+}
+
+func (r *runScreen) rests() {
+	if t, ok := r.asked().(*tokenGate); ok {
+		t.rests()
+	}
+}
+
 // remark says at the end of the footer why most keys are off.
 func (r *runScreen) remark(w *world) string {
 	if w.watching() != "" && !w.o.Look {

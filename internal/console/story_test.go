@@ -520,10 +520,27 @@ func (d *driver) run(cmd tea.Cmd) {
 }
 
 // tick lets all timers but the quiet ones go off once.
-func (d *driver) tick() { d.fire(func(m tea.Msg) bool { _, quiet := m.(quietMsg); return !quiet }) }
+func (d *driver) tick() {
+	d.fire(func(m tea.Msg) bool {
+		switch m.(type) {
+		case quietMsg, strokeMsg:
+			return false
+		}
+		return true
+	})
+}
 
-// wake ends the quiet time.
-func (d *driver) wake() { d.fire(func(m tea.Msg) bool { _, quiet := m.(quietMsg); return quiet }) }
+// wake ends the quiet time, also one that goes on because keys came in it.
+func (d *driver) wake() {
+	for range 3 {
+		d.fire(func(m tea.Msg) bool { _, quiet := m.(quietMsg); return quiet })
+	}
+}
+
+// rest is the pause between two keys of a person.
+func (d *driver) rest() {
+	d.fire(func(m tea.Msg) bool { _, stroke := m.(strokeMsg); return stroke })
+}
 
 func (d *driver) fire(which func(tea.Msg) bool) {
 	var due, rest []tea.Msg
@@ -552,7 +569,21 @@ func (d *driver) press(keys ...string) *driver {
 func (d *driver) typeText(text string) *driver {
 	for _, r := range text {
 		d.send(tea.KeyPressMsg{Code: r, Text: string(r)})
+		d.rest()
 	}
+	return d
+}
+
+// burst sends text as a terminal sends a paste that it does not mark: without a pause.
+func (d *driver) burst(text string) *driver {
+	for _, r := range text {
+		if r == '\n' {
+			d.send(keyPress("enter"))
+			continue
+		}
+		d.send(tea.KeyPressMsg{Code: r, Text: string(r)})
+	}
+	d.rest()
 	return d
 }
 
