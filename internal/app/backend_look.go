@@ -91,7 +91,7 @@ func (e environment) appearance(name string, wantASCII bool) (t *look.Theme, asc
 	name = orElse(name, e.get("LIFEBOAT_THEME"))
 	t, err := e.theme(name)
 	if err != nil {
-		t, notice = nil, fmt.Sprintf("This is the standard theme: %q has mistakes. See lifeboat theme check %s", name, name)
+		t, notice = nil, fmt.Sprintf("The theme %q cannot be used: lifeboat theme check %s says why. This is the standard one.", name, name)
 	}
 	return t, wantASCII || look.NeedsASCII(e.all), notice
 }

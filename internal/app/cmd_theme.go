@@ -99,7 +99,10 @@ func atMostOneTheme(_ *cobra.Command, args []string) error {
 
 // colours is what standard output can show. A terminal is asked for its ground.
 func (e environment) colours() look.Terminal {
-	term := look.Terminal{Profile: min(colorprofile.Detect(e.screen, e.all), look.Limit(e.all)), Dark: look.Dark(e.all)}
+	term := look.Terminal{Profile: colorprofile.Detect(e.screen, e.all), Dark: look.Dark(e.all)}
+	if look.NoColour(e.all) {
+		term.Profile = min(term.Profile, colorprofile.ASCII)
+	}
 	in, okIn := e.stdin.(*os.File)
 	out, okOut := e.screen.(*os.File)
 	if e.terminal && okIn && okOut && term.Profile > colorprofile.ASCII {

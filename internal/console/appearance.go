@@ -24,7 +24,10 @@ func (a *appearance) renew() { a.style = a.theme.Style(a.term) }
 
 // newAppearance is what is known before the terminal has answered anything.
 func newAppearance(o Options) (appearance, error) {
-	a := appearance{theme: o.Theme, ascii: o.ASCII, term: look.Terminal{Profile: look.Limit(o.Env), Dark: look.Dark(o.Env)}}
+	a := appearance{theme: o.Theme, ascii: o.ASCII, term: look.Terminal{Profile: colorprofile.TrueColor, Dark: look.Dark(o.Env)}}
+	if look.NoColour(o.Env) {
+		a.term.Profile = colorprofile.ASCII
+	}
 	if a.theme == nil {
 		t, err := look.Named(look.Standard)
 		if err != nil {
@@ -36,9 +39,11 @@ func newAppearance(o Options) (appearance, error) {
 	return a, nil
 }
 
-// profiled takes what the terminal can show; who wants less gets less.
+// profiled takes what the terminal can show; who asked for no colours gets none.
 func (a *appearance) profiled(p colorprofile.Profile, env []string) {
-	a.term.Profile = min(p, look.Limit(env))
+	if a.term.Profile = p; look.NoColour(env) {
+		a.term.Profile = min(p, colorprofile.ASCII)
+	}
 	a.renew()
 }
 

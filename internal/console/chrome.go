@@ -34,6 +34,9 @@ func drawFooter(w *world, a area, keys []binding, top screen) {
 	if r, ok := top.(interface{ remark(*world) string }); ok {
 		remark = r.remark(w)
 	}
+	if w.slow {
+		remark = "slow link"
+	}
 	foot.row(n-1, footer(keys, a.w, remark))
 	lost := adrift(w)
 	if w.notice != "" || w.broken != "" || lost {

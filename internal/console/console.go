@@ -28,8 +28,6 @@ const (
 	pollBusy   = 100 * time.Millisecond
 	pollIdle   = 250 * time.Millisecond
 	listEvery  = time.Second
-	logBusy    = 50 * time.Millisecond
-	logIdle    = 250 * time.Millisecond
 	noticeTime = 6 * time.Second
 	idleTime   = 2 * time.Minute // after this long without a key you are told what happened
 )
@@ -67,6 +65,7 @@ type world struct {
 	snap   *snapshot // of the run on the screen; nil for none
 	sent   int64     // gate whose answer is on its way
 	log    logView
+	slow   bool // the terminal takes long to take what is drawn
 	vault  vaultState
 	past   historyState
 	skin   appearance
@@ -78,22 +77,13 @@ type world struct {
 	broken string    // the last poll failed; empty: it did not
 }
 
-// logView is the spool file on the screen.
-type logView struct {
-	id    run.ID
-	name  string
-	pane  widget.Log
-	spool *widget.Spool
-	file  Log
-	err   error
-}
-
 // Model is the only tea.Model of the console.
 type Model struct {
 	world
 	ctx     context.Context
 	backend Backend
 	after   func(time.Duration, tea.Msg) tea.Cmd
+	wire    *wire // to the terminal; nil: not measured
 
 	stack   []screen
 	seen    *snapshot // the run that was left last
@@ -214,8 +204,16 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.snap.usual = msg.usual
 		}
 	case logTickMsg:
-		m.dirty = dirty
-		return m, m.logTick(msg)
+		slow := m.slow
+		cmd := m.logTick(msg)
+		m.dirty = dirty || slow != m.slow
+		return m, cmd
+	case logFoundMsg:
+		changed, cmd := m.logFound(msg)
+		m.dirty = changed || dirty
+		return m, cmd
+	case streamedMsg:
+		return m, m.streamed(msg)
 	case logReadMsg:
 		changed, cmd := m.logRead(msg)
 		m.dirty = changed || dirty

@@ -25,6 +25,7 @@ var scenes = slices.Concat(
 	runScenes,
 	lookScenes,
 	bridgeScenes,
+	logScenes,
 )
 
 var runScenes = []scene{

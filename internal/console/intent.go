@@ -80,6 +80,7 @@ type (
 	}
 	prove     struct{ id run.ID }
 	loadBoard struct{ ask bool } // ask: the vault is read
+	searchLog struct{ finder *widget.Finder }
 )
 
 func (push) intent()         {}
@@ -115,6 +116,7 @@ func (askDrive) intent()     {}
 func (decide) intent()       {}
 func (remember) intent()     {}
 func (prove) intent()        {}
+func (searchLog) intent()    {}
 
 // What comes back.
 type (
@@ -234,6 +236,8 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		return vaultCmd(ctx, b, i)
 	case askUsual:
 		return usualCmd(ctx, b, i)
+	case searchLog, streamLog:
+		return logCmd(ctx, b, i)
 	case closeLog:
 		return func() tea.Msg {
 			i.log.Close() // it was only read
@@ -291,4 +295,19 @@ func polled(ctx context.Context, b Backend, p poll) tea.Msg {
 	}
 	out.now = b.Now()
 	return out
+}
+
+// logCmd looks into the log on the screen.
+func logCmd(ctx context.Context, b Backend, i Intent) tea.Cmd {
+	switch i := i.(type) {
+	case searchLog:
+		return func() tea.Msg { return logFoundMsg{i.finder, i.finder.Work()} }
+	case streamLog:
+		i.stream.asks = func() bool {
+			events, err := b.Events(ctx, i.id, i.after)
+			return err == nil && asksPerson(events)
+		}
+		return tea.Exec(i.stream, func(err error) tea.Msg { return streamedMsg{err} })
+	}
+	return nil
 }

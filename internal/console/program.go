@@ -17,7 +17,7 @@ import (
 type Options struct {
 	In      io.Reader // the terminal; required by Run
 	Out     io.Writer // the terminal; required by Run
-	Env     []string  // "NAME=value": TERM, NO_COLOR, CLICOLOR, COLORTERM, COLORFGBG, SSH_TTY are looked at
+	Env     []string  // "NAME=value": TERM, NO_COLOR, CLICOLOR, COLORTERM, COLORFGBG, SSH_TTY, SSH_CONNECTION, LIFEBOAT_FPS are looked at
 	User    string    // who answers gates; recorded in the journal
 	Version string
 	Mode    run.Mode    // of runs started here; empty: live
@@ -28,6 +28,7 @@ type Options struct {
 	State   string      // where runs are recorded, as shown to people
 	Alarm   *DrillAlarm // begin with the drill whose alarm this is; nil: none
 	Session string      // of this console, see [run.Driver]
+	FPS     int         // frames per second at most; 0: 30, and 10 over SSH
 	Look    bool        // read-only: nothing can be answered, started, stopped or noted
 
 	// Timer makes a command that gives msg after a time; nil: by the clock of the wall.
@@ -54,11 +55,13 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 	if err != nil {
 		return err
 	}
-	if limit := look.Limit(o.Env); limit < colorprofile.TrueColor { // Bubble Tea knows fewer ways to say so
-		more = append(more, tea.WithColorProfile(min(colorprofile.Detect(o.Out, o.Env), limit)))
+	if look.NoColour(o.Env) { // Bubble Tea knows fewer ways to say so
+		more = append(more, tea.WithColorProfile(min(colorprofile.Detect(o.Out, o.Env), colorprofile.ASCII)))
 	}
-	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
-		tea.WithEnvironment(o.Env), tea.WithFPS(30), tea.WithoutSignalHandler()}, more...)...)
+	out, way := output(o.Out)
+	m.wire = way
+	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out),
+		tea.WithEnvironment(o.Env), tea.WithFPS(o.frames()), tea.WithoutSignalHandler()}, more...)...)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := p.Run()

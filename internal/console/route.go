@@ -6,7 +6,6 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"lifeboat/internal/console/widget"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
@@ -147,6 +146,14 @@ func (m *Model) do(i Intent) tea.Cmd {
 		return m.themeCmd(i)
 	case setGlyphs:
 		return m.glyphs(i)
+	case feedLog:
+		return m.feedLog()
+	case findInLog:
+		return m.findInLog(i)
+	case showLog:
+		return m.showLog(i.name)
+	case streamLog:
+		return m.streamLog()
 	case copyText:
 		return tea.Batch(tea.SetClipboard(printable.Text(i.text)), m.do(say{i.says}))
 	case readHistory, auditAll, loadRecord, viewLog, dropPast:
@@ -244,7 +251,7 @@ func (m *Model) nextPoll() poll {
 // polled takes what a poll found. It says whether the frame may have changed.
 func (m *Model) polled(msg polledMsg) (changed bool, cmd tea.Cmd) {
 	wait := pollIdle
-	if m.snap != nil && m.snap.Open() {
+	if m.snap != nil && m.snap.Open() && !m.slow {
 		wait = pollBusy
 	}
 	next := m.after(wait, tickMsg{})
@@ -255,6 +262,9 @@ func (m *Model) polled(msg polledMsg) (changed bool, cmd tea.Cmd) {
 	}
 	changed = m.broken != "" || msg.now.Unix() != m.now.Unix()
 	m.broken, m.now = "", msg.now
+	if slow := m.wire.slow(); slow != m.slow {
+		m.slow, changed = slow, true
+	}
 	if m.notice != "" && m.now.After(m.until) {
 		m.notice, changed = "", true
 	}
@@ -294,13 +304,7 @@ func (m *Model) follow() tea.Cmd {
 		}
 		cmds = append(cmds, m.hush())
 	}
-	if name := s.logName(); name != "" && (name != m.log.name || s.ID != m.log.id) {
-		if _, own := m.top().(*logScreen); !own {
-			cmds = append(cmds, m.dropLog())
-			m.log.id, m.log.name = s.ID, name
-			cmds = append(cmds, m.perform(openLog{s.ID, name}))
-		}
-	}
+	cmds = append(cmds, m.followLog())
 	if _, ok := m.top().(*runScreen); ok && !s.Open() {
 		cmds = append(cmds, m.do(replace{&resultScreen{}}))
 	}
@@ -365,52 +369,6 @@ func (m *Model) done(msg doneMsg) tea.Cmd {
 		m.sent = 0
 	}
 	return m.do(push{problem("Could not "+msg.doing, msg.err)})
-}
-
-func (m *Model) logOpened(msg logOpenedMsg) tea.Cmd {
-	if msg.id != m.log.id || msg.name != m.log.name { // another one is on the screen by now
-		if msg.err == nil {
-			return m.perform(closeLog{msg.log})
-		}
-		return nil
-	}
-	if msg.err != nil {
-		m.log.err = msg.err
-		return nil
-	}
-	m.log.file, m.log.spool = msg.log, widget.NewSpool(msg.log)
-	return m.logTick(logTickMsg{m.log.spool})
-}
-
-// logTick reads the log again. Only one read is under way at a time, because the next
-// tick is made by the answer.
-func (m *Model) logTick(msg logTickMsg) tea.Cmd {
-	if msg.spool != m.log.spool {
-		return nil
-	}
-	return m.perform(readLog{m.log.spool, m.log.pane.Want()})
-}
-
-func (m *Model) logRead(msg logReadMsg) (changed bool, cmd tea.Cmd) {
-	if msg.spool != m.log.spool {
-		return false, nil
-	}
-	changed = m.log.pane.Take(msg.want, msg.got, msg.now)
-	wait := logIdle
-	if m.log.pane.Moving() {
-		wait = logBusy
-	}
-	return changed, m.after(wait, logTickMsg{msg.spool})
-}
-
-// dropLog lets go of the log on the screen.
-func (m *Model) dropLog() tea.Cmd {
-	file := m.log.file
-	m.log = logView{}
-	if file == nil {
-		return nil
-	}
-	return m.perform(closeLog{file})
 }
 
 // title is the window title: mode, runbook, step, and whether a person is needed.

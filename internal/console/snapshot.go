@@ -17,6 +17,7 @@ type snapshot struct {
 	lastSign time.Time   // of the engine before the one that drives it now
 	resumed  time.Time
 	asked    map[string]time.Time // when a step was first asked about
+	logs     []stepLog            // in the order in which they were begun
 	progress Progress
 	usual    incident.Usual // what earlier runs say about its steps
 	broken   error          // an event that could not be folded: what follows is not shown
@@ -35,6 +36,7 @@ func (s *snapshot) add(events []run.Event) {
 			return
 		}
 		s.Run, s.events = next, append(s.events, ev)
+		s.logs = logged(s.logs, ev)
 		switch ev.Kind {
 		case run.GateOpened:
 			s.gateAt = ev.At

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
@@ -285,44 +283,4 @@ func failureRows(st *run.Step, width int) []row {
 		rs = append(rs, labelled("▲", 2, rText, h, width, 3)...)
 	}
 	return rs
-}
-
-// drawLog draws the pane over the spool file.
-func drawLog(w *world, a area, role widget.Role) area {
-	words, following := w.log.pane.State()
-	state := txt(rDim, words)
-	switch {
-	case w.log.err != nil:
-		state = txt(rWarn, "cannot be read")
-	case w.log.name == "":
-		state = txt(rDim, "nothing yet")
-	case following && w.snap.working() != nil:
-		state = txt(rOK, words)
-	case following:
-		state = txt(rDim, "the last lines")
-	}
-	f := frame{title: []span{bold(rStrong, "LOG"), txt(rText, "  "), state}, role: role, heavy: role != rFrame}
-	if w.log.name != "" && w.log.err == nil {
-		f.right = []span{txt(rDim, w.log.pane.Total()+" · full log kept")}
-	}
-	in := a.box(f)
-	if w.log.err != nil {
-		in.rows(wrapped(rText, w.log.err.Error(), in.w, 0))
-		return in
-	}
-	var rs []row
-	for _, l := range w.log.pane.Lines(in.h) {
-		rs = append(rs, row{styled: logLine(l, w.log.pane.Offset(), in.w)})
-	}
-	in.rows(rs)
-	return in
-}
-
-// logLine makes one raw line of output safe and cuts out the part that is shown.
-func logLine(raw string, offset, width int) string {
-	l := printable.Styled(widget.Overwritten(raw), 8<<10)
-	if offset > 0 {
-		l = ansi.TruncateLeft(l, offset, "")
-	}
-	return ansi.Truncate(l, width, "…")
 }

@@ -354,20 +354,34 @@ func (b *fakeBackend) Note(_ context.Context, _ run.ID, text string) error {
 }
 
 func (b *fakeBackend) Log(_ context.Context, _ run.ID, name string) (Log, error) {
-	data, ok := b.logs[name]
-	if !ok {
+	if _, ok := b.logs[name]; !ok {
 		return nil, hint.New("the log "+name+" is not there", "it may have been removed")
 	}
-	return &fakeLog{bytes.NewReader(data), b}, nil
+	return &fakeLog{name, b}, nil
 }
 
+// fakeLog is a log that a test may let grow.
 type fakeLog struct {
-	*bytes.Reader
-	b *fakeBackend
+	name string
+	b    *fakeBackend
 }
 
-func (l *fakeLog) Size() (int64, error) { return l.Reader.Size(), nil }
-func (l *fakeLog) Close() error         { l.b.closed++; return nil }
+func (l *fakeLog) Size() (int64, error) { return int64(len(l.b.logs[l.name])), nil }
+func (l *fakeLog) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(l.b.logs[l.name]).ReadAt(p, off)
+}
+
+// Mark has one entry per line, and lines come every other second.
+func (l *fakeLog) Mark(off int64) (start, lines, ms int64, ok bool) {
+	b := make([]byte, off)
+	n, _ := l.ReadAt(b, 0)
+	lines = int64(bytes.Count(b[:n], []byte{'\n'}))
+	start = int64(bytes.LastIndexByte(b[:n], '\n') + 1)
+	return start, lines, began.Add(4*minute + 33*time.Second + time.Duration(2*lines)*time.Second).UnixMilli(), true
+}
+
+func (l *fakeLog) Gap() (from, to, before int64) { return 0, 0, 0 }
+func (l *fakeLog) Close() error                  { l.b.closed++; return nil }
 
 var errBroken = hint.New("the socket of the run does not answer", "attach again: lifeboat attach 7F3A")
 

@@ -1,10 +1,6 @@
 package look
 
-import (
-	"strings"
-
-	"github.com/charmbracelet/colorprofile"
-)
+import "strings"
 
 // of gives the value of a variable in an environment of "NAME=value".
 func of(env []string, name string) string {
@@ -24,18 +20,6 @@ func NoColour(env []string) bool {
 	}
 	force := of(env, "CLICOLOR_FORCE")
 	return of(env, "CLICOLOR") == "0" && (force == "" || force == "0")
-}
-
-// Limit is the most that a person wants of what the terminal can show: no colours at
-// all, or sixteen where TERM says so, also inside a tmux that could show more.
-func Limit(env []string) colorprofile.Profile {
-	switch {
-	case NoColour(env):
-		return colorprofile.ASCII
-	case strings.HasSuffix(of(env, "TERM"), "-16color"):
-		return colorprofile.ANSI
-	}
-	return colorprofile.TrueColor
 }
 
 // Dark guesses the ground of the terminal from COLORFGBG ("15;0") until the terminal

@@ -144,9 +144,6 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%q: ASCII %v, no colour %v", tc.env, NeedsASCII(env), NoColour(env))
 		}
 	}
-	if got := Limit([]string{"TERM=screen-16color", "TMUX=/tmp/x", "COLORTERM=truecolor"}); got != colorprofile.ANSI {
-		t.Errorf("a terminal of sixteen colours may have %v", got)
-	}
 	for v, dark := range map[string]bool{"": true, "15;0": true, "0;15": false, "0;default;15": false, "0;7": false, "7": false, "12;8": true} {
 		if got := Dark([]string{"COLORFGBG=" + v}); got != dark {
 			t.Errorf("COLORFGBG=%s is dark: %v", v, got)

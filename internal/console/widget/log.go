@@ -2,93 +2,304 @@ package widget
 
 import (
 	"fmt"
+	"regexp"
+	"sort"
 	"strings"
 	"time"
 )
 
 // Log is the state of a pane over a log file. It does no reading: [Log.Want] says what
 // it needs, whoever may do I/O fetches that from a [Spool], and [Log.Take] takes the
-// answer. The zero Log follows the newest lines.
+// answer. It holds a few hundred lines around those on the screen, so that moving is
+// seen at once and reading follows. The zero Log follows the newest lines.
+//
+// A place in it is a line and, where lines are wrapped, a row of that line. A place never
+// moves, whatever is added to the file.
 type Log struct {
+	Clean func(string) string // makes a raw line harmless, with its colours; nil: as it is
+
+	w, h   int // cells of text and rows on the screen
 	paused bool
-	top    int64
-	move   int
-	find   string
-	back   bool
+	top    int64 // the first line shown, when paused
+	sub    int   // and its row
+	wrap   bool
 	side   int // cells scrolled to the right
 
-	got  Got
-	mark int64 // lines there were when it was paused
-	miss bool
+	move    int   // rows still to move when lines are there
+	alarm   int   // way to the next warning that is asked for
+	cursor  int64 // the line that a search or a jump has led to
+	onLine  bool  // there is one
+	miss    string
+	starved bool // the last fetch did not bring what it was for
+	behind  bool // it follows, and holds lines of another place
+
+	got  Got // its Lines are those that the pane holds
+	mark int64
 	rate int64 // lines per second
-	last time.Time
+	tick struct {
+		at, body time.Time // of the last answer, of the last one with lines
+		from     time.Time // of the measurement of the rate
+		total    int64
+	}
+
+	search search
 }
 
-// pageLines is how many lines are fetched at a time: more than any screen shows.
+// search is what is looked for.
+type search struct {
+	text    string
+	finder  *Finder
+	pattern *regexp.Regexp // of what it finds, made when it is first drawn
+	found   Found
+	way     int // of the jump that waits for a hit
+	base    int64
+	else_   bool // the other way will do as well
+}
+
+// pageLines is how many lines are held at least on each side of the place.
 const pageLines = 200
 
-// Want says what to fetch. It takes the pending movement along, so each one is
-// fetched once.
+// floodRate is the number of lines per second above which nobody can read them: only
+// the head of the pane is drawn at every tick, the lines four times a second.
+const (
+	floodRate = 2000
+	floodBody = 200 * time.Millisecond
+)
+
+// Fit says how large the pane is: cells of text, and rows.
+func (l *Log) Fit(w, h int) {
+	w, h = max(w, 1), max(h, 1)
+	if w == l.w && h == l.h {
+		return
+	}
+	l.w, l.h, l.starved = w, h, false
+	if l.paused {
+		l.settle()
+	}
+}
+
+// Want says what to fetch.
 func (l *Log) Want() Want {
-	w := Want{Follow: !l.paused, Top: l.top, Move: l.move, Lines: pageLines, Find: l.find, Back: l.back}
-	l.move, l.find, l.back = 0, "", false
+	w := Want{At: l.top, Lines: max(pageLines, 3*l.h)}
+	switch {
+	case l.alarm != 0:
+		w.At, w.Alarm = l.base(), l.alarm
+	case !l.paused:
+		w.Follow, w.Head = true, l.rate > floodRate && l.tick.at.Sub(l.tick.body) < floodBody
+	default:
+		w.Head = !l.lacks()
+	}
 	return w
+}
+
+// Hungry says that lines are missing which the pane will show next: it should fetch at
+// once. When a fetch brought none, it waits for the next tick.
+func (l *Log) Hungry() bool { return !l.starved && l.lacks() }
+
+func (l *Log) lacks() bool {
+	if l.alarm != 0 || l.behind {
+		return true
+	}
+	if !l.paused || l.got.Size == 0 {
+		return false
+	}
+	i, held := l.line(l.top)
+	return !held || l.move != 0 || i < l.h && !l.got.First || len(l.got.Lines)-i < 3*l.h && !l.last()
+}
+
+// last says whether the last line of the file is held.
+func (l *Log) last() bool {
+	n := len(l.got.Lines)
+	return n == 0 && l.got.Size == 0 || n > 0 && l.got.Lines[n-1].end == l.got.Size
+}
+
+// line is the index of the line that holds a place.
+func (l *Log) line(off int64) (i int, held bool) {
+	ls := l.got.Lines
+	i = sort.Search(len(ls), func(i int) bool { return ls[i].Start > off }) - 1
+	if i < 0 || off >= ls[i].end && i == len(ls)-1 && !l.last() {
+		return max(i, 0), false
+	}
+	return i, true
 }
 
 // Take takes what was fetched for w at the time now. It says whether anything on the
 // screen has changed.
 func (l *Log) Take(w Want, g Got, now time.Time) bool {
+	old := l.got
 	if g.Err != nil {
-		changed := l.got.Err == nil
 		l.got.Err = g.Err
-		return changed
+		return old.Err == nil
 	}
-	grew := g.Total - l.got.Total
-	if passed := now.Sub(l.last); passed > 0 && !l.last.IsZero() {
-		l.rate = int64(float64(grew) / passed.Seconds())
-	}
-	if !l.got.All {
-		l.rate = 0 // it was counting an old file, nothing was written
-	}
-	l.last = now
-	changed := g.Size != l.got.Size || g.Total != l.got.Total || g.Top != l.got.Top ||
-		len(g.Lines) != len(l.got.Lines) || g.Missed != l.miss || l.got.Err != nil
-	l.miss = g.Missed
-	if w.Follow == !l.paused { // an answer from before a pause would throw the anchor away
-		l.got = g
-		if l.paused {
-			l.top = g.Top
+	l.measure(g, now)
+	lines := l.got.Lines
+	l.got = g
+	l.got.Lines, l.got.First = lines, old.First
+	switch {
+	case w.Alarm != 0:
+		l.alarm = 0
+		switch {
+		case g.Missed && !g.Judged:
+			l.miss = "still looking for warnings"
+		case g.Missed && w.Alarm > 0:
+			l.miss = "no warning below"
+		case g.Missed:
+			l.miss = "no warning above"
+		default:
+			l.hold(g, now)
+			l.jump(g.At)
 		}
-	} else {
-		l.got.Size, l.got.Total = g.Size, g.Total
+		return true
+	case w.Head:
+	case w.Follow && !l.paused:
+		l.hold(g, now)
+	case !w.Follow && l.paused:
+		top, move := l.top, l.move
+		l.hold(g, now)
+		l.settle()
+		l.starved = l.lacks() && top == l.top && move == l.move
 	}
-	return changed
+	return l.changed(&old, lines)
 }
 
-// Scroll moves by n lines, negative is up, on a pane of h lines. Moving up pauses.
-func (l *Log) Scroll(n, h int) {
+// hold replaces the lines that the pane holds.
+func (l *Log) hold(g Got, now time.Time) {
+	l.got.Lines, l.got.First, l.behind = g.Lines, g.First, false
+	l.tick.body = now
+}
+
+// changed compares what can be seen with what was there before.
+func (l *Log) changed(old *Got, lines []Line) bool {
+	g := &l.got
+	if g.Size != old.Size || g.Total != old.Total || g.Errors != old.Errors || g.Warnings != old.Warnings || g.Judged != old.Judged || old.Err != nil || len(lines) != len(g.Lines) {
+		return true
+	}
+	n := len(lines) - 1
+	return n >= 0 && (lines[0].Start != g.Lines[0].Start || lines[n].end != g.Lines[n].end)
+}
+
+// measure keeps the rate of lines.
+func (l *Log) measure(g Got, now time.Time) {
+	t := &l.tick
+	t.at = now
+	passed := now.Sub(t.from)
+	switch {
+	case t.from.IsZero() || !l.got.All:
+		l.rate = 0 // it is counting an old file, nothing was written
+	case passed < 400*time.Millisecond:
+		return
+	default:
+		l.rate = int64(float64(g.Total-t.total) / passed.Seconds())
+	}
+	t.from, t.total = now, g.Total
+}
+
+// Scroll moves by n rows, negative is up. Moving up pauses.
+func (l *Log) Scroll(n int) {
+	l.miss, l.starved = "", false
 	if !l.paused {
 		if n > 0 {
 			return
 		}
-		l.pause(h)
+		l.pause()
 	}
 	l.move += n
+	l.settle()
 }
 
 // pause holds the lines that are shown now.
-func (l *Log) pause(h int) {
-	l.paused, l.mark, l.top = true, l.got.Total, l.got.Top
-	if skip := len(l.got.Starts) - h; skip > 0 && skip < len(l.got.Starts) {
-		l.top = l.got.Starts[skip]
+func (l *Log) pause() {
+	i, sub := l.bottom()
+	l.behind = false
+	l.paused, l.mark, l.move = true, l.got.Total, 0
+	l.top, l.sub = 0, sub
+	if i < len(l.got.Lines) {
+		l.top = l.got.Lines[i].Start
 	}
 }
 
+// settle moves as far as the lines that are held allow.
+func (l *Log) settle() {
+	i, held := l.line(l.top)
+	if !held || len(l.got.Lines) == 0 {
+		return
+	}
+	l.sub = min(l.sub, l.rows(i)-1)
+	for ; l.move < 0; l.move++ {
+		if l.sub > 0 {
+			l.sub--
+			continue
+		}
+		if i == 0 {
+			if l.got.First {
+				l.move = 0
+			}
+			break
+		}
+		i--
+		l.sub = l.rows(i) - 1
+	}
+	end, endSub := l.bottom()
+	for ; l.move > 0; l.move-- {
+		if i > end || i == end && l.sub >= endSub {
+			if l.last() {
+				l.move = 0
+			}
+			break
+		}
+		if l.sub+1 < l.rows(i) {
+			l.sub++
+			continue
+		}
+		i, l.sub = i+1, 0
+	}
+	l.top = l.got.Lines[i].Start
+}
+
+// bottom is the place at which the last line that is held stands on the last row.
+func (l *Log) bottom() (i, sub int) {
+	room := max(l.h, 1)
+	for i = len(l.got.Lines) - 1; i >= 0; i-- {
+		n := l.rows(i)
+		if n >= room {
+			return i, n - room
+		}
+		room -= n
+	}
+	return 0, 0
+}
+
+// rows is how many rows a line takes.
+func (l *Log) rows(i int) int {
+	if !l.wrap {
+		return 1
+	}
+	return len(Fold(l.clean(&l.got.Lines[i]), l.w))
+}
+
+func (l *Log) clean(line *Line) string {
+	s := Overwritten(line.Text)
+	if l.Clean != nil && !line.Note {
+		s = l.Clean(s)
+	}
+	if line.More {
+		s += "…"
+	}
+	return s
+}
+
 // First goes to the first line.
-func (l *Log) First() { l.pause(0); l.top, l.move = 0, 0 }
+func (l *Log) First() {
+	l.pause()
+	l.top, l.sub, l.side, l.onLine, l.miss, l.starved = 0, 0, 0, false, "", false
+}
 
 // Follow goes to the newest line and stays there.
-func (l *Log) Follow() { l.paused, l.move, l.side = false, 0, 0 }
+func (l *Log) Follow() {
+	l.behind = l.paused && !l.last()
+	l.paused, l.move, l.side, l.onLine, l.miss, l.starved = false, 0, 0, false, "", false
+	l.tick.body = time.Time{}
+}
 
 // Paused says whether the pane stands still.
 func (l *Log) Paused() bool { return l.paused }
@@ -96,50 +307,250 @@ func (l *Log) Paused() bool { return l.paused }
 // Side moves the view by n cells to the right.
 func (l *Log) Side(n int) { l.side = max(l.side+n, 0) }
 
-// Search looks for text below the first line shown, or above it.
-func (l *Log) Search(text string, back bool, h int) {
-	if text == "" {
+// Wrap breaks long lines, or stops that. The first line shown stays the first one, except
+// that a line to which a jump has led stays in sight.
+func (l *Log) Wrap() {
+	l.wrap, l.side, l.sub = !l.wrap, 0, 0
+	if l.onLine {
+		l.jump(l.cursor)
+	}
+}
+
+// Wrapped says whether long lines are broken.
+func (l *Log) Wrapped() bool { return l.wrap }
+
+// Alarm goes to the next warning or error below (1) or above (-1).
+func (l *Log) Alarm(way int) { l.alarm, l.miss, l.starved = way, "", false }
+
+// base is the place from which a jump starts: the line of the last one while it can be
+// seen, else the edge of the screen.
+func (l *Log) base() int64 {
+	rows := l.Rows()
+	for _, r := range rows {
+		if l.onLine && r.Line.Start == l.cursor {
+			return l.cursor
+		}
+	}
+	if len(rows) == 0 {
+		return l.top
+	}
+	if !l.paused { // what is newest is what is asked for
+		return rows[len(rows)-1].Line.end
+	}
+	return rows[0].Line.Start
+}
+
+// jump goes to a line, with some before it.
+func (l *Log) jump(off int64) {
+	if !l.paused {
+		l.pause()
+	}
+	l.cursor, l.onLine, l.starved = off, true, false
+	for _, r := range l.Rows() {
+		if r.Line.Start == off { // it is in sight
+			return
+		}
+	}
+	l.top, l.sub, l.move = off, 0, -l.h/3
+	l.settle()
+}
+
+// Search begins to look for what finder finds, from the place on the screen. The nearest
+// hit is shown as soon as it is known.
+func (l *Log) Search(text string, finder *Finder) {
+	l.search = search{text: text, finder: finder, way: 1, base: l.From() - 1, else_: true}
+	l.miss, l.onLine = "", false
+}
+
+// From is where a search begins.
+func (l *Log) From() int64 {
+	if rows := l.Rows(); len(rows) > 0 {
+		return rows[0].Line.Start
+	}
+	return 0
+}
+
+// Searching is the search that is under way; nil when there is none.
+func (l *Log) Searching() *Finder { return l.search.finder }
+
+// EndSearch forgets the search.
+func (l *Log) EndSearch() { l.search, l.miss, l.onLine = search{}, "", false }
+
+// Again goes to the next hit below (1) or above (-1).
+func (l *Log) Again(way int) {
+	if l.search.finder == nil {
 		return
 	}
-	if !l.paused {
-		l.pause(h)
-	}
-	l.find, l.back = text, back
+	l.miss = ""
+	l.search.way, l.search.base, l.search.else_ = way, l.base(), false
+	l.lead()
 }
+
+// Found takes what finder has found. It says whether anything on the screen has changed.
+func (l *Log) Found(finder *Finder, f Found) bool {
+	s := &l.search
+	if s.finder != finder || finder == nil {
+		return false
+	}
+	changed := len(f.Hits) != len(s.found.Hits) || f.Done != s.found.Done || f.Err != nil
+	s.found = f
+	return l.lead() || changed
+}
+
+// lead goes to the hit that is waited for, once it is known.
+func (l *Log) lead() bool {
+	s := &l.search
+	if s.way == 0 {
+		return false
+	}
+	at, found, known := s.found.next(s.base, s.way)
+	if !known {
+		return false
+	}
+	if !found && s.else_ {
+		at, found, _ = s.found.next(s.base, -s.way)
+	}
+	switch {
+	case found:
+		l.jump(at)
+	case len(s.found.Hits) == 0:
+		l.miss = "not found"
+	case s.way > 0:
+		l.miss = "no hit below"
+	default:
+		l.miss = "no hit above"
+	}
+	s.way = 0
+	return true
+}
+
+// Finding says in a few words what a search has found; empty when there is none.
+func (l *Log) Finding() string {
+	s := &l.search
+	if s.finder == nil {
+		return ""
+	}
+	n := int64(len(s.found.Hits))
+	hits := Count(n) + " hits"
+	if n == 1 {
+		hits = "1 hit"
+	}
+	switch {
+	case s.found.Err != nil:
+		return "the log cannot be searched"
+	case s.found.Full:
+		return "the nearest " + hits
+	case !s.found.Done:
+		return hits + " so far"
+	case l.onLine:
+		if i := sort.Search(len(s.found.Hits), func(i int) bool { return s.found.Hits[i] >= l.cursor }); i < len(s.found.Hits) && s.found.Hits[i] == l.cursor {
+			return "hit " + Count(int64(i)+1) + " of " + Count(n)
+		}
+	}
+	return hits
+}
+
+// Sought is the text that is looked for.
+func (l *Log) Sought() string { return l.search.text }
 
 // Moving says whether the file grew just now, so that it should be looked at often.
-func (l *Log) Moving() bool { return l.rate > 0 || l.move != 0 || l.find != "" }
-
-// Lines are the raw lines to show on h lines.
-func (l *Log) Lines(h int) []string {
-	lines := l.got.Lines
-	if len(lines) > h && h >= 0 {
-		if l.paused {
-			return lines[:h]
-		}
-		return lines[len(lines)-h:]
-	}
-	return lines
+func (l *Log) Moving() bool {
+	return l.rate > 0 || l.Hungry() || l.got.Size > 0 && (!l.got.All || !l.got.Judged)
 }
 
-// Offset is how many cells the view is scrolled to the right.
-func (l *Log) Offset() int { return l.side }
+// Row is a row of the screen.
+type Row struct {
+	Line   Line
+	Text   string // harmless, with its colours, cut to the width of the pane
+	Sub    int    // which row of its line it is
+	Cursor bool   // a search or a jump has led here
+}
+
+// Rows are the rows to show.
+func (l *Log) Rows() []Row {
+	ls := l.got.Lines
+	i, sub := l.bottom()
+	if l.paused {
+		var held bool
+		if i, held = l.line(l.top); !held {
+			return nil // they are being read
+		}
+		sub = l.sub
+	}
+	var out []Row
+	for ; i < len(ls) && len(out) < l.h; i++ {
+		for k, text := range l.draw(&ls[i]) {
+			if k < sub && l.wrap {
+				continue
+			}
+			if len(out) == l.h {
+				break
+			}
+			out = append(out, Row{ls[i], text, k, l.onLine && ls[i].Start == l.cursor})
+		}
+		sub = 0
+	}
+	return out
+}
+
+// draw makes the rows of a line.
+func (l *Log) draw(line *Line) []string {
+	s := l.clean(line)
+	if l.wrap {
+		return Fold(s, l.w)
+	}
+	part, more := Slice(s, l.side, l.w)
+	if more {
+		part, _ = Slice(s, l.side, l.w-1)
+		part += "…"
+	}
+	return []string{part}
+}
+
+// Shown are the raw lines on the screen, or only the one that a jump has led to while it
+// can be seen.
+func (l *Log) Shown() []string {
+	var out []string
+	for _, r := range l.Rows() {
+		switch {
+		case r.Cursor:
+			return []string{r.Line.Text}
+		case r.Sub == 0 || len(out) == 0:
+			out = append(out, r.Line.Text)
+		}
+	}
+	return out
+}
 
 // State says in a few words where the pane stands, and whether it follows.
 func (l *Log) State() (words string, following bool) {
 	switch {
 	case l.got.Err != nil:
 		return "the log cannot be read", false
-	case l.miss:
-		return "not found", false
+	case l.miss != "":
+		return l.miss, false
 	case l.paused && l.got.Total > l.mark:
-		return "paused · " + Count(l.got.Total-l.mark) + " new lines", false
+		return "paused · " + lines(l.got.Total-l.mark, "new ") + " · end follows", false
 	case l.paused:
-		return "paused", false
-	case l.rate > 2000:
-		return "following · " + Count(l.rate) + " lines/s", true
+		return "paused · end follows", false
+	case l.rate > floodRate:
+		return "following · " + rate(l.rate), true
 	}
 	return "following", true
+}
+
+func rate(n int64) string {
+	if n >= 10_000 {
+		return Count((n+500)/1000) + " k lines/s"
+	}
+	return Count(n) + " lines/s"
+}
+
+func lines(n int64, kind string) string {
+	if n == 1 {
+		return "1 " + kind + "line"
+	}
+	return Count(n) + " " + kind + "lines"
 }
 
 // Total says how long the log is.
@@ -148,13 +559,16 @@ func (l *Log) Total() string {
 	if l.got.Size > 0 && n == 0 {
 		n = 1
 	}
-	if n == 1 {
-		return "1 line"
-	}
 	if !l.got.All && l.got.Size > 0 {
-		return "more than " + Count(n) + " lines"
+		return "more than " + lines(n, "")
 	}
-	return Count(n) + " lines"
+	return lines(n, "")
+}
+
+// Alarms are the lines that look like an error or a warning. known says that the whole
+// log was looked at.
+func (l *Log) Alarms() (errors, warnings int64, known bool) {
+	return l.got.Errors, l.got.Warnings, l.got.Judged
 }
 
 // Err is why the log cannot be read.
@@ -178,4 +592,30 @@ func Count(n int64) string {
 		s = s[:i] + " " + s[i:]
 	}
 	return s
+}
+
+// Timed says whether it is known when the lines came.
+func (l *Log) Timed() bool {
+	for i := range l.got.Lines {
+		if l.got.Lines[i].At != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Hits are the cells of a row that the search matches: from where, and how many.
+func (l *Log) Hits(r Row) (cells [][2]int) {
+	if l.search.finder == nil || r.Line.Note {
+		return nil
+	}
+	if l.search.pattern == nil {
+		l.search.pattern = l.search.finder.Pattern()
+	}
+	var plain strings.Builder
+	walk(r.Text, func(text, _ string, _, _ int) bool { plain.WriteString(text); return true })
+	for _, m := range l.search.pattern.FindAllStringIndex(plain.String(), 40) {
+		cells = append(cells, [2]int{Width(plain.String()[:m[0]]), Width(plain.String()[m[0]:m[1]])})
+	}
+	return cells
 }
