@@ -19,9 +19,6 @@ import (
 	"lifeboat/internal/runbook"
 )
 
-// usualOf is how many past runs a usual time is the median of.
-const usualOf = 7
-
 // Books implements console.Backend.
 func (b *backend) Books(ctx context.Context) ([]console.Book, error) {
 	latest, err := b.world.journal.Latest(ctx)
@@ -83,49 +80,6 @@ func (b *backend) room() string {
 		return ""
 	}
 	return printable.Size(int64(s.Bavail)*int64(s.Bsize)) + " free here"
-}
-
-// Usual implements console.Librarian: the median of the newest runs that ended complete.
-func (b *backend) Usual(ctx context.Context, book string) (console.Usual, error) {
-	past, err := b.world.journal.Completed(ctx, book, usualOf)
-	if err != nil {
-		return console.Usual{}, err
-	}
-	took := map[string][]time.Duration{}
-	for _, s := range past {
-		events, err := b.world.journal.Load(ctx, s.ID)
-		if err != nil {
-			return console.Usual{}, err
-		}
-		for step, d := range stepTimes(events) {
-			took[step] = append(took[step], d)
-		}
-	}
-	out := console.Usual{Runs: len(past), Steps: make(map[string]time.Duration, len(took))}
-	for step, list := range took {
-		slices.Sort(list)
-		out.Steps[step] = list[len(list)/2]
-	}
-	return out, nil
-}
-
-// stepTimes is how long each step of a run took that was done, from the moment when it
-// was asked about or began to its end. What was skipped or failed has no time.
-func stepTimes(events []run.Event) map[string]time.Duration {
-	began, out := map[string]time.Time{}, map[string]time.Duration{}
-	for _, ev := range events {
-		switch ev.Kind {
-		case run.GateOpened, run.StepBegan:
-			if began[ev.Step].IsZero() {
-				began[ev.Step] = ev.At
-			}
-		case run.StepVerified, run.StepClaimed:
-			if from := began[ev.Step]; !from.IsZero() {
-				out[ev.Step] = ev.At.Sub(from)
-			}
-		}
-	}
-	return out
 }
 
 func (b *backend) describe(book *runbook.Book) described {

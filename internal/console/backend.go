@@ -44,7 +44,6 @@ type Backend interface {
 	// Log opens a spool file of the run. It may still grow.
 	Log(ctx context.Context, id run.ID, name string) (Log, error)
 	VaultReader
-	Librarian
 	ThemeReader
 	HistoryReader
 	BoardReader

@@ -17,6 +17,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -55,9 +56,9 @@ type world struct {
 	now    time.Time
 	loaded bool // books and runs were read once
 	books  []Book
-	stacks []stack          // of the books, to be searched
-	usual  map[string]Usual // how long the steps of a book take, once it was asked for
-	times  int              // how often the books were read
+	stacks []stack                   // of the books, to be searched
+	usual  map[string]incident.Usual // how long the steps of a book take, once it was asked for
+	times  int                       // how often the books were read
 	runs   []Summary
 	team   Team
 	typing bool      // letters are text

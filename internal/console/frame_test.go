@@ -29,7 +29,7 @@ var scenes = slices.Concat(
 )
 
 var runScenes = []scene{
-	{"library", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/") }},
+	{"library", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, practised).press("/") }},
 	{"library-search", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press("/").typeText("forc") }},
 	{"library-level", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil).press("/").typeText("git forc").press("tab")
@@ -42,7 +42,7 @@ var runScenes = []scene{
 		return drive(t, w, h, nil, written).press("/", "enter", "r", "down")
 	}},
 	{"plan", func(t *testing.T, w, h int) *driver {
-		return drive(t, w, h, nil).press("/", "enter", "down", "down", "down")
+		return drive(t, w, h, nil, practised).press("/", "enter", "down", "down", "down")
 	}},
 	{"form", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil).press("/", "enter", "tab").typeText("-2").press("enter")

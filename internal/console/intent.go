@@ -26,7 +26,10 @@ type (
 	copyText struct{ text, says string } // into the clipboard of the terminal, and what is said about it
 	several  []Intent
 	goPlace  struct{ place place } // to another place; a run on the screen goes on
-	askUsual struct{ book string } // how long do the steps of a runbook take?
+	askUsual struct {
+		book string
+		mode run.Mode
+	} // how long do the steps of a runbook take?
 )
 
 type (
@@ -168,7 +171,7 @@ type (
 	}
 	usualMsg struct {
 		book  string
-		usual Usual // none when it could not be read: nothing depends on it
+		usual incident.Usual
 	}
 )
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 )
 
@@ -68,26 +69,31 @@ func bookFacts(w *world, b *Book, width int, brief bool) []row {
 	return append(rs, wayBack(b, col, width)...)
 }
 
-// wayBack says whether what a runbook changes can be taken back.
+// wayBack says whether what could lose something can be taken back. All other steps only
+// read, add, or change what can be put back.
 func wayBack(b *Book, col, width int) []row {
-	changes, first := 0, ""
+	risks, first := 0, ""
 	for i, o := range b.Steps {
-		if o.Effect == "" || o.Effect == "read" || strings.HasPrefix(o.Action, "notify.") { // what was said is said
+		if o.Effect != "destroy" {
 			continue
 		}
-		changes++
+		risks++
 		if first == "" && slices.Contains(b.NoWayBack, o.ID) {
 			first = itoa(i+1) + ", " + o.Title
 		}
 	}
 	label := txt(rDim, pad("way back", col))
 	switch {
-	case changes == 0:
-		return extra([]row{line(label, txt(rText, "none is needed: it changes nothing"))})
-	case first == "":
-		return []row{line(label, txt(rOK, "open"), txt(rText, ": "+map[bool]string{true: "its one change", false: "each of its " + itoa(changes) + " changes"}[changes == 1]+" can be undone"))}
+	case risks == 0:
+		return extra([]row{line(label, txt(rText, "none is needed: nothing it does loses anything"))})
+	case first != "":
+		return labelled("way back", col, rWarn, "none for step "+first, width, 1)
 	}
-	return labelled("way back", col, rWarn, "not for step "+first, width, 1)
+	each := "each of the " + itoa(risks) + " steps"
+	if risks == 1 {
+		each = "the one step"
+	}
+	return []row{line(label, txt(rOK, "open"), txt(rText, ": "+each+" that could lose something can be undone"))}
 }
 
 // bookRows is what one must know to choose a runbook.
@@ -132,23 +138,24 @@ func problemRows(b *Book, width, most int) []row {
 
 // planHead says how many steps there are and how long they take together, as far as that
 // is known.
-func planHead(b *Book, usual Usual) row {
+func planHead(b *Book, usual incident.Usual) row {
 	r := line(bold(rStrong, "PLAN"), txt(rDim, "   "+plural(len(b.Steps), "step", "steps")))
-	if all, ok := usual.total(b.Steps); ok {
+	if all, ok := allSteps(usual, b.Steps); ok {
 		r.left = append(r.left, txt(rDim, ", about "+words(all)))
-		r.right = []span{txt(rDim, "usual time")}
+		r.right = []span{txt(rDim, map[bool]string{true: "time in drills", false: "usual time"}[usual.Drills])}
 	}
 	return r
 }
 
-// total is how long all steps take; not ok when nothing is known of one that always runs.
-func (u Usual) total(steps []run.Outline) (all time.Duration, ok bool) {
+// allSteps is how long all steps take together; not ok when nothing is known of one that
+// always runs.
+func allSteps(u incident.Usual, steps []run.Outline) (all time.Duration, ok bool) {
 	for _, o := range steps {
-		d, known := u.Steps[o.ID]
+		t, known := u.Steps[o.ID]
 		if !known && !o.Only {
 			return 0, false
 		}
-		all += d
+		all += t.Sum()
 	}
 	return all, u.Runs > 0
 }
@@ -177,14 +184,14 @@ func bookBrief(w *world, b *Book, width int) []row {
 		r.left = append(r.left, one...)
 	}
 	last := plural(len(b.Steps), "step", "steps")
-	if all, ok := w.usual[b.Name].total(b.Steps); ok {
+	if all, ok := allSteps(w.usual[b.Name], b.Steps); ok {
 		last += ", about " + words(all)
 	}
 	return append(rs, r, row{left: []span{txt(rDim, "      "+last+". Opening the plan runs nothing.")}, spare: 2})
 }
 
 // outlineRows lists steps before they run.
-func outlineRows(steps []run.Outline, width, at int, usual Usual) []row {
+func outlineRows(steps []run.Outline, width, at int, usual incident.Usual) []row {
 	var rs []row
 	for i, o := range steps {
 		glyph, role, kind := stepLook(o)
@@ -197,8 +204,8 @@ func outlineRows(steps []run.Outline, width, at int, usual Usual) []row {
 		} else {
 			r.right = shortKind(o)
 		}
-		if d, ok := usual.Steps[o.ID]; ok && usual.Runs > 0 {
-			took := clock(d)
+		if t, ok := usual.Steps[o.ID]; ok && usual.Runs > 0 {
+			took := clock(t.Sum())
 			r.right = append(r.right, txt(rDim, strings.Repeat(" ", max(7-len(took), 1))+took))
 		}
 		if i == at {

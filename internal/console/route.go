@@ -329,7 +329,7 @@ func (m *Model) gotBooks(msg booksMsg) tea.Cmd {
 	if msg.err != nil {
 		return m.do(push{problem("The runbooks cannot be read", msg.err)})
 	}
-	m.books, m.team, m.usual = msg.books, msg.team, map[string]Usual{}
+	m.books, m.team, m.usual = msg.books, msg.team, map[string]incident.Usual{}
 	m.times++
 	m.stacks = make([]stack, len(m.books))
 	for i := range m.books {

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/incident"
 )
 
 // libraryScreen answers which runbook is the right one, and whether it can be trusted
@@ -127,16 +128,16 @@ func (w *world) wantUsual(b *Book) Intent {
 	if _, asked := w.usual[b.Name]; asked {
 		return nil
 	}
-	w.usual[b.Name] = Usual{}
-	return askUsual{b.Name}
+	w.usual[b.Name] = incident.Usual{}
+	return askUsual{b.Name, w.o.Mode}
 }
 
 // usualCmd asks how long the steps of a runbook take.
 func usualCmd(ctx context.Context, b Backend, i askUsual) tea.Cmd {
 	return func() tea.Msg {
-		usual, err := b.Usual(ctx, i.book)
+		usual, err := b.Past(ctx, i.book, i.mode)
 		if err != nil {
-			usual = Usual{}
+			usual = incident.Usual{} // nothing depends on it
 		}
 		return usualMsg{i.book, usual}
 	}

@@ -297,7 +297,6 @@ type fakeBackend struct {
 	closed   int
 
 	fakeVault
-	usual map[string]Usual
 	fakeDrill
 	fakeHistory
 	fakeBridge
@@ -309,8 +308,6 @@ func (b *fakeBackend) Books(context.Context) ([]Book, error)              { retu
 func (b *fakeBackend) Runs(context.Context, int) ([]Summary, error)       { return b.runs, nil }
 func (b *fakeBackend) Now() time.Time                                     { return b.now }
 func (b *fakeBackend) Progress(context.Context, run.ID) (Progress, error) { return b.progress, nil }
-
-func (b *fakeBackend) Usual(_ context.Context, book string) (Usual, error) { return b.usual[book], nil }
 
 func (b *fakeBackend) Start(_ context.Context, s Start) (run.ID, error) {
 	if b.fail != nil {
@@ -430,14 +427,6 @@ func library() []Book {
 	return books
 }
 
-// usualTimes are those of the designs.
-func usualTimes() map[string]Usual {
-	return map[string]Usual{"accidental-force-push": {Runs: 4, Steps: map[string]time.Duration{
-		"freeze-pushes": 150 * time.Second, "find": 100 * time.Second, "keep": 125 * time.Second,
-		"push": 180 * time.Second, "verify": 90 * time.Second, "tell": 105 * time.Second,
-	}}}
-}
-
 func pastRuns() []Summary {
 	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, time.UTC) }
 	return []Summary{
@@ -482,7 +471,7 @@ type driver struct {
 // drive makes a console of the size with a story on it; a nil story stays at home.
 func drive(t testing.TB, w, h int, s *story, change ...func(*fakeBackend, *Options)) *driver {
 	t.Helper()
-	b := &fakeBackend{books: library(), usual: usualTimes(), team: team(t), runs: pastRuns(), now: began.Add(5 * minute), logs: map[string][]byte{
+	b := &fakeBackend{books: library(), team: team(t), runs: pastRuns(), now: began.Add(5 * minute), logs: map[string][]byte{
 		"find.1.log": []byte("reading reflog\n"),
 		"keep.1.log": []byte("ref refs/lifeboat/7f3a/good -> 9bd0e27\nref refs/lifeboat/7f3a/bad  -> 3f2a1c9\nEnumerating objects: 184412, done.\nCounting objects:  10%\rCounting objects: 100% (184412/184412), done.\n\x1b[32mCompressing objects\x1b[0m: 100% (61207/61207), done.\nWriting objects:  63% (116180/184412)\n"),
 		"push.1.log": []byte("git push --force-with-lease=main:3f2a1c9 origin 9bd0e27:main\nCounting objects: 100% (61/61), done.\nTotal 38 (delta 24), reused 0 (delta 0), pack-reused 0\n"),
