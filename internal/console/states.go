@@ -2,11 +2,13 @@ package console
 
 import (
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/colorprofile"
 
 	"lifeboat/internal/console/look"
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/estate"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -39,6 +41,27 @@ func States() []look.State {
 	for _, o := range []run.Outcome{run.Complete, run.CompleteWithOverrides, run.NotComplete, run.Aborted} {
 		glyph, role, _ := outcomeLook(o)
 		out = append(out, look.State{Group: "ends of runs", Name: string(o), Glyph: glyph, Word: strings.ToUpper(string(o)), Role: role})
+	}
+	for _, v := range []estate.Verdict{estate.Ready, estate.InRun, estate.DrillDue, estate.Stale, estate.NeverDrilled, estate.Late, estate.TooSlow, estate.Unknown} {
+		r := estate.Readiness{Verdict: v, Open: []estate.OpenRun{{}}}
+		glyph, role := readinessLook(&world{}, &r)
+		out = append(out, look.State{Group: "readiness", Name: strings.ToLower(string(v)), Glyph: glyph, Word: strings.TrimSpace(verdictWord(&world{}, &r)), Role: role})
+	}
+	now := time.Unix(1e9, 0)
+	for _, c := range []struct {
+		name string
+		copy *Copy
+	}{
+		{"missing", nil}, {"unusable", &Copy{Problem: "x"}}, {"failed", &Copy{Failed: true}}, {"stale", &Copy{Late: true, Class: "newest", Cut: now.Add(-3 * time.Hour)}},
+		{"late", &Copy{Late: true}}, {"not proven", &Copy{}}, {"proven: stored", &Copy{Level: "stored"}}, {"proven: checked", &Copy{Level: "checked"}},
+		{"proven: applied", &Copy{Level: "applied"}}, {"proven: restored", &Copy{Level: "restored"}},
+	} {
+		glyph, role, word := copyLook(&world{now: now}, &Shelf{RPO: time.Hour}, c.copy)
+		if word == "" { // what says it then is how far it is proven
+			bar := provenBar(c.copy.Level)
+			word = strings.TrimSpace(bar[len(bar)-1].text)
+		}
+		out = append(out, look.State{Group: "copies", Name: c.name, Glyph: glyph, Word: word, Role: role})
 	}
 	for _, m := range []run.Mode{run.Live, run.Drill, run.Dry} {
 		word, badge, _ := modeLook(m)
