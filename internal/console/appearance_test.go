@@ -9,7 +9,7 @@ import (
 )
 
 // fakeLook has our themes, and one of a person that cannot be read.
-type fakeLook struct{ broken error }
+type fakeLook struct{}
 
 func (f *fakeLook) Themes(context.Context) []string { return append(look.Ours(), "mine") }
 

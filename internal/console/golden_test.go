@@ -235,6 +235,9 @@ func asciiPicture(t testing.TB, d *driver, w, h int) string {
 			if len(u.Content) == 1 && u.Content != a.Content || len(u.Content) > 1 && a.Content == " " {
 				t.Fatalf("%q at %d,%d is %q in ASCII: a cell has moved", u.Content, x, y, a.Content)
 			}
+			if r := []rune(u.Content)[:min(1, len(u.Content))]; len(r) > 0 && r[0] > 0x7f && a.Content == "?" && !unicode.IsLetter(r[0]) && !unicode.IsMark(r[0]) {
+				t.Errorf("%q at %d,%d has no glyph in ASCII: give it one in look.ASCII", u.Content, x, y)
+			}
 			if u.Width > 0 && u.Style != a.Style {
 				t.Fatalf("%q at %d,%d has another style in ASCII: %v, was %v", u.Content, x, y, a.Style, u.Style)
 			}

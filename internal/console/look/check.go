@@ -214,10 +214,11 @@ func CheckStates(states []State) Finding {
 // Swatch draws every role and every state in a theme: one line of cells each, for
 // [widget.Canvas]. It is handed to do with the place, the role and the text.
 func Swatch(states []State, do func(x, y int, r widget.Role, a widget.Attr, text string)) (rows int) {
-	y := 0
+	x, y := 2, 0
 	for _, r := range []widget.Role{LiveBadge, DrillBadge, DryBadge, GateBadge, WarnBadge, FailBadge, OKBadge, Keycap} {
 		word := strings.ToUpper(strings.TrimSuffix(RoleName(r), " badge"))
-		do(2+int(r-LiveBadge)*10, y, r, 0, " "+word+" ")
+		do(x, y, r, 0, " "+word+" ")
+		x += len(word) + 4
 	}
 	y += 2
 	for r := range Themed {

@@ -63,7 +63,7 @@ func RoleName(r widget.Role) string { return roleNames[r] }
 func RoleMeans(r widget.Role) string {
 	return [Themed]string{
 		"what you read", "what you must read, key names", "explanation, labels, units", "time stamps, evidence of done steps",
-		"light borders, rules, empty bars", "the heavy border of screens without a run", "done, inside the promise",
+		"light borders, rules, empty bars", "heavy border where no run is", "done, inside the promise",
 		"look at this, or in doubt", "failed, promise broken", "progress of the running step", "typed token needed",
 		"mode LIVE: rule, heavy border", "mode DRILL: rule, heavy border", "mode DRY RUN: rule, heavy border", "the word mark", "what stepped back behind a card",
 	}[r]
