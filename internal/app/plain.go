@@ -182,6 +182,7 @@ func (p *plain) pick(r *run.Run, ways []choice) (run.Answer, error) {
 // token reads the token of the live target. Nothing less than all of it counts.
 func (p *plain) token(r *run.Run, a run.Answer) (run.Answer, error) {
 	g := r.Gate
+	misses, _ := strconv.Atoi(a.Extra[run.MissesKey]) // absent: none
 	for {
 		p.out.add("Type the token read from the target: %s", g.Token)
 		p.out.add("An empty line goes back, nothing has changed.")
@@ -199,6 +200,8 @@ func (p *plain) token(r *run.Run, a run.Answer) (run.Answer, error) {
 			a.Verb, a.Digest, a.Token = run.Approve, g.Digest, text
 			return a, nil
 		}
+		misses++
+		a.Extra = map[string]string{run.MissesKey: strconv.Itoa(misses)}
 		p.out.add("%d of %d characters match. Nothing has run. Try again.", matching(text, g.Token), len([]rune(g.Token)))
 	}
 }

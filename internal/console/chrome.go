@@ -61,6 +61,9 @@ func drawFooter(w *world, a area, keys []binding, top screen) {
 		}
 		if n == 3 {
 			foot.row(1, legend(top))
+		} else if r, ok := injectLine(w, a.w); ok {
+			a.c.Clear(foot.x, foot.y, foot.w, 1)
+			foot.row(0, r)
 		}
 	}
 }
@@ -129,6 +132,9 @@ func drawMode(w *world, a area) {
 			level.text += " · "
 		}
 		right = []span{level, txt(rDim, "run "), bold(rText, s.ID.Short()), txt(rText, " ")}
+	}
+	if s.Drill != nil {
+		right = drillNames(w, right[:2], wide(a))
 	}
 	if len(w.room.Watch) > 0 && wide(a) { // people come before the name of the runbook, whose title stands there
 		right = right[1:]

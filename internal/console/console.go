@@ -69,6 +69,7 @@ type world struct {
 	slow   bool // the terminal takes long to take what is drawn
 	vault  vaultState
 	past   historyState
+	drills drillState
 	skin   appearance
 	room   Room     // who is at the run on the screen
 	away   *absence // what somebody who came back is told; nil: nothing
@@ -138,9 +139,12 @@ func New(ctx context.Context, backend Backend, o Options) (*Model, error) {
 
 // Init asks for what the first screen needs.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), m.perform(loadBoard{}), m.after(boardEvery, boardTickMsg{}), tea.RequestBackgroundColor, m.themeNames}
+	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), m.perform(loadBoard{}), m.perform(loadDrills{}), m.after(boardEvery, boardTickMsg{}), tea.RequestBackgroundColor, m.themeNames}
 	if m.o.Run != "" {
 		cmds = append(cmds, m.perform(openRun{m.o.Run}))
+	}
+	if m.o.Alarm != nil {
+		cmds = append(cmds, m.do(push{&alarmScreen{alarm: *m.o.Alarm}}))
 	}
 	return tea.Batch(cmds...)
 }
@@ -188,6 +192,8 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.gotBooks(msg)
 	case openedMsg:
 		return m, m.opened(msg)
+	case drillMsg:
+		return m, msg.apply(m)
 	case doneMsg:
 		return m, m.done(msg)
 	case themeNamesMsg:

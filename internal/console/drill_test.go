@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"testing"
+	"time"
 
 	"lifeboat/internal/run"
 )
@@ -54,4 +56,102 @@ func (f *fakeDrill) EndDrill(context.Context, run.ID) error {
 
 func (f *fakeDrill) ExportDrill(context.Context, run.ID) (DrillReport, error) {
 	return f.report, f.broken
+}
+
+var rehearsed = run.DrillSetup{
+	Scenario: "accidental-force-push", Title: "A demo was pushed over main", Trainee: "m.ito", Facilitator: "s.kaya",
+	Alarm: "People say that their commits of this morning are gone from main.", Found: 2*minute + 20*time.Second, Pass: 80,
+	Points: []run.Worth{{Criterion: run.RightRunbook, Points: 20}, {Criterion: run.InsideRTO, Points: 25}, {Criterion: run.InsideRPO, Points: 15},
+		{Criterion: run.ChecksRead, Points: 15}, {Criterion: run.GatesTyped, Points: 5}, {Criterion: run.InTime, Points: 15}, {Criterion: run.TeamTold, Points: 5}},
+	Injects: []run.Inject{
+		{Name: "author", From: "T. Nkosi, developer", Text: "I have a fix that must go in now. May I push it to main?", Within: 2 * minute, Points: 5, Words: [][]string{{"no", "wait"}}, Model: "no, wait"},
+		{Name: "support", From: "support desk, played by s.kaya", Text: "Customers see double bookings since 13:56, right after the deploy.", Within: 2 * minute, Points: 5, Words: [][]string{{"copy"}}, Model: "an older copy"},
+		{Name: "chief", From: "head of the salon", Text: "How long will it take?", Choices: []string{"no idea", "inside the hour, I say so when it is done", "five minutes"}, Right: 2, Within: 2 * minute, Points: 5},
+	},
+	Hints: []run.Hint{{Step: "find", Text: "Whose clone still has them?", Cost: 4}, {Step: "keep", Text: "Both versions are worth keeping.", Cost: 4}, {Step: "push", Text: "Read the token from the target.", Cost: 4}},
+	Team:  []string{"tell"}, RTO: time.Hour, RPO: 15 * minute, Every: 90 * 24 * time.Hour,
+}
+
+// rehearsal is a run that is the drill of a scenario, before its first step.
+func rehearsal(t testing.TB) *story {
+	return newStoryIn(t, run.Drill).add(0, run.DrillBegan, "", rehearsed)
+}
+
+func (s *story) arrives(name string) *story {
+	return s.add(time.Second, run.InjectArrived, "", run.Arrival{Inject: name})
+}
+
+// taught has one inject answered, and one hint taken.
+func (s *story) taught() *story {
+	s.found().arrives("author")
+	s.add(16*time.Second, run.InjectAnswered, "", run.InjectAnswer{Inject: "author", By: "m.ito", Text: "no, wait until I say so", Took: 16 * time.Second, Right: true, Points: 5})
+	s.add(0, run.HintTaken, "", run.HintTaking{Hint: rehearsed.Hints[0], By: "m.ito"})
+	return s
+}
+
+// injected waits at a gate, with an inject that has just arrived.
+func (s *story) injected() *story {
+	s.taught().gate(time.Second, "keep", run.Gate{Kind: run.Confirm, Digest: "d-keep", Plan: keepPlan})
+	return s.arrives("support")
+}
+
+// scored ends the drill and scores it.
+func (s *story) scored(change func(*run.Found)) *story {
+	s.taught()
+	for _, ev := range newStoryIn(s.t, run.Drill).complete().events[int(newStoryIn(s.t, run.Drill).found().state.Seq):] {
+		if a, ok := ev.Body.(run.Answer); ok { // its gate has another number here
+			a.Gate = s.state.Gate.Seq
+			ev.Body = a
+		}
+		if b, ok := ev.Body.(run.Began); ok && b.Gate != 0 {
+			b.Gate = s.state.Step(ev.Step).Approval
+			ev.Body = b
+		}
+		at := ev.At.Sub(s.now)
+		if ev.Kind == run.RunEnded {
+			at = 0
+		}
+		s.add(max(at, 0)+time.Second, ev.Kind, ev.Step, ev.Body)
+		if ev.Kind == run.StepBegan && ev.Step == "push" {
+			s.arrives("support")
+			s.add(131*time.Second, run.InjectAnswered, "", run.InjectAnswer{Inject: "support", By: "m.ito", Text: "take an older copy", Took: 131 * time.Second, Right: true, Late: true, Points: 2})
+			s.arrives("chief")
+			s.add(10*time.Second, run.InjectAnswered, "", run.InjectAnswer{Inject: "chief", By: "m.ito", Text: rehearsed.Injects[2].Choices[1], Took: 10 * time.Second, Right: true, Points: 5})
+		}
+	}
+	f := run.Found{
+		Recovered: true, LossKnown: true,
+		Checks: []run.Check{{Text: "the origin passes git fsck --full", OK: true, Evidence: "no error"}, {Text: "every commit that the push dropped is on main again", OK: true, Evidence: "14 of 14"}},
+		Kept:   []string{"commit 3f2a1c9 \"demo\" by k.lind: refs/lifeboat/7f3a/bad"},
+		Usual:  map[string]time.Duration{"freeze-pushes": 2 * minute, "find": 2 * minute, "keep": 2 * minute, "push": minute, "verify": minute, "tell": minute},
+	}
+	if change != nil {
+		change(&f)
+	}
+	return s.add(2*time.Second, run.DrillScored, "", s.state.Judge(f))
+}
+
+func failedDrill(f *run.Found) {
+	f.Recovered, f.LossKnown = false, false
+	f.Checks[1].OK, f.Checks[1].Evidence = false, "13 of 14"
+	f.Lost = []string{"commit 8e02b6f \"fix(booking): no double charge\" by Thabo Nkosi: no repository has it"}
+	f.Why = []string{"the oracle finds it not recovered: 1 of 2 checks fail"}
+}
+
+// rehearsals are drills with each kind of last result.
+func rehearsals(b *fakeBackend, _ *Options) {
+	score := &run.Score{Points: 91, Of: 100, Pass: 80, Passed: true, Recovered: true, Recovery: 24 * minute}
+	failed := &run.Score{Points: 41, Of: 100, Pass: 80}
+	ago := func(days int) time.Time { return began.AddDate(0, 0, -days) }
+	b.items = []DrillItem{
+		{Scenario: "data-loss", Title: "A DELETE was too wide", Book: "data-loss", Level: 3, Last: ago(100), LastRun: "20260816T100000Z-C0DE", Score: score, Trainee: "j.park", Holds: ago(10), About: 40 * minute, Every: 90 * 24 * time.Hour, Injects: 3, Hints: 4, Summary: "A DELETE without its second condition removes most appointments."},
+		{Scenario: "secrets-loss", Title: "A deployment overwrote the env files", Book: "secrets-loss", Level: 3, Last: ago(20), LastRun: "20261104T100000Z-BAD1", Score: failed, Trainee: "k.lind", Every: 90 * 24 * time.Hour},
+		{Scenario: "auth-recovery", Title: "A clean-up dropped the users", Book: "auth-recovery", Level: 3, Every: 31 * 24 * time.Hour, Injects: 2},
+		{Scenario: "repository-loss", Title: "The shared repository is gone", Book: "repository-loss", Level: 3, Last: ago(85), LastRun: "20260831T100000Z-0DD5", Score: score, Trainee: "m.ito", Holds: ago(-5), About: 75 * minute, Every: 90 * 24 * time.Hour},
+		{Scenario: "accidental-force-push", Title: "A demo was pushed over main", Book: "accidental-force-push", Level: 2, Alarm: true, Last: ago(7), LastRun: runID, Score: score, Trainee: "m.ito", Holds: ago(-83), About: 24 * minute, Every: 90 * 24 * time.Hour, Injects: 3, Hints: 3,
+			Summary: "A colleague force-pushes a demo over main. Fourteen commits by six people are gone from it."},
+	}
+	b.report = DrillReport{Markdown: "drills/2026-11-24-7F3A.md", JSON: "drills/2026-11-24-7F3A.json", Tasks: "drills/2026-11-24-7F3A.tasks.md", SHA256: "3fe0aa81d4", Chained: true}
+	b.alarm = DrillAlarm{Title: "A demo was pushed over main", Text: rehearsed.Alarm, At: began.Add(3 * minute), RTO: time.Hour}
+	b.right = "accidental-force-push"
 }

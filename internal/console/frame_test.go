@@ -227,7 +227,48 @@ var runScenes = []scene{
 		d.b.fail = errBroken
 		return d.press("1")
 	}},
+	{"drills", func(t *testing.T, w, h int) *driver {
+		d := drive(t, w, h, nil, rehearsals)
+		d.run(d.m.do(push{newDrills()}))
+		return d
+	}},
+	{"drill-begin", func(t *testing.T, w, h int) *driver {
+		d := drive(t, w, h, nil, rehearsals)
+		d.run(d.m.do(push{newDrills()}))
+		d.wake()
+		return d.press("G", "enter")
+	}},
+	{"drill-alarm", func(t *testing.T, w, h int) *driver {
+		d := drive(t, w, h, nil, rehearsals)
+		d.run(d.m.do(startDrill{DrillStart{Scenario: "accidental-force-push"}, true}))
+		d.wake()
+		return d.typeText("back").press("enter")
+	}},
+	{"drill", func(t *testing.T, w, h int) *driver { return drive(t, w, h, rehearsal(t).injected(), soon) }},
+	{"drill-danger", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, rehearsal(t).pushGate().arrives("support"), soon).typeText("main@3f2")
+	}},
+	{"drill-inject", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, rehearsal(t).injected(), soon).press("i").typeText("the copy must be ol")
+	}},
+	{"drill-choice", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, rehearsal(t).keeping().arrives("chief"), soon).press("i")
+	}},
+	{"drill-hint", func(t *testing.T, w, h int) *driver { return drive(t, w, h, rehearsal(t).keepGate()).press("h") }},
+	{"drill-end", func(t *testing.T, w, h int) *driver { return drive(t, w, h, rehearsal(t).keeping()).press("x") }},
+	{"drill-passed", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, rehearsal(t).scored(nil), rehearsals).press("e")
+	}},
+	{"drill-failed", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, rehearsal(t).scored(failedDrill), rehearsals)
+	}},
+	{"drill-unscored", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, rehearsal(t).complete(), rehearsals)
+	}},
 }
+
+// soon looks at a run twelve seconds after its last event.
+func soon(b *fakeBackend, _ *Options) { b.now = b.events[len(b.events)-1].At.Add(12 * time.Second) }
 
 // written gives the first runbook a text with all that Markdown has.
 func written(b *fakeBackend, _ *Options) {

@@ -196,8 +196,8 @@ func inSight(rs []row, scroll, room int) int {
 	return min(max(scroll, last-room+1), first)
 }
 
-// drawOver draws a gate over the run.
-func drawOver(w *world, a area, g gateView) {
+// drawOver draws a gate over the run. It returns the row below it.
+func drawOver(w *world, a area, g gateView) int {
 	body := a.sub(w.head(), a.h-w.head()-footRows(a))
 	width := min(a.w-4, max(84, a.w-20), 104)
 	if a.w < 76 {
@@ -215,4 +215,5 @@ func drawOver(w *world, a area, g gateView) {
 	box := area{a.c, a.x + (a.w-width)/2, body.y + y, width, high}
 	a.c.Clear(box.x, box.y, box.w, box.h)
 	drawParts(box.box(f), head, foot, g.scrolled(), "down")
+	return box.y - a.y + box.h
 }

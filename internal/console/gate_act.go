@@ -193,6 +193,14 @@ type tokenGate struct {
 	text   widget.Field
 	pasted bool
 	burst  int // characters that came without a pause between them
+	misses int // how often enter was pressed on something else than the token
+}
+
+// refused counts what was handed in and is not the token.
+func (t *tokenGate) refused(key string) {
+	if _, _, exact := t.match(); key == "enter" && !exact && !t.text.Empty() {
+		t.misses++
+	}
 }
 
 func (t *tokenGate) over() bool           { return true }
@@ -242,6 +250,9 @@ func (t *tokenGate) bindings(w *world) []binding {
 		does("enter", "run this step", "Run the step, once every character of the token is right.", func() Intent {
 			a := w.answer(t.g, run.Approve)
 			a.Token = t.text.Value()
+			if t.misses > 0 && w.snap.Drill != nil { // part of the score
+				a.Extra = map[string]string{run.MissesKey: itoa(t.misses)}
+			}
 			return answerGate{w.snap.ID, a}
 		}).unless(off),
 	}, t.moves()...)

@@ -241,6 +241,8 @@ func (m *Model) perform(i Intent) tea.Cmd {
 		return usualCmd(ctx, b, i)
 	case searchLog, streamLog:
 		return logCmd(ctx, b, i)
+	case drillIntent:
+		return i.cmd(ctx, b)
 	case closeLog:
 		return func() tea.Msg {
 			i.log.Close() // it was only read

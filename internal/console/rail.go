@@ -36,6 +36,10 @@ func drawRail(w *world, a area) {
 		list.row(i-from, rows[i])
 	}
 	in.row(in.h-1, row{left: []span{txt(rDim, "run time "), txt(rText, clock(s.end(w.now).Sub(s.At)))}, right: restWords(w)})
+	if s.Drill != nil {
+		drawScore(w, a.sub(high, a.h-high))
+		return
+	}
 	drawNotes(w, a.sub(high, a.h-high))
 }
 

@@ -55,6 +55,9 @@ func (m *Model) pressed(k tea.KeyPressMsg, key string) tea.Cmd {
 	case !bound:
 		return nil
 	case b.off != "":
+		if r, ok := m.top().(interface{ refused(key string) }); ok {
+			r.refused(key)
+		}
 		return m.do(say{b.label() + " is off: " + b.off})
 	case b.act == nil:
 		return nil
@@ -122,6 +125,9 @@ func (m *Model) do(i Intent) tea.Cmd {
 		return tea.Batch(m.hush(), needs)
 	case replace:
 		m.stack[len(m.stack)-1] = i.screen
+		if s, ok := i.screen.(opener); ok {
+			return tea.Batch(m.hush(), m.do(s.opens(&m.world)))
+		}
 		return m.hush()
 	case pop:
 		if len(m.stack) > 1 {
@@ -304,9 +310,10 @@ func (m *Model) follow() tea.Cmd {
 		}
 		cmds = append(cmds, m.hush())
 	}
+	cmds = append(cmds, m.do(m.arrivals()))
 	cmds = append(cmds, m.followLog())
 	if _, ok := m.top().(*runScreen); ok && !s.Open() {
-		cmds = append(cmds, m.do(replace{&resultScreen{}}))
+		cmds = append(cmds, m.do(replace{newResult(s)}))
 	}
 	return tea.Batch(cmds...)
 }
@@ -355,7 +362,7 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	m.stack = m.stack[:1]
 	var on screen = &runScreen{}
 	if !m.snap.Open() {
-		on = &resultScreen{}
+		on = newResult(m.snap)
 	}
 	past := loadPast{msg.id, m.snap.Started.Book, m.snap.Started.Mode}
 	return tea.Batch(m.dropLog(), m.do(push{on}), m.follow(), m.returned(msg.mark), m.handed(), m.perform(past))
@@ -377,6 +384,9 @@ func (m *Model) title() string {
 	look := ""
 	if m.watching() != "" {
 		look = "READ ONLY "
+	}
+	if _, ok := m.top().(*alarmScreen); ok {
+		return "DRILL alarm"
 	}
 	switch {
 	case (s == nil || s.ID == "") && m.o.Mode == run.Drill:

@@ -100,7 +100,8 @@ func (h *homeScreen) bindings(w *world) []binding {
 	}
 	bs = append(bs,
 		does("a", "attach", "Attach to the open run. It shows the run; gates still ask you.", func() Intent { return openRun{runs[0].ID} }).unless(noRun),
-		callKey(w, false))
+		callKey(w, false),
+		does("d", "drill", "What can be rehearsed, and what is due. Nothing begins at once.", func() Intent { return push{newDrills()} }))
 	for _, p := range places {
 		if !slices.Contains(p.keys, "/") {
 			bs = append(bs, p)

@@ -194,7 +194,7 @@ func (l *libraryScreen) bindings(w *world) []binding {
 		does("enter", "open the plan", "Open the plan of the runbook. Runs nothing.", func() Intent {
 			return push{newPlan(w, l.book(w))}
 		}).named("", "plan").unless(noBook),
-		does("ctrl+d", "drill it", "Rehearse the runbook as a drill.", func() Intent { return w.drill(l.book(w)) }).named("", "drill").unless(noBook).unless(w.noDrill()),
+		does("ctrl+d", "drill it", "Rehearse the runbook as a drill.", func() Intent { return w.drill(l.book(w)) }).named("", "drill").unless(noBook).unless(w.noDrill(l.book(w))),
 		esc,
 		does("ctrl+r", "read it", "Read the whole document.", func() Intent { return push{&docScreen{book: l.book(w)}} }).named("", "read").unless(noBook),
 		callKey(w, true),
@@ -202,12 +202,22 @@ func (l *libraryScreen) bindings(w *world) []binding {
 }
 
 // drill rehearses a runbook: its plan, in practice.
-func (w *world) drill(b *Book) Intent { return push{newPlan(w, b)} }
+func (w *world) drill(b *Book) Intent {
+	if i := w.drillOf(b); i >= 0 {
+		return push{newBegin(w.drills.items[i])}
+	}
+	return push{newPlan(w, b)}
+}
+
+// drillOf is the first scenario of a runbook among the drills, -1 for none.
+func (w *world) drillOf(b *Book) int {
+	return slices.IndexFunc(w.drills.items, func(d DrillItem) bool { return b != nil && d.Book == b.Name })
+}
 
 // noDrill says why nothing can be rehearsed from here; empty when it can.
-func (w *world) noDrill() string {
-	if w.o.Mode != "drill" {
-		return "this console is live; lifeboat drill rehearses a runbook"
+func (w *world) noDrill(b *Book) string {
+	if w.o.Mode != "drill" && w.drillOf(b) < 0 {
+		return "no scenario rehearses it; d on the bridge lists those that there are"
 	}
 	return ""
 }

@@ -79,7 +79,8 @@ func (r *runScreen) remark(w *world) string {
 	return ""
 }
 
-func (r *runScreen) bindings(w *world) []binding {
+// keys are those of a run, drill or not.
+func (r *runScreen) keys(w *world) []binding {
 	g := r.asked()
 	if g == nil {
 		if r.gate != nil {
@@ -182,10 +183,14 @@ func (r *runScreen) draw(w *world, a area) {
 		rail, main = body.split(40)
 		drawRail(w, rail)
 	}
-	r.drawMain(w, main)
+	if w.snap.Drill != nil {
+		r.drawDrill(w, main)
+	} else {
+		r.drawMain(w, main)
+	}
 	if g := r.asked(); g != nil && g.over() {
 		fade(w, a.sub(0, a.h-foot))
-		drawOver(w, a, g)
+		drawBelow(w, a, drawOver(w, a, g))
 	}
 }
 

@@ -19,6 +19,7 @@ type snapshot struct {
 	asked    map[string]time.Time // when a step was first asked about
 	logs     []stepLog            // in the order in which they were begun
 	progress Progress
+	told     int            // injects that were told of
 	usual    incident.Usual // what earlier runs say about its steps
 	broken   error          // an event that could not be folded: what follows is not shown
 }
