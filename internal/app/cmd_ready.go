@@ -210,9 +210,9 @@ func (w *world) status(st standing) error {
 	fmt.Fprintln(t, "ASSET\tKIND\tBACKUP AGE\tOF RPO\tPROVEN\tLAST DRILL\tRESTORED IN\tOF RTO\tVERDICT")
 	for i := range st.Assets {
 		r := &st.Assets[i]
-		age, proven, drilled, restored := "none", "-", "never", "not yet"
+		age, proven, drilled, restored := r.Backup(), "-", "never", "not yet"
 		if r.Newest.Point != "" {
-			age, proven = estate.Long(r.Age), printable.Line(r.Newest.Proven)
+			proven = printable.Line(r.Newest.Proven)
 		}
 		if !r.Drilled.IsZero() {
 			drilled = estate.Long(now.Sub(r.Drilled)) + " ago"

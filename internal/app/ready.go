@@ -248,8 +248,26 @@ func (w *world) recoveries(a estate.Asset, p evidence) []estate.Recovery {
 	return nil
 }
 
+// drillEvery is how long a passed drill of a runbook holds on this estate: by the strictest
+// tier of the assets that it is for. It is 0 where the estate has none.
+func (w *world) drillEvery(b *runbook.Book) time.Duration {
+	if w.estate == nil {
+		return 0
+	}
+	if b.Meta.Kind == runbook.Drill { // a whole simulation is no monthly thing, whatever it is about
+		return w.estate.DrillEvery(b.Name, "standard")
+	}
+	var least time.Duration
+	for _, a := range w.estate.Assets {
+		if every := w.estate.DrillEvery(b.Name, a.Tier); (b.Meta.Asset == "" || b.Meta.Asset == a.Kind) && (least == 0 || every < least) {
+			least = every
+		}
+	}
+	return least
+}
+
 // rehearsed lists the runbooks that have to be practised on this estate: those for a kind
-// of asset that it has, or for all. The strictest tier of its assets counts.
+// of asset that it has, or for all.
 func (w *world) rehearsed(p evidence) []estate.Rehearsal {
 	var out []estate.Rehearsal
 	for _, name := range p.order {
@@ -257,15 +275,7 @@ func (w *world) rehearsed(p evidence) []estate.Rehearsal {
 		if !rehearsable(k.book) {
 			continue
 		}
-		r := estate.Rehearsal{Runbook: name, About: p.about(name)}
-		for _, a := range w.estate.Assets {
-			if every := w.estate.DrillEvery(name, a.Tier); (k.book.Meta.Asset == "" || k.book.Meta.Asset == a.Kind) && (r.Every == 0 || every < r.Every) {
-				r.Every = every
-			}
-		}
-		if k.book.Meta.Kind == runbook.Drill { // a whole simulation is no monthly thing, whatever it is about
-			r.Every = w.estate.DrillEvery(name, "standard")
-		}
+		r := estate.Rehearsal{Runbook: name, Every: w.drillEvery(k.book), About: p.about(name)}
 		if r.Every == 0 {
 			continue
 		}

@@ -274,7 +274,7 @@ func verdict(w *world, width int) row {
 	case !b.known:
 		return put("·", "READING", "What this machine knows is being read.", rDim)
 	case b.Unread != "" && sum.All > 0:
-		return put("?", "NOT KNOWN", "The vault does not answer: "+b.Unread, rWarn)
+		return put("?", "NOT KNOWN", "The vault cannot be read: "+cause(b.Unread, max(width-58, 24)), rWarn)
 	case sum.All > 0 && sum.Ready == sum.All:
 		return put("✓", sum.Head, says, rOK)
 	case sum.Known == 0 && b.asking:
@@ -285,6 +285,18 @@ func verdict(w *world, width int) row {
 		role, glyph = rFail, "✗"
 	}
 	return put(glyph, sum.Head, says, role)
+}
+
+// cause is an error as short as it must be: what is at the end of its chain says most.
+func cause(text string, most int) string {
+	for len(text) > most {
+		_, rest, ok := strings.Cut(text, ": ")
+		if !ok {
+			break
+		}
+		text = rest
+	}
+	return text
 }
 
 // checkedWords is how fresh the board is.

@@ -94,14 +94,11 @@ func (c boardColumns) row(w *world, r *estate.Readiness, here bool) row {
 	if c.what > 0 {
 		out.left = append(out.left, txt(rDim, pad(kindWord(r.Asset)+", "+r.Asset.Tier, c.what)))
 	}
-	age, late := "none", rText
-	if r.Newest.Point != "" {
-		age = estate.Long(r.Age)
-	}
+	late := rText
 	if over := r.Newest.Point == "" || r.Age > r.Asset.RPO; over {
 		late = role
 	}
-	out.left = append(out.left, bold(late, rightly(age, 7)), txt(rDim, " of "+pad(estate.Long(r.Asset.RPO), 7)))
+	out.left = append(out.left, bold(late, rightly(r.Backup(), 7)), txt(rDim, " of "+pad(estate.Long(r.Asset.RPO), 7)))
 	if c.bar > 0 {
 		out.left = append(out.left, ageBar(c.bar, r, role)...)
 	}

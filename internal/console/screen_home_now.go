@@ -195,7 +195,7 @@ func (h *homeScreen) drawPast(w *world, a area) {
 		s := list[i]
 		glyph, role, _ := outcomeLook(s.Outcome)
 		word, _, _ := modeLook(s.Mode)
-		took := words(s.Last.Sub(s.At))
+		took := estate.Long(s.Last.Sub(s.At))
 		if s.RTO > 0 {
 			took += " of " + estate.Long(s.RTO)
 		}

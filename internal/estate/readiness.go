@@ -141,6 +141,19 @@ type Readiness struct {
 // Ready says whether all is well.
 func (r *Readiness) Ready() bool { return r.Verdict == Ready }
 
+// Backup is the age of the newest verified backup in words: "16 min", "none", or "?" where
+// nobody can say.
+func (r *Readiness) Backup() string {
+	g, gap := r.Worst()
+	switch {
+	case r.Newest.Point != "":
+		return Long(r.Age)
+	case gap && g.Verdict == Unknown && r.Latest.Point == "":
+		return "?"
+	}
+	return "none"
+}
+
 // Worst is the gap to mend first; false when there is none.
 func (r *Readiness) Worst() (Gap, bool) {
 	if len(r.Gaps) == 0 {

@@ -133,6 +133,25 @@ func TestAssess(t *testing.T) {
 	}
 }
 
+func TestBackupWords(t *testing.T) {
+	for _, tc := range []struct {
+		but  func(e *Evidence)
+		want string
+	}{
+		{func(*Evidence) {}, "4 min"},
+		{func(e *Evidence) { e.Points = nil }, "none"},
+		{func(e *Evidence) { e.Points[0].Verified = false }, "none"},
+		{func(e *Evidence) { e.Points, e.Unread = nil, "no answer" }, "?"},
+		{func(e *Evidence) { e.Unread = "no answer" }, "4 min"},
+	} {
+		e := sound()
+		tc.but(&e)
+		if r := Assess(booking, e, noon); r.Backup() != tc.want {
+			t.Errorf("%q, want %q", r.Backup(), tc.want)
+		}
+	}
+}
+
 func TestAssessShows(t *testing.T) {
 	r := Assess(booking, sound(), noon)
 	r.Asset = Asset{}
