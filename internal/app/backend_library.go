@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -124,17 +125,7 @@ func (b *backend) describe(book *runbook.Book) described {
 // drillHolds is how long a passed drill of a runbook proves something: as long as for the
 // most urgent asset that it can be about.
 func (b *backend) drillHolds(book *runbook.Book) time.Duration {
-	e := b.world.estate
-	if e == nil {
-		e = &estate.Estate{}
-	}
-	holds := e.DrillEvery(book.Name, "standard")
-	if book.Meta.Asset != "" {
-		for _, a := range e.OfKind(book.Meta.Asset) {
-			holds = min(holds, e.DrillEvery(book.Name, a.Tier))
-		}
-	}
-	return holds
+	return cmp.Or(b.world.drillEvery(book), (&estate.Estate{}).DrillEvery(book.Name, "standard"))
 }
 
 // param is what a person may set. The asset is one of those that the estate has.

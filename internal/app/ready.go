@@ -254,12 +254,12 @@ func (w *world) drillEvery(b *runbook.Book) time.Duration {
 	if w.estate == nil {
 		return 0
 	}
-	if b.Meta.Kind == runbook.Drill { // a whole simulation is no monthly thing, whatever it is about
+	if b.Meta.Asset == "" || b.Meta.Kind == runbook.Drill { // about everything, and no monthly thing
 		return w.estate.DrillEvery(b.Name, "standard")
 	}
 	var least time.Duration
-	for _, a := range w.estate.Assets {
-		if every := w.estate.DrillEvery(b.Name, a.Tier); (b.Meta.Asset == "" || b.Meta.Asset == a.Kind) && (least == 0 || every < least) {
+	for _, a := range w.estate.OfKind(b.Meta.Asset) {
+		if every := w.estate.DrillEvery(b.Name, a.Tier); least == 0 || every < least {
 			least = every
 		}
 	}
