@@ -339,16 +339,30 @@ func BenchmarkFrame(b *testing.B) {
 
 // TestProseFlows: the line ends of a Markdown source are not those of the screen.
 func TestProseFlows(t *testing.T) {
-	var got []string
-	for _, r := range prose("One sentence\nover two lines.\n\n- [ ] Tell the team\n  on the channel {observe}\n- push to `${branch}`\n\n> [!CAUTION]\n> It is\n> lost.\n", 60, true) {
-		text := ""
-		for _, s := range r.left {
-			text += s.text
+	for _, tc := range []struct {
+		name, text string
+		bare       bool
+		want       []string
+	}{
+		{"paragraphs, lists, alerts", "One sentence\nover two lines.\n\n- [ ] Tell the team\n  on the channel {observe}\n- push to `${branch}`\n\n> [!CAUTION]\n> It is\n> lost.\n", true,
+			[]string{"One sentence over two lines.", "", "□ Tell the team on the channel", "· push to ${branch}", "", "▲ CAUTION: It is lost."}},
+		{"placeholders stay", "Run `restore <asset>` with <point>.", true, []string{"Run restore <asset> with <point>."}},
+		{"a table", "| what | where |\n| --- | :--- |\n| a clone | one that is so far away that it does not fit into the row |\n", true,
+			[]string{"what     where", "a clone  one that is so far away that it does not fit into", "         the row"}},
+		{"a fence with its words", "```git.push effect=destroy\nbranch: main\n```", false, []string{"  git.push effect=destroy", "  branch: main"}},
+		{"a long command goes on", "    " + strings.Repeat("abcdefghi ", 8), false, []string{"  " + strings.Repeat("abcdefghi ", 5) + "abcdef …", "  ghi abcdefghi abcdefghi"}},
+		{"a fence left out", "before\n\n```sh\nrm -rf /\n```\n", true, []string{"before"}},
+	} {
+		var got []string
+		for _, r := range prose(tc.text, 60, tc.bare) {
+			text := ""
+			for _, s := range r.left {
+				text += s.text
+			}
+			got = append(got, text)
 		}
-		got = append(got, text)
-	}
-	want := []string{"One sentence over two lines.", "", "□ Tell the team on the channel", "· push to ${branch}", "", "▲ CAUTION: It is lost."}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: %s", tc.name, diff)
+		}
 	}
 }

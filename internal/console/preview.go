@@ -89,11 +89,7 @@ func wayBack(b *Book, col, width int) []row {
 	case first != "":
 		return labelled("way back", col, rWarn, "none for step "+first, width, 1)
 	}
-	each := "each of the " + itoa(risks) + " steps"
-	if risks == 1 {
-		each = "the one step"
-	}
-	return []row{line(label, txt(rOK, "open"), txt(rText, ": "+each+" that could lose something can be undone"))}
+	return []row{line(label, txt(rOK, "open"), txt(rText, ": what it could lose can be put back"))}
 }
 
 // bookRows is what one must know to choose a runbook.
