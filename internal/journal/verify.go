@@ -182,6 +182,59 @@ func verifyChain(ctx context.Context, tx *sql.Tx, h head, r *Report) error {
 	return nil
 }
 
+// proving is a run whose events are being gone through.
+type proving struct {
+	id     run.ID
+	state  run.Run
+	want   cache // what the list of runs should have of it
+	facts  Facts
+	broken bool // an event cannot be read, or does not follow
+	found  int  // problems before it
+}
+
+// take checks the next event of the run.
+func (v *proving) take(p Problem, data []byte, kinds map[run.Kind]bool) error {
+	ev, err := run.Decode(data)
+	if err == nil && (ev.Run != p.Run || ev.Seq != p.Seq) {
+		err = fmt.Errorf("it says that it is event %d of run %q", ev.Seq, ev.Run)
+	}
+	if err != nil {
+		return err
+	}
+	kinds[ev.Kind] = true
+	if v.broken { // all that follows would be wrong for the same reason
+		return nil
+	}
+	if v.state, err = run.Fold(v.state, ev); err != nil {
+		return err
+	}
+	return v.want.add(&v.facts, ev, p.N)
+}
+
+// close compares the run with its summary.
+func (v *proving) close(ctx context.Context, tx *sql.Tx, schema int, r *Report) error {
+	got, err := cached(ctx, tx, schema, v.id)
+	if err != nil {
+		return err
+	}
+	if v.want.facts, err = asText(v.facts); err != nil {
+		return err
+	}
+	if schema < 3 { // it does not keep them
+		v.want.facts, v.want.upto = got.facts, got.upto
+	}
+	if schema < 2 {
+		v.want.ended, v.want.scenario, v.want.trainee, v.want.score = 0, "", "", ""
+	}
+	if got != v.want && !v.broken {
+		r.add(Problem{Run: v.id, Why: "its summary in the list of runs differs from its events"})
+	}
+	if len(r.Problems) == v.found {
+		r.Runs++
+	}
+	return nil
+}
+
 // verifyRuns decodes and folds each run and compares it with its summary.
 func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Report) error {
 	schema, _, err := version(ctx, tx)
@@ -193,74 +246,34 @@ func verifyRuns(ctx context.Context, tx *sql.Tx, kinds map[run.Kind]bool, r *Rep
 		return err
 	}
 	defer rows.Close()
-	var state run.Run
-	var want cache
-	var facts Facts
-	var current run.ID
-	var broken bool // an event of the run cannot be read, or does not follow
-	var counted, found int64 = 0, int64(len(r.Problems))
-	closeRun := func() error {
-		if current == "" {
-			return nil
-		}
-		got, err := cached(ctx, tx, schema, current)
-		if err != nil {
-			return err
-		}
-		if want.facts, err = asText(facts); err != nil {
-			return err
-		}
-		if schema < 3 { // it does not keep them
-			want.facts, want.upto = got.facts, got.upto
-		}
-		if schema < 2 {
-			want.ended, want.scenario, want.trainee, want.score = 0, "", "", ""
-		}
-		if got != want && !broken {
-			r.add(Problem{Run: current, Why: "its summary in the list of runs differs from its events"})
-		}
-		if int64(len(r.Problems)) == found {
-			r.Runs++
-		}
-		counted++
-		return nil
-	}
+	var now *proving
+	var counted, listed int64
 	for rows.Next() {
 		var p Problem
 		var data []byte
 		if err := rows.Scan(&p.N, &p.Run, &p.Seq, &data); err != nil {
 			return err
 		}
-		if p.Run != current {
-			if err := closeRun(); err != nil {
-				return err
+		if now == nil || p.Run != now.id {
+			if now != nil {
+				if err := now.close(ctx, tx, schema, r); err != nil {
+					return err
+				}
 			}
-			state, want, facts, current, found = run.Run{}, cache{}, Facts{}, p.Run, int64(len(r.Problems))
-			broken = false
+			now = &proving{id: p.Run, found: len(r.Problems)}
+			counted++
 		}
-		ev, err := run.Decode(data)
-		if err == nil && (ev.Run != p.Run || ev.Seq != p.Seq) {
-			err = fmt.Errorf("it says that it is event %d of run %q", ev.Seq, ev.Run)
-		}
-		if err == nil {
-			kinds[ev.Kind] = true
-			if broken { // all that follows would be wrong for the same reason
-				continue
-			}
-			state, err = run.Fold(state, ev)
-		}
-		if err == nil {
-			err = want.add(&facts, ev, p.N)
-		}
-		if err != nil {
-			p.Why, broken = err.Error(), true
+		if err := now.take(p, data, kinds); err != nil {
+			p.Why, now.broken = err.Error(), true
 			r.add(p)
 		}
 	}
-	if err := errors.Join(rows.Err(), closeRun()); err != nil {
+	if err = rows.Err(); err == nil && now != nil {
+		err = now.close(ctx, tx, schema, r)
+	}
+	if err != nil {
 		return err
 	}
-	var listed int64
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM runs").Scan(&listed); err != nil {
 		return err
 	}
