@@ -150,11 +150,12 @@ func searchText(r *report.Run) string {
 func (m *Model) historyDo(i Intent) tea.Cmd {
 	st := &m.past
 	switch i := i.(type) {
-	case viewLog:
-		drop := m.dropLog()
-		m.log.id, m.log.name = i.id, i.name
-		return tea.Batch(drop, m.perform(openLog{i.id, i.name}))
+	case viewLog: // the run of the past is the one on the screen as long as its log is
+		past := i.rec.snap
+		m.snap = &past
+		return m.showLog(i.name)
 	case dropPast:
+		m.snap, m.gate, m.sent = nil, 0, 0
 		return m.dropLog()
 	case readHistory:
 		st.count++

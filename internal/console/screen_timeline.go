@@ -207,31 +207,25 @@ type pastLog struct {
 
 type (
 	viewLog struct {
-		id   run.ID
+		rec  *pastRecord
 		name string
 	}
-	dropPast struct{} // let go of that log
+	dropPast struct{} // let go of that log, and of its run
 )
 
 func (viewLog) intent()  {}
 func (dropPast) intent() {}
 
-func (p *pastLog) opens(*world) Intent { return viewLog{p.rec.id, p.name} }
+func (p *pastLog) opens(*world) Intent { return viewLog{p.rec, p.name} }
 
 func (p *pastLog) bindings(w *world) []binding {
-	defer lend(w, &p.rec.snap, p.rec.snap.Last)()
 	bs := p.logScreen.bindings(w)
 	for i, b := range bs {
-		if slices.Contains(b.keys, "esc") && !p.seeking {
-			bs[i].help, bs[i].act = "back to the timeline", func() Intent { return several{dropPast{}, b.act()} }
+		if !p.seeking && slices.Contains(b.keys, "l") && slices.Contains(b.keys, "q") { // back to the run
+			bs[i].help, bs[i].act = "back to the timeline", wish(several{dropPast{}, pop{}})
 		}
 	}
 	return bs
-}
-
-func (p *pastLog) draw(w *world, a area) {
-	defer lend(w, &p.rec.snap, p.rec.snap.Last)()
-	p.logScreen.draw(w, a)
 }
 
 // lend puts a moment of the past into the world while something is drawn, and gives back
