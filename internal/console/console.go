@@ -204,25 +204,14 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.away != nil && m.snap != nil && m.snap.ID == msg.id {
 			m.away.proven, m.away.broken = msg.entries, msg.err
 		}
-	case logOpenedMsg:
-		return m, m.logOpened(msg)
 	case pastMsg:
 		if m.snap != nil && m.snap.ID == msg.id {
 			m.snap.usual = msg.usual
 		}
-	case logTickMsg:
-		slow := m.slow
-		cmd := m.logTick(msg)
-		m.dirty = dirty || slow != m.slow
-		return m, cmd
-	case logFoundMsg:
-		changed, cmd := m.logFound(msg)
-		m.dirty = changed || dirty
-		return m, cmd
 	case streamedMsg:
 		return m, m.streamed(msg)
-	case logReadMsg:
-		changed, cmd := m.logRead(msg)
+	case logOpenedMsg, logTickMsg, logFoundMsg, logReadMsg:
+		changed, cmd := m.gotLog(msg)
 		m.dirty = changed || dirty
 		return m, cmd
 	case boardMsg:

@@ -111,6 +111,23 @@ func (m *Model) openLog(name string) tea.Cmd {
 	return tea.Batch(drop, m.perform(openLog{m.snap.ID, name}))
 }
 
+// gotLog takes an answer about the log, and says whether the frame may have changed.
+func (m *Model) gotLog(msg tea.Msg) (changed bool, cmd tea.Cmd) {
+	switch msg := msg.(type) {
+	case logOpenedMsg:
+		return true, m.logOpened(msg)
+	case logTickMsg:
+		slow := m.slow
+		cmd := m.logTick(msg)
+		return slow != m.slow, cmd
+	case logFoundMsg:
+		return m.logFound(msg)
+	case logReadMsg:
+		return m.logRead(msg)
+	}
+	return false, nil
+}
+
 func (m *Model) logOpened(msg logOpenedMsg) tea.Cmd {
 	if msg.id != m.log.id || msg.name != m.log.name { // another one is on the screen by now
 		if msg.err == nil {

@@ -113,16 +113,7 @@ func (m *Model) do(i Intent) tea.Cmd {
 		}
 		return tea.Batch(cmds...)
 	case push:
-		m.stack = append(m.stack, i.screen)
-		var needs tea.Cmd
-		if s, ok := i.screen.(opener); ok {
-			needs = m.do(s.opens(&m.world))
-		}
-		if s, ok := i.screen.(interface{ instant() bool }); ok && s.instant() {
-			m.quiet = 0
-			return needs
-		}
-		return tea.Batch(m.hush(), needs)
+		return m.pushed(i.screen)
 	case replace:
 		m.stack[len(m.stack)-1] = i.screen
 		if s, ok := i.screen.(opener); ok {
@@ -181,6 +172,20 @@ func (m *Model) do(i Intent) tea.Cmd {
 		m.sent, m.away = i.answer.Gate, nil
 	}
 	return m.perform(i)
+}
+
+// pushed puts a screen on top.
+func (m *Model) pushed(on screen) tea.Cmd {
+	m.stack = append(m.stack, on)
+	var needs tea.Cmd
+	if s, ok := on.(opener); ok {
+		needs = m.do(s.opens(&m.world))
+	}
+	if s, ok := on.(interface{ instant() bool }); ok && s.instant() {
+		m.quiet = 0
+		return needs
+	}
+	return tea.Batch(m.hush(), needs)
 }
 
 // unwind takes everything off the first screen. A run that was shown goes on.
