@@ -102,6 +102,12 @@ func TestTwoWithLines(t *testing.T) {
 	kaya.shows("m.ito drives.")
 	ito.types("who")
 	ito.shows("You drive; 1 watches: s.kaya.")
+	if out := p.exits(exitComplete, "runs"); !strings.Contains(out, "open, m.ito drives; 1 watches: s.kaya\n") {
+		t.Errorf("runs say\n%s", out)
+	}
+	if out := p.exits(exitComplete, "runs", "--json"); !strings.Contains(out, `"driver":"m.ito","driver_here":true,"watch":["s.kaya"]`) {
+		t.Errorf("runs --json say\n%s", out)
+	}
 
 	kaya.types("take")
 	ito.shows("s.kaya asks to drive.")

@@ -53,7 +53,7 @@ func cmdRuns(env environment, s *settings) *cobra.Command {
 			fmt.Fprintln(t, "RUN\tMODE\tRUNBOOK\tBY\tSTARTED (UTC)\tSTATE")
 			for _, r := range list {
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID.Short(), r.Started.Mode, printable.Line(r.Started.Book),
-					printable.Line(r.Started.By), r.First.UTC().Format("2006-01-02 15:04:05"), orElse(string(r.Outcome), "open"))
+					printable.Line(r.Started.By), r.First.UTC().Format("2006-01-02 15:04:05"), printable.Line(w.stateOf(r)))
 			}
 			if err := t.Flush(); err != nil {
 				return err
@@ -94,6 +94,7 @@ func (w *world) runsJSON(list []journal.Summary) error {
 		}
 	}
 	for _, r := range list {
+		room := w.roomOf(r)
 		data, err := json.Marshal(struct {
 			Run     run.ID      `json:"run"`
 			Mode    run.Mode    `json:"mode"`
@@ -104,7 +105,10 @@ func (w *world) runsJSON(list []journal.Summary) error {
 			Last    time.Time   `json:"last"`
 			Outcome run.Outcome `json:"outcome,omitempty"`
 			Debts   []debtJSON  `json:"debts,omitempty"`
-		}{r.ID, r.Started.Mode, r.Started.Book, r.Started.Asset, r.Started.By, r.First, r.Last, r.Outcome, owed[r.ID]})
+			Driver  string      `json:"driver,omitempty"` // who answers, while a process hosts the run
+			Here    bool        `json:"driver_here,omitempty"`
+			Watch   []string    `json:"watch,omitempty"`
+		}{r.ID, r.Started.Mode, r.Started.Book, r.Started.Asset, r.Started.By, r.First, r.Last, r.Outcome, owed[r.ID], room.Driver.By, room.Here, watchers(room)})
 		if err != nil {
 			return err
 		}

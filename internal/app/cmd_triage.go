@@ -194,7 +194,7 @@ func (w *world) plainHome() error {
 	for _, r := range list {
 		if r.Outcome == "" {
 			open++
-			l.bare("OPEN %s run %s, %s, by %s: lifeboat resume %s --plain", strings.ToUpper(string(r.Started.Mode)), r.ID.Short(), r.Started.Book, r.Started.By, r.ID.Short())
+			l.bare("OPEN %s run %s, %s, by %s: lifeboat attach %s --plain", strings.ToUpper(string(r.Started.Mode)), r.ID.Short(), r.Started.Book, r.Started.By, r.ID.Short())
 		}
 	}
 	if open == 0 {

@@ -13,6 +13,7 @@ import (
 
 	"lifeboat/internal/engine"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/journal"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runner"
 )
@@ -35,7 +36,7 @@ func (w *world) hosts() runner.Client { return runner.Client{Files: w.files, Who
 // looking are the commands that change nothing, or do so only where [world.mayAct] lets them.
 // With --readonly every other one is refused before it opens anything.
 var looking = []string{"", "attach", "runs", "show", "report", "status", "ready", "triage", "contacts", "lint", "actions", "audit verify",
-	"vault ls", "vault list", "vault show", "vault diff", "schedule list", "drill list", "theme", "theme list", "theme check", "print", "help"}
+	"vault ls", "vault list", "vault show", "vault diff", "schedule list", "drill list", "theme ls", "theme show", "theme check", "print", "help"}
 
 // onlyLook takes the wish to look only from the environment too, and refuses commands that
 // do more.
@@ -175,3 +176,36 @@ var _ hand = seat{}
 
 // Snapshot implements hand.
 func (s seat) Snapshot() run.Run { return s.engine.Snapshot() }
+
+// roomOf asks who is at an open run, without being there; zero when nothing hosts it.
+func (w *world) roomOf(r journal.Summary) runner.Room {
+	if r.Outcome != "" {
+		return runner.Room{}
+	}
+	room, err := (runner.Client{Files: w.files}).Room(w.env.ctx, r.ID)
+	if err != nil { // nothing hosts it, or a process of another version, which says so when it is attached to
+		return runner.Room{}
+	}
+	return room
+}
+
+// stateOf is how a run stands in a list: its outcome, or who drives it and who watches.
+func (w *world) stateOf(r journal.Summary) string {
+	if r.Outcome != "" {
+		return string(r.Outcome)
+	}
+	room := w.roomOf(r)
+	if room.Driver.By == "" {
+		return "open"
+	}
+	return "open, " + strings.TrimSuffix(company(room, run.Driver{Host: w.env.host}), ".")
+}
+
+// watchers are the names of those who watch.
+func watchers(room runner.Room) []string {
+	var out []string
+	for _, g := range room.Watch {
+		out = append(out, g.By)
+	}
+	return out
+}
