@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unicode"
 
 	"lifeboat/internal/run"
@@ -26,6 +27,26 @@ func (x *terminal) types(text string) {
 	x.p.t.Helper()
 	if _, err := io.WriteString(x.pty, text+"\r"); err != nil {
 		x.p.t.Fatal(err)
+	}
+}
+
+// answers types an answer until the screen shows what comes of it: one that comes with the
+// question is not taken.
+func (x *terminal) answers(text, shows string) {
+	x.p.t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(600 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		x.types(text)
+		select {
+		case <-tick.C:
+		case <-deadline:
+			x.p.t.Fatalf("typed %q and waited for %q:\n%s", text, shows, x.lines())
+		}
+		if strings.Contains(x.lines(), shows) {
+			return
+		}
 	}
 }
 
@@ -124,7 +145,11 @@ func TestTwoWithLines(t *testing.T) {
 	p.effects(0)
 	p.stands(run.Waiting, true)
 	kaya.shows("LIVE 1/1> ")
-	kaya.types("1")
+	kaya.types("1") // in the moment in which the question comes
+	kaya.answers("1", "COMPLETE")
+	if !strings.Contains(kaya.wrote(), "That was typed before the question could be read, and answers nothing.") {
+		t.Error("an answer came with its question and was taken")
+	}
 	kaya.exit(exitComplete)
 	ito.exit(exitComplete)
 	p.effects(1)
@@ -168,7 +193,7 @@ func TestDriverKilled(t *testing.T) {
 
 	again := p.terminal("xterm-256color", "attach", id) // and watches now
 	again.shows("s.kaya drives")
-	kaya.types("1")
+	kaya.answers("1", "COMPLETE")
 	kaya.exit(exitComplete)
 	again.shows("COMPLETE")
 	osei.shows("COMPLETE")

@@ -19,7 +19,7 @@ func openConsole(env environment, s settings, name string) error {
 		return err
 	}
 	defer w.close()
-	if w.estate == nil { // nothing is configured: practise
+	if w.estate == nil && !w.look { // nothing is configured: practise
 		w.practice = true
 		if err := w.useSandbox(w.sandboxDir()); err != nil {
 			return err

@@ -29,6 +29,9 @@ func (s *silence) get() error {
 // Board implements console.BoardReader.
 func (b *backend) Board(ctx context.Context, ask bool) (console.Board, error) {
 	w := b.world
+	if w.estate == nil { // a read-only console makes no sandbox to stand in for one
+		return console.Board{}, nil
+	}
 	facts := w.knownFacts()
 	if ask {
 		fresh, err := w.readFacts(ctx)

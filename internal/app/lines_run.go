@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"lifeboat/internal/incident"
-	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -82,7 +81,7 @@ func (l *lines) wayBack(r *run.Run) {
 // no entry of the record was lost.
 func (l *lines) since(a incident.Absence, entries int) {
 	defer l.group()()
-	text := "Since then: " + printable.Span(a.Gap().Round(time.Second))
+	text := "Since then: " + incident.Span(a.Gap())
 	for i, h := range a.Happened {
 		if more := len(a.Happened) - i; i == 4 && more > 1 {
 			text += fmt.Sprintf(", and %d more things: lifeboat show has them", more)
@@ -104,15 +103,19 @@ func (w *world) comes(l *lines, events []run.Event) {
 	id := events[0].Run
 	m, err := w.recall(id)
 	if err != nil || m.Seq == 0 {
-		m = lastTouch(events, w.env.user)
+		m = lastTouch(events, w.who().Driver)
 	}
-	if a, ok := incident.Since(events, m, w.env.now()); ok && m.Seq > 0 {
+	if a, ok := incident.Since(events, m, w.env.now()); ok && m.Seq > 0 && (a.Restarted || a.Gap() >= shortAbsence) {
 		l.since(a, len(events))
 	}
 }
 
-// lastTouch is where the record itself says that a person last had their hands on the run.
-func lastTouch(events []run.Event, by string) incident.Mark {
+// shortAbsence is how long somebody must have been away to be told.
+const shortAbsence = 20 * time.Second
+
+// lastTouch is where the record itself says that a person last had their hands on the run,
+// before they came to this terminal.
+func lastTouch(events []run.Event, self run.Driver) incident.Mark {
 	var m incident.Mark
 	for _, ev := range events {
 		who := ""
@@ -120,13 +123,15 @@ func lastTouch(events []run.Event, by string) incident.Mark {
 		case run.Started:
 			who = b.By
 		case run.Resumed:
-			who = b.By
+			if b.Session != self.Session {
+				who = b.By
+			}
 		case run.Answer:
 			who = b.By
 		case run.Note:
 			who = b.By
 		}
-		if who == by {
+		if who == self.By {
 			m = incident.Mark{Seq: ev.Seq, At: ev.At}
 		}
 	}

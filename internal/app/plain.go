@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"lifeboat/internal/engine"
 	"lifeboat/internal/incident"
@@ -32,6 +33,8 @@ type plain struct {
 	ctx   context.Context // of the question that is being asked
 	hand  hand            // on the run that asks; nil before it does
 	gate  int64           // that was asked about last
+	since time.Time       // when the question was asked
+	early bool            // the last line came before the question could be read
 
 	practice runner.Practice // of the drill that is played; nil: it is none
 }
@@ -77,6 +80,7 @@ func (p *plain) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 	g := r.Gate
 	a := run.Answer{Gate: g.Seq, By: p.by, How: "plain", Session: p.session}
 	p.asks(&r)
+	p.since = time.Now()
 	switch g.Kind {
 	case run.Confirm:
 		return p.pick(&r, append([]choice{{"Run it", "", func() (run.Answer, error) {
@@ -171,6 +175,9 @@ func (p *plain) pick(r *run.Run, ways []choice) (run.Answer, error) {
 		if err != nil {
 			return run.Answer{}, err
 		}
+		if p.tooEarly() {
+			continue
+		}
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err == nil && n >= 1 && n <= len(ways) {
 			return ways[n-1].act()
@@ -234,6 +241,9 @@ func (p *plain) checklist(r *run.Run, a run.Answer) (run.Answer, error) {
 			if err != nil {
 				return a, err
 			}
+			if p.tooEarly() {
+				continue
+			}
 			if v = strings.TrimSpace(v); v == "" {
 				p.out.add("An answer is needed, or \"skip\".")
 				continue
@@ -279,7 +289,8 @@ func (p *plain) line(r *run.Run, word string) (string, error) { return p.command
 func (p *plain) read(r *run.Run, word string) (string, error) {
 	step := min(r.Current()+1, len(r.Steps))
 	p.out.ask(fmt.Sprintf("%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word)))
-	text, err := p.in.read(p.ctx)
+	got, err := p.in.read(p.ctx)
+	text := got.text
 	p.out.answered()
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) { // the question was withdrawn
 		fmt.Fprintln(p.out.w)
@@ -294,6 +305,7 @@ func (p *plain) read(r *run.Run, word string) (string, error) {
 	}
 	text = strings.TrimRight(text, "\r\n")
 	p.shows(r, text)
+	p.early = p.world != nil && p.world.env.terminal && got.at.Sub(p.since) < readTime
 	if text == "q" {
 		return "", engine.ErrLeft
 	}
@@ -312,6 +324,19 @@ func (p *plain) shows(r *run.Run, text string) {
 		}
 		fmt.Fprintln(p.out.w, printable.Line(shown))
 	}
+}
+
+// readTime is how long a question must have been there before a terminal can answer it: what
+// was typed before, or in the same moment, was meant for something else. A token cannot be,
+// and words answer nothing.
+const readTime = 400 * time.Millisecond
+
+// tooEarly says that a line answers nothing, when it does not.
+func (p *plain) tooEarly() bool {
+	if p.early {
+		p.out.add("That was typed before the question could be read, and answers nothing.")
+	}
+	return p.early
 }
 
 // sentence makes a message of ours a sentence of its own.

@@ -118,11 +118,11 @@ func (p *plain) watches(ctx context.Context, r run.Run) {
 	p.ctx = ctx
 	p.out.add("READ ONLY, you watch. ? keys   n note   c call   take to drive")
 	for {
-		text, err := p.in.read(ctx)
+		got, err := p.in.read(ctx)
 		if err != nil {
 			return // nobody is there any more; the run goes on
 		}
-		text = strings.TrimSpace(text)
+		text := strings.TrimSpace(got.text)
 		p.shows(&r, text)
 		switch {
 		case text == "":

@@ -355,8 +355,12 @@ const hostWait = 20 * time.Second
 // attach makes sure that a process of its own hosts the run.
 func (w *world) attach(ctx context.Context, id run.ID) error {
 	client := w.hosts()
-	if there, err := client.Ping(ctx, id); there || err != nil || w.look {
+	there, err := client.Ping(ctx, id)
+	if err != nil || w.look {
 		return err
+	}
+	if there {
+		return w.driven(ctx, client, id, "")
 	}
 	dir := w.files.Run(id)
 	if err := durable.MkdirAll(dir); err != nil {
@@ -376,13 +380,23 @@ func (w *world) attach(ctx context.Context, id run.ID) error {
 	if err != nil {
 		return fmt.Errorf("start the process that hosts run %s: %w", id.Short(), err)
 	}
+	return w.driven(ctx, client, id, logPath)
+}
+
+// driven waits until a process drives the run: it listens before it has read the run, and
+// who drives is known only then.
+func (w *world) driven(ctx context.Context, client runner.Client, id run.ID, logPath string) error {
 	ctx, cancel := context.WithTimeout(ctx, hostWait)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if there, err := client.Ping(ctx, id); there || err != nil {
+		room, err := client.Hello(ctx, id)
+		switch {
+		case errors.Is(err, runner.ErrProtocol):
 			return err
+		case err == nil && room.Driver.By != "":
+			return nil
 		}
 		if r, err := w.load(ctx, string(id)); err == nil && !r.Open() {
 			return nil // it has run to its end already

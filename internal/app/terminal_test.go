@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -323,8 +324,7 @@ func TestLostTerminalOfLines(t *testing.T) {
 	p.book("slow", "", "touch started\n"+hold+"echo effect >> effects")
 	x := p.terminal("dumb", "run", "slow")
 	x.shows("Run it")
-	io.WriteString(x.pty, "1\r")
-	p.await("started")
+	x.press("1\r", "the step", func() bool { _, err := os.Stat(p.path("started")); return err == nil })
 	x.hangUp()
 	p.stands(run.Running, true)
 	p.write("go", "")

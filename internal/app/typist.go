@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"sync"
+	"time"
 )
 
 // typist reads the lines that a person types, for one question after another. A question can
@@ -20,6 +21,7 @@ type typist struct {
 type keyed struct {
 	text string
 	err  error
+	at   time.Time // when it was complete
 }
 
 // line begins to read a line, or joins the read that is under way. Whoever takes what comes
@@ -32,7 +34,7 @@ func (t *typist) line() <-chan keyed {
 		t.pending = ch
 		go func() {
 			text, err := t.in.ReadString('\n')
-			ch <- keyed{text, err}
+			ch <- keyed{text, err, time.Now()}
 		}()
 	}
 	return t.pending
@@ -45,12 +47,12 @@ func (t *typist) took() {
 }
 
 // read waits for a line.
-func (t *typist) read(ctx context.Context) (string, error) {
+func (t *typist) read(ctx context.Context) (keyed, error) {
 	select {
 	case got := <-t.line():
 		t.took()
-		return got.text, got.err
+		return got, got.err
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return keyed{}, ctx.Err()
 	}
 }

@@ -66,7 +66,7 @@ func (w *world) refused(i Intent) string {
 	switch i.(type) {
 	case answerGate, stopStep, decide:
 		return w.watching()
-	case startRun, hostRun, addNote, raiseLevel, askDrive:
+	case startRun, hostRun, addNote, raiseLevel, askDrive, provePoint, restorePoint:
 		return w.looking()
 	}
 	return ""
