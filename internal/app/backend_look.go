@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,7 +73,7 @@ func (e environment) theme(name string) (*look.Theme, error) {
 	} else if !filepath.IsAbs(file) {
 		file = filepath.Join(e.dir, file)
 	}
-	src, err := os.ReadFile(file)
+	src, err := readTheme(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the theme %q: %w", name, err)
 	}
@@ -84,6 +85,24 @@ func (e environment) theme(name string) (*look.Theme, error) {
 	return t, nil
 }
 
+// readTheme reads no more of a file than a theme may have, and nothing that could keep
+// somebody waiting for the console.
+func readTheme(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a file")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, look.MaxTheme+1))
+}
+
 // appearance is the theme of --theme or LIFEBOAT_THEME, and whether to begin with ASCII
 // glyphs. A theme that cannot be read costs nobody the console: the standard one is
 // used, and the notice says so.
@@ -91,7 +110,7 @@ func (e environment) appearance(name string, wantASCII bool) (t *look.Theme, asc
 	name = orElse(name, e.get("LIFEBOAT_THEME"))
 	t, err := e.theme(name)
 	if err != nil {
-		t, notice = nil, fmt.Sprintf("The theme %q cannot be used: lifeboat theme check %s says why. This is the standard one.", name, name)
+		t, notice = nil, fmt.Sprintf("This is the standard theme: %q cannot be used. See lifeboat theme check %s", name, name)
 	}
 	return t, wantASCII || look.NeedsASCII(e.all), notice
 }

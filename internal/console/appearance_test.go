@@ -48,7 +48,7 @@ var lookScenes = []scene{
 	{"palette-theme", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil).press(":").typeText("theme") }},
 	{"theme-broken", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil, func(_ *fakeBackend, o *Options) {
-			o.Notice = "The theme \"mine\" cannot be used: lifeboat theme check mine says why. This is the standard one."
+			o.Notice = `This is the standard theme: "mine" cannot be used. See lifeboat theme check mine`
 		})
 	}},
 }

@@ -28,7 +28,7 @@ func TestParse(t *testing.T) {
 		{"", "a theme is one document"},
 		{"roles: [", "mine.yaml:1:8"},
 		{"roles: &a {ok: {}}\npalette: *a", "mine.yaml"},
-		{strings.Repeat("#", maxTheme+1), "more than 65536"},
+		{strings.Repeat("#", MaxTheme+1), "more than 65536"},
 		{"roles: {\"a\x1b[2J\": {}}", "mine.yaml:1"},
 	} {
 		_, err := Parse("mine.yaml", []byte(tc.yaml))

@@ -87,8 +87,8 @@ type Problem struct {
 
 func (p Problem) Error() string { return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Col, p.Msg) }
 
-// maxTheme is the size of a theme in bytes, at most.
-const maxTheme = 64 << 10
+// MaxTheme is the size of a theme in bytes, at most.
+const MaxTheme = 64 << 10
 
 // Ours lists the themes that come with Lifeboat, the standard one first.
 func Ours() []string {
@@ -140,8 +140,8 @@ func (r *reader) bad(n ast.Node, format string, args ...any) {
 }
 
 func (r *reader) document(src []byte) *ast.MappingNode {
-	if len(src) > maxTheme {
-		r.errs = append(r.errs, Problem{r.file, 1, 1, fmt.Sprintf("the file has %d bytes, more than %d", len(src), maxTheme)})
+	if len(src) > MaxTheme {
+		r.errs = append(r.errs, Problem{r.file, 1, 1, fmt.Sprintf("the file has %d bytes, more than %d", len(src), MaxTheme)})
 		return nil
 	}
 	file, err := parser.ParseBytes(src, 0)
