@@ -99,7 +99,10 @@ func (m *Model) themeCmd(i setTheme) tea.Cmd {
 }
 
 // themeNames is the command that reads them, once.
-func (m *Model) themeNames() tea.Msg { return themeNamesMsg(m.backend.Themes(m.ctx)) }
+func (m *Model) themeNames() tea.Msg {
+	b := m.backend
+	return themeNamesMsg(b.Themes(m.ctx))
+}
 
 func (m *Model) gotTheme(msg themeMsg) tea.Cmd {
 	if msg.err != nil {

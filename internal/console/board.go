@@ -83,7 +83,7 @@ func (w *world) gapOf(chosen *estate.Readiness) *estate.Readiness {
 
 // mend opens the plan of the runbook that mends a gap. It runs nothing.
 func (w *world) mend(r *estate.Readiness) binding {
-	b := binding{keys: []string{"f"}, long: "Open the plan of the runbook that mends the gap above the keys. Runs nothing."}
+	b := binding{keys: []string{"f"}, long: "Open what mends the gap above the keys, a plan or a drill. Runs nothing."}
 	if r == nil {
 		return b.unless("there is no gap")
 	}
@@ -95,6 +95,9 @@ func (w *world) mend(r *estate.Readiness) binding {
 		return b.unless("the vault has to be read first, with r")
 	case g.Mend.Name == "" && len(g.Advice) > 0:
 		return b.unless("no runbook mends it; " + g.Advice[0])
+	case g.Drill:
+		b.act = wish(push{newDrillsOf(g.Mend.Name)})
+		return b
 	case w.book(g.Mend.Name) == nil:
 		return b.unless("no runbook of the library mends it")
 	}

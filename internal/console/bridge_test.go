@@ -228,6 +228,36 @@ func TestFourKeys(t *testing.T) {
 	}
 }
 
+// TestTakeOverFromTheBridge: A shows the run and asks its driver, once.
+func TestTakeOverFromTheBridge(t *testing.T) {
+	running := func(b *fakeBackend, _ *Options) { b.runs, b.events = pastRuns(), newStory(t).keeping().events }
+	d := drive(t, 120, 36, nil, running).press("A")
+	if len(d.b.attached) != 1 || !slices.Equal(d.b.wishes, []string{"ask"}) || len(d.b.answers) != 0 {
+		t.Errorf("attached %v, wished %v", d.b.attached, d.b.wishes)
+	}
+	d = drive(t, 120, 36, nil, running, dead).press("A")
+	if len(d.b.wishes) != 0 || !strings.Contains(plainFrame(d.frame()), "nothing drives it") {
+		t.Error(plainFrame(d.frame()))
+	}
+	if d = drive(t, 120, 36, nil).press("A"); len(d.b.wishes) != 0 {
+		t.Error("asked for no run")
+	}
+}
+
+// TestFixOpensTheDrill: where a drill mends the gap, f leads to it.
+func TestFixOpensTheDrill(t *testing.T) {
+	d := drive(t, 120, 36, nil, withBoard(func(now time.Time) Board { return boardOf(now, storyAssets[4:]) }), func(b *fakeBackend, _ *Options) {
+		b.items = []DrillItem{{Scenario: "a", Book: "secrets-loss"}, {Scenario: "b", Book: "total-loss"}}
+	}).press("f")
+	s, ok := d.m.top().(*drillsScreen)
+	if !ok || s.chosen(&d.m.world).Scenario != "b" {
+		t.Fatalf("%T is on top\n%s", d.m.top(), plainFrame(d.frame()))
+	}
+	if len(d.b.started) != 0 {
+		t.Error("f has started something")
+	}
+}
+
 // TestVaultIsReadBehindTheFrame: what is known is shown first, the vault is read once at the
 // start, again on r and after a while, never twice at a time and never from another screen.
 func TestVaultIsReadBehindTheFrame(t *testing.T) {

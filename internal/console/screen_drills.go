@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"lifeboat/internal/console/widget"
@@ -11,9 +12,15 @@ import (
 
 // drillsScreen lists what can be rehearsed, with the last result and when it is due.
 // Choosing one opens a card; nothing runs from the list.
-type drillsScreen struct{ at int }
+type drillsScreen struct {
+	at   int
+	book string // of the drill that gets the cursor when the list is there; empty: the first one
+}
 
 func newDrills() screen { return &drillsScreen{} }
+
+// newDrillsOf has the cursor on a drill of a runbook.
+func newDrillsOf(book string) screen { return &drillsScreen{book: book} }
 
 var _ placed = (*drillsScreen)(nil)
 
@@ -34,6 +41,10 @@ func (s *drillsScreen) chosen(w *world) *DrillItem {
 	if len(w.drills.items) == 0 {
 		return nil
 	}
+	if i := slices.IndexFunc(w.drills.items, func(d DrillItem) bool { return d.Book == s.book }); i >= 0 {
+		s.at = i
+	}
+	s.book = ""
 	s.at = min(max(s.at, 0), len(w.drills.items)-1)
 	return &w.drills.items[s.at]
 }

@@ -100,6 +100,7 @@ func (h *homeScreen) bindings(w *world) []binding {
 	}
 	bs = append(bs,
 		does("a", "attach", "Attach to the open run. It shows the run; gates still ask you.", func() Intent { return openRun{runs[0].ID} }).unless(noRun),
+		takeOver(w, runs),
 		callKey(w, false),
 		does("d", "drill", "What can be rehearsed, and what is due. Nothing begins at once.", func() Intent { return push{newDrills()} }))
 	for _, p := range places {
@@ -127,6 +128,21 @@ func (h *homeScreen) bindings(w *world) []binding {
 		binding{keys: []string{"tab"}, long: other, act: func() Intent { h.onRuns = !h.onRuns; return nil }}.unless(noPast),
 		binding{keys: []string{"esc"}, long: "Take the cursor away.", act: func() Intent { h.chosen, h.onRuns = false, false; return nil }},
 		does("q", "leave", "Leave the console. Open runs go on.", wish(leave{})))
+}
+
+// takeOver attaches to the open run and asks its driver for it. The driver decides.
+func takeOver(w *world, runs []Summary) binding {
+	b := binding{keys: []string{"A"}, long: "Attach to the open run, and ask its driver for it. Nothing changes hands before they answer."}
+	switch {
+	case len(runs) == 0:
+		return b.unless("no run is open")
+	case w.o.Look:
+		return b.unless("this console is read-only")
+	case !runs[0].Hosted:
+		return b.unless("nothing drives it; a takes it up")
+	}
+	b.act = wish(several{openRun{runs[0].ID}, askDrive{runs[0].ID}})
+	return b
 }
 
 func (h *homeScreen) legend() row {

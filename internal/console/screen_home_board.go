@@ -223,12 +223,13 @@ func (h *homeScreen) gapRow(w *world, width int) (row, bool) {
 	mend := w.mend(r)
 	switch {
 	case mend.off == "":
-		out.right = []span{bold(rStrong, "f"), txt(rDim, " opens the fix")}
+		what := "fix"
+		if g.Drill {
+			what = "drill"
+		}
+		out.right = []span{bold(rStrong, "f"), txt(rDim, " opens the "+what)}
 		if width >= 110 {
 			out.right = append(out.right, txt(rDim, ": "), txt(rText, g.Mend.Name))
-			if g.Drill {
-				out.right = append(out.right, txt(rDim, ", to practise"))
-			}
 		}
 		if g.Mend.About > 0 {
 			out.right = append(out.right, txt(rDim, ", about "+estate.Long(g.Mend.About)))

@@ -68,7 +68,11 @@ func openRows(w *world, s Summary, full bool, width int) []row {
 	} else {
 		rs = append(rs, line(bold(rText, "       "+pad(left, col)), txt(role, says)))
 	}
-	return append(rs, row{left: []span{txt(rText, "       "), bold(rStrong, "a"), txt(rDim, " attach: it shows the run, gates still ask")}, spare: 2})
+	keys := row{left: []span{txt(rText, "       "), bold(rStrong, "a"), txt(rDim, " attach, gates still ask")}, spare: 2}
+	if takeOver(w, []Summary{s}).off == "" {
+		keys.right = []span{bold(rStrong, "A"), txt(rDim, " ask to take it over")}
+	}
+	return append(rs, keys)
 }
 
 func (h *homeScreen) drawOpen(w *world, a area) {
