@@ -7,6 +7,7 @@ import (
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
 
@@ -94,7 +95,7 @@ func wayBack(b *Book, col, width int) []row {
 
 // bookRows is what one must know to choose a runbook.
 func bookRows(w *world, b *Book, width int) []row {
-	rs := wrapped(rStrong, inline(excerpt(b.Summary)), width, 3)
+	rs := wrapped(rStrong, sentence(b.Summary), width, 3)
 	for i := range rs {
 		rs[i].left[0].attr = widget.Bold
 	}
@@ -112,6 +113,15 @@ func bookRows(w *world, b *Book, width int) []row {
 	rs = append(rs, gap(), planHead(b, usual))
 	rs = append(rs, outlineRows(b.Steps, width, -1, usual)...)
 	return append(rs, row{spare: 2}, row{left: []span{txt(rDim, "Opening the plan runs nothing. Starting the run asks once more.")}, spare: 2})
+}
+
+// sentence is the first one of Markdown.
+func sentence(markdown string) string {
+	text := printable.Line(excerpt(markdown))
+	if first, _, ok := strings.Cut(text, ". "); ok {
+		return first + "."
+	}
+	return text
 }
 
 // problemRows are what lint has found, the first few.
@@ -158,7 +168,7 @@ func allSteps(u incident.Usual, steps []run.Outline) (all time.Duration, ok bool
 
 // bookBrief is the same for a small window: the plan is a strip.
 func bookBrief(w *world, b *Book, width int) []row {
-	rs := []row{line(bold(rStrong, widget.Cut(inline(excerpt(b.Summary)), width, "…")))}
+	rs := []row{line(bold(rStrong, widget.Cut(sentence(b.Summary), width, "…")))}
 	if b.Summary == "" {
 		rs = []row{line(bold(rStrong, b.Title))}
 	}

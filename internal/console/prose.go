@@ -20,7 +20,7 @@ var (
 //
 // Glamour was tried in its place. It drops what looks like HTML, so of "restore <asset>
 // <point>" only "restore" is left; it knows no alerts, does not hang lists, and takes 3 ms
-// for a page that takes 0.1 ms here.
+// for a page that takes 0.2 ms here.
 func prose(markdown string, w int, bare bool) []row {
 	var rs []row
 	var para []string

@@ -130,7 +130,7 @@ func (f *formScreen) theme(bool) *huh.Styles {
 		return l
 	}
 	s.Focused = look(formTitle, formHelp, formValue, "◂ ", " ▸")
-	s.Blurred = look(rText, rDim, rDim, "", "")
+	s.Blurred = look(rDim, rFaint, rText, "", "")
 	return s
 }
 
@@ -139,13 +139,13 @@ func (f *formScreen) theme(bool) *huh.Styles {
 func (f *formScreen) rows() []row {
 	var rs []row
 	said := false
-	for _, r := range foreignRows(strings.TrimRight(f.form.View(), "\n "), rDim) {
+	for _, r := range foreignRows(strings.TrimRight(f.form.View(), "\n "), rText) {
 		help := false
 		for i := range r.left {
 			switch s := &r.left[i]; {
 			case s.role == formTitle:
 				s.role, s.attr = rStrong, widget.Bold
-				if i == 1 && r.left[0].role == rDim && len(r.left[0].text) == 2 {
+				if i == 1 && r.left[0].role == rText && len(r.left[0].text) == 2 {
 					r.left[0] = txt(rNow, "▸ ")
 				}
 			case s.role == formHelp:

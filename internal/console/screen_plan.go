@@ -128,6 +128,9 @@ func (p *planScreen) bindings(w *world) []binding {
 func (p *planScreen) confirm(w *world) screen {
 	word, badge, _ := modeLook(p.mode)
 	body := p.book.Title + "\n\n" + countWords(p.book.Steps)
+	if set := p.given(); set != "" {
+		body += "\n\nWith " + set + "."
+	}
 	switch {
 	case p.mode == run.Dry:
 		body += "\n\nA dry run only reads and shows plans. It changes nothing."
@@ -145,6 +148,21 @@ func (p *planScreen) confirm(w *world) screen {
 			wait.since = w.now
 			return several{pop{}, push{wait}, startRun{p.start(w)}}
 		})}
+}
+
+// given lists the parameters that have a value. Of a secret only that it has one is said.
+func (p *planScreen) given() string {
+	var list []string
+	for _, param := range p.params() {
+		switch v := p.values[param.Name]; {
+		case strings.TrimSpace(v) == "":
+		case param.Secret:
+			list = append(list, param.Name+" (secret)")
+		default:
+			list = append(list, param.Name+" "+v)
+		}
+	}
+	return widget.Cut(printable.Line(strings.Join(list, ", ")), 140, "…")
 }
 
 // countWords says in one sentence who does what in a runbook.
