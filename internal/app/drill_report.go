@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"lifeboat/internal/console"
 	"lifeboat/internal/durable"
@@ -40,11 +39,10 @@ func (w *world) exportDrill(ctx context.Context, id run.ID) (console.DrillReport
 	if r.Drill == nil || r.Open() {
 		return rep, hint.New("it is no drill that has ended", "lifeboat report "+id.Short()+" writes any run down")
 	}
-	whole, err := report.Markdown(history)
+	text, err := report.Markdown(history)
 	if err != nil {
 		return rep, err
 	}
-	text := strings.Replace(whole, "\n## Steps\n", "\n"+report.Drill(&r)+"## Steps\n", 1)
 	data, err := json.MarshalIndent(struct {
 		Run     run.ID          `json:"run"`
 		Book    string          `json:"runbook"`

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/estate"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/report"
 	"lifeboat/internal/run"
@@ -239,7 +240,7 @@ func drawMetrics(w *world, a area) {
 	high := min(months+5, a.h/2)
 	drawMonths(w, a.sub(0, high), months)
 	rest := a.sub(high, a.h-high)
-	drills := drillRows(m, a.w-4)
+	drills := drillRows(w, a.w-4)
 	dh := min(max(len(drills)+2, 9), rest.h/2)
 	in := rest.sub(0, rest.h-dh).box(frame{title: []span{bold(rStrong, "BACKUPS"), txt(rDim, "  last 30 days")}, role: rFrame})
 	in.rows(backupRows(m, in.w))
@@ -364,7 +365,8 @@ func rateBar(r report.Rate, w int) []span {
 
 // drillRows say how many drills were passed, how often the target was met, and what was
 // missed last.
-func drillRows(m *Metrics, width int) []row {
+func drillRows(w *world, width int) []row {
+	m := w.past.metrics
 	if m == nil {
 		return []row{line(txt(rDim, "computing …"))}
 	}
@@ -397,6 +399,15 @@ func drillRows(m *Metrics, width int) []row {
 			break
 		}
 		rs = append(rs, line(txt(rWarn, "▲ "), txt(rText, l.Run.Short()+" owes: "+l.Text)))
+	}
+	late := slices.DeleteFunc(slices.Clone(w.board.Due), func(d estate.DueDrill) bool { return !d.Late() })
+	for i, d := range late {
+		if i == most {
+			rs = append(rs, line(txt(rWarn, "▲ "), txt(rText, itoa(len(late)-most)+" more drills are due")))
+			break
+		}
+		_, when, role := dueLook(d)
+		rs = append(rs, line(txt(rWarn, "▲ "), txt(rText, d.Runbook), txt(role, " "+when)))
 	}
 	return append(rs, reviewRows(p)...)
 }

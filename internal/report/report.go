@@ -29,6 +29,7 @@ func Markdown(history []run.Event) (string, error) {
 	}
 	d := &document{r: &r}
 	d.head()
+	d.b.WriteString(Drill(&r))
 	d.table("## Steps", []string{"#", "step", "result", "how it is known", "by"}, d.steps())
 	d.list("## Not as written", d.exceptions())
 	d.list("## Still owed", d.owed())
@@ -228,6 +229,8 @@ func timeline(r *run.Run, history []run.Event) (rows [][]string) {
 			what = fmt.Sprintf("LEVEL RAISED from %d to %d by %s%s", b.From, b.To, b.By, prefixed(": ", b.Reason))
 		case run.Debt:
 			what = map[bool]string{true: "OWED: ", false: "put back: "}[ev.Kind == run.DebtOpened] + b.Text
+		case run.Arrival:
+			what = "INJECT: " + b.Inject
 		case run.Ended:
 			what = "the run ends: " + string(b.Outcome)
 		case run.Began:
