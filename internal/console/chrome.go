@@ -180,16 +180,28 @@ func drawClock(w *world, a area) {
 	drawRTO(w, a)
 }
 
-// drawStrip is all steps in one row, for terminals without room for the rail.
+// drawStrip is all steps in one row, for terminals without room for the rail; of many
+// those around the current one.
 func drawStrip(w *world, a area) {
 	s := w.snap
 	at := s.now()
-	r := row{left: []span{txt(rText, " ")}}
-	from := max(0, min(at-10, len(s.Steps)-22))
+	tail := []span{txt(rDim, fmt.Sprintf("  %d of %d · run time ", at+1, len(s.Steps))), txt(rText, clock(s.end(w.now).Sub(s.At)))}
+	if says := stripWords(w); says.text != "" {
+		tail = append(tail, txt(rDim, " · "), says)
+	}
+	right := []span{bold(rStrong, "tab"), txt(rDim, " all steps ")}
+	room := stripRoom(a.w-spansWidth(tail)-spansWidth(right), len(s.Steps))
+	if room < len(s.Steps) {
+		right = []span{bold(rStrong, "tab"), txt(rDim, " ")}
+		room = stripRoom(a.w-spansWidth(tail)-spansWidth(right), len(s.Steps))
+	}
+	r := row{left: []span{txt(rText, " ")}, right: right}
+	from := max(0, min(at-room/2, len(s.Steps)-room))
 	if from > 0 {
 		r.left = append(r.left, txt(rFaint, "… "))
 	}
-	for i := from; i < min(len(s.Steps), from+22); i++ {
+	to := min(len(s.Steps), from+room)
+	for i := from; i < to; i++ {
 		glyph, role := stateLook(&s.Steps[i])
 		if i == at && s.Open() {
 			if s.Steps[i].State == run.Waiting && s.Steps[i].Effect != "destroy" {
@@ -200,12 +212,34 @@ func drawStrip(w *world, a area) {
 		}
 		r.left = append(r.left, txt(role, glyph+" "))
 	}
-	r.left = append(r.left, txt(rDim, fmt.Sprintf("  %d of %d · run time ", at+1, len(s.Steps))), txt(rText, clock(s.end(w.now).Sub(s.At))))
-	if rest := togo(w.forecast().End, true); rest != "" && s.Open() {
-		r.left = append(r.left, txt(rDim, " · "+rest))
+	if to < len(s.Steps) {
+		r.left = append(r.left, txt(rFaint, "…"))
 	}
-	r.right = []span{bold(rStrong, "tab"), txt(rDim, " all steps ")}
+	r.left = append(r.left, tail...)
 	a.row(2, r)
+}
+
+// stripRoom is how many of n steps fit w cells of the strip: two each, the current one
+// more, and the signs that some are left out.
+func stripRoom(w, n int) int {
+	if w >= 10+2*(n-1) {
+		return n
+	}
+	return min(max((w-14)/2+1, 3), n)
+}
+
+// stripWords is why a run does not go on, else how long it still takes.
+func stripWords(w *world) span {
+	s := w.snap
+	if g := s.Gate; g != nil && g.Kind == run.Doubt {
+		return bold(rWarn, "PAUSED, IN DOUBT")
+	} else if g != nil && g.Kind == run.Decision {
+		return bold(rFail, "PAUSED, FAILED")
+	}
+	if !s.Open() {
+		return span{}
+	}
+	return txt(rDim, togo(w.forecast().End, true))
 }
 
 // drawRunHead draws the three rows on top of every screen of a run.
@@ -249,13 +283,21 @@ func drawSmall(w *world, a area) {
 			rs = append(rs, line(txt(rText, string(s.Outcome))))
 		}
 		if rto := s.Started.RTO; rto > 0 {
-			rs = append(rs, line(txt(rDim, "RTO "), bold(rText, clock(rto-s.end(w.now).Sub(s.started()))), txt(rDim, " left")))
+			c := w.rto()
+			rs = append(rs, line(txt(rDim, "RTO "), bold(c.role, clock(c.show)), txt(rDim, " "+c.label+" of "+clock(rto))))
 		}
 	} else {
 		rs = append(rs, line(bold(rBrand, "LIFEBOAT")))
 	}
 	rs = append(rs, gap())
-	rs = append(rs, wrapped(rDim, "Make the window bigger, 60x20 at least, or start with --plain.", a.w, 0)...)
+	says := "Make the window bigger, 60x20 at least, or start with --plain."
+	if w.snap != nil && w.snap.ID != "" {
+		says = "Make the window bigger, 60x20 at least, or press p to leave for plain mode. The run goes on."
+		if w.snap.Gate != nil && w.snap.Open() {
+			rs = append(rs, line(bold(rWarn, "waits for "+w.needed())))
+		}
+	}
+	rs = append(rs, wrapped(rDim, says, a.w, 0)...)
 	a.rows(rs)
 }
 

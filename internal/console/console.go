@@ -89,6 +89,7 @@ type Model struct {
 
 	stack   []screen
 	seen    *snapshot // the run that was left last
+	plain   bool      // left for plain mode
 	quiet   int       // generation of the quiet time that runs; 0: keys are heard
 	quiets  int
 	noisy   bool  // keys came in the quiet time that runs
@@ -205,9 +206,7 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.away.proven, m.away.broken = msg.entries, msg.err
 		}
 	case pastMsg:
-		if m.snap != nil && m.snap.ID == msg.id {
-			m.snap.usual = msg.usual
-		}
+		m.knows(msg)
 	case streamedMsg:
 		return m, m.streamed(msg)
 	case logOpenedMsg, logTickMsg, logFoundMsg, logReadMsg:

@@ -58,11 +58,27 @@ func TestAnswers(t *testing.T) {
 			d.typeText("0").press("enter", "enter")
 		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "s.kaya", "0"}}},
 		{"checklist with an open item", (*story).frozen, func(d *driver) { d.press("down", "down", "down", "enter") }, nil},
-		{"checklist is not ticked by typing y into a value", (*story).frozen, func(d *driver) {
+		{"a value is not ticked with y", (*story).frozen, func(d *driver) {
 			d.press("1")
 			d.typeText("y").press("enter")
 			d.typeText("0").press("enter", "enter")
-		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "y", "0"}}},
+		}, nil},
+		{"nor with ok, yes or done", (*story).frozen, func(d *driver) {
+			d.press("1")
+			for _, word := range []string{"ok", "OK.", " yes ", "Done!"} {
+				d.typeText(word).press("enter", "enter", "down", "enter")
+				d.press("up")
+				d.send(tea.KeyPressMsg{Code: 'u', Mod: tea.ModCtrl})
+			}
+		}, nil},
+		{"but with what was seen", (*story).frozen, func(d *driver) {
+			d.press("1")
+			d.typeText("yes, s.kaya").press("enter")
+			d.typeText("0").press("enter", "enter")
+		}, &run.Answer{Verb: run.Give, Digest: "d-freeze-pushes", Values: []string{"done", "yes, s.kaya", "0"}}},
+		{"an item without a value is said by a number", (*story).frozen, func(d *driver) { d.press("y", "space", "down", "up", "enter") }, nil},
+		{"an item that cannot be done", (*story).frozen, func(d *driver) { d.press("2", "1"); d.typeText("no channel").press("enter") },
+			&run.Answer{Verb: run.Skip, Digest: "d-freeze-pushes", Class: run.DoneElsewhere, Reason: "no channel"}},
 		{"checklist with a value that should be another", (*story).frozen, func(d *driver) {
 			d.press("1")
 			d.typeText("s.kaya").press("enter")

@@ -18,6 +18,13 @@ func (w *world) forecast() incident.Forecast {
 	return s.usual.Look(&s.Run, w.now, s.gateAt, w.progressLeft())
 }
 
+// knows takes what earlier runs say, if the run that asked is still on the screen.
+func (m *Model) knows(msg pastMsg) {
+	if m.snap != nil && m.snap.ID == msg.id {
+		m.snap.usual = msg.usual
+	}
+}
+
 // progressLeft is what the progress of the working step says about its rest; 0 for nothing.
 func (w *world) progressLeft() time.Duration {
 	s := w.snap
@@ -182,12 +189,16 @@ func drawRTO(w *world, a area) {
 	s := w.snap
 	c := w.rto()
 	left := []span{bold(rStrong, " RTO "), bold(c.role, clock(c.show)), txt(rText, " "+c.label+" "), txt(rDim, "of "+clock(s.Started.RTO)+"   ")}
-	text, least := "", 12
-	for _, text = range c.says {
-		if widget.Width(text)+spansWidth(left)+least+3 <= a.w {
+	text := c.says[len(c.says)-1]
+	for n := range 2 * len(c.says) { // first with a bar beside it
+		least := 21
+		if n >= len(c.says) {
+			least = 3
+		}
+		if one := c.says[n%len(c.says)]; one != "" && widget.Width(one)+spansWidth(left)+least <= a.w {
+			text = one
 			break
 		}
-		least = 0
 	}
 	if room := min(a.w/3, a.w-spansWidth(left)-widget.Width(text)-5); room >= 10 {
 		left = append(left, bar(room, float64(c.took)/float64(s.Started.RTO), c.role)...)
@@ -202,6 +213,9 @@ func drawRTO(w *world, a area) {
 // nextRows says what comes next, and when a person is needed and who.
 func nextRows(w *world, width int) []row {
 	s := w.snap
+	if g := s.Gate; g != nil && (g.Kind == run.Doubt || g.Kind == run.Decision || g.Kind == run.Closing) {
+		return nil // what comes next is what is chosen
+	}
 	i := s.next()
 	if i < 0 {
 		return []row{line(txt(rDim, "This is the last step. Then the result is shown."))}

@@ -111,6 +111,14 @@ var runScenes = []scene{
 		return d.typeText("3").press("enter", "enter")
 	}},
 	{"danger-whole", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).pushGate()).press("down") }},
+	{"run-many", func(t *testing.T, w, h int) *driver { return drive(t, w, h, manySteps(t, 40)) }},
+	{"run-one", func(t *testing.T, w, h int) *driver { return drive(t, w, h, manySteps(t, 1)) }},
+	{"run-phases", func(t *testing.T, w, h int) *driver { return drive(t, w, h, phased(t), practised) }},
+	{"danger-long", func(t *testing.T, w, h int) *driver { return drive(t, w, h, longPlan(t)) }},
+	{"checking-many", func(t *testing.T, w, h int) *driver { return drive(t, w, h, checkingMany(t)) }},
+	{"checklist-bare", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, newStory(t).frozen()).press("1").typeText("ok").press("enter")
+	}},
 	{"ctrl-c", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping()).press("ctrl+c") }},
 	{"ctrl-c-gate", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).pushGate()).press("ctrl+c") }},
 	{"adrift", func(t *testing.T, w, h int) *driver { return drive(t, w, h, newStory(t).keeping(), dead) }},

@@ -135,11 +135,11 @@ func actHead(w *world, g *run.Gate, width int, brief bool) []row {
 	if len(rs) > 0 {
 		rs = append(rs, gap())
 	}
-	rs = append(rs, planRows(g.Plan, width, 11, planLook{back: true, brief: brief})...)
+	rs = append(rs, planRows(g.Plan, width, 11, planLook{back: true, brief: brief, whose: whose(w)})...)
 	for _, d := range g.Plan.Opens {
 		rs = append(rs, line(txt(rDim, pad("leaves", 11)), txt(rWarn, "▲ "), txt(rText, d.Text)))
 	}
-	checks := checkRows(g.Plan.Checks, width)
+	checks := fewChecks(g.Plan.Checks, width)
 	if len(checks) == 0 {
 		return rs
 	}

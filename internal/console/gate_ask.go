@@ -35,9 +35,23 @@ func (c *checklist) field() *widget.Field {
 // answered says whether item i is.
 func (c *checklist) answered(i int) bool {
 	if typed(c.g.Items[i]) {
-		return !c.values[i].Empty()
+		return !c.values[i].Empty() && !c.bare(i)
 	}
 	return c.done[i]
+}
+
+// bare says whether a value only agrees, where what is seen was asked for. It would prove
+// nothing afterwards.
+func (c *checklist) bare(i int) bool {
+	it := c.g.Items[i]
+	if !it.Observe || it.Expect != "" {
+		return false
+	}
+	switch strings.ToLower(strings.Trim(c.values[i].Value(), " .,;:!-")) {
+	case "ok", "okay", "k", "yes", "yep", "yeah", "y", "done", "fine", "good", "true", "sure", "ja", "x":
+		return true
+	}
+	return false
 }
 
 // open counts the items that are not answered.
@@ -98,6 +112,8 @@ func (c *checklist) enter() Intent {
 	switch {
 	case c.answered(c.at):
 		c.onward()
+	case c.bare(c.at):
+		c.asks = "say what you see: a value, a name or a number"
 	case typed(c.g.Items[c.at]):
 		c.asks = "type what you see"
 	default:

@@ -105,6 +105,9 @@ func (m *Model) farewell() []string {
 	if !s.Open() {
 		back = "  look again  lifeboat show " + s.ID.Short()
 	}
+	if m.plain && s.Open() {
+		back = "  go on here  lifeboat attach " + s.ID.Short() + " --plain"
+	}
 	out := []string{head, back}
 	for _, d := range s.Debts {
 		out = append(out, "  still owed  "+d.Text)

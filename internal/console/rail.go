@@ -73,6 +73,9 @@ func railRows(w *world, width, lines int) []row {
 		if lines > 0 && (st.State == run.Pending || st.State == run.Waiting) && st.Effect != "destroy" && len(r.right) > 0 && r.right[0].role != rFaint {
 			r.right = nil // the line below says it, and the title needs the room
 		}
+		if head := phaseHead(s, i); lines > 0 && head != "" {
+			rs = append(rs, line(txt(rFaint, head)))
+		}
 		rs = append(rs, r)
 		if lines > 0 {
 			role, text := railWords(s, st)
@@ -80,6 +83,15 @@ func railRows(w *world, width, lines int) []row {
 		}
 	}
 	return rs
+}
+
+// phaseHead is the heading that begins above a step; empty where it goes on.
+func phaseHead(s *snapshot, i int) string {
+	phase := s.Steps[i].Phase
+	if len(phase) == 0 || i > 0 && slices.Equal(phase, s.Steps[i-1].Phase) {
+		return ""
+	}
+	return strings.Join(phase, " · ")
 }
 
 // evidence lays out "sensed   what was seen" in at most limit rows of w cells.

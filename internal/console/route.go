@@ -20,6 +20,10 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	if key == "ctrl+c" {
 		return m.interrupt()
 	}
+	if m.small() && key == "p" && m.snap != nil && m.snap.ID != "" {
+		m.plain = true
+		return m.do(leave{})
+	}
 	if m.quiet != 0 || m.small() || held(k) && m.top().field() == nil {
 		m.noisy = m.quiet != 0
 		return nil

@@ -200,7 +200,7 @@ func (r *runScreen) drawMain(w *world, a area) {
 	next := nextRows(w, a.w-4)
 	tail := len(next) + 1
 	boxed := wide(a) || a.w >= 78 && a.h >= 26
-	if boxed {
+	if boxed && next != nil {
 		tail = len(next) + 4
 	}
 	if a.h < 17 {

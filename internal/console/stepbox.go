@@ -49,17 +49,20 @@ func stepRows(w *world, width int) []row {
 		}
 	}
 	if plan != nil {
-		rs = append(append(rs, gap()), planRows(plan, width, 8, planLook{})...)
+		rs = append(append(rs, gap()), planRows(plan, width, 8, planLook{whose: whose(w)})...)
 	}
 	rs = append(rs, failureRows(st, width)...)
 	rs = append(rs, gap(), line(bold(rStrong, "DONE WHEN"), txt(rDim, "   sensed by the console, nobody can tick these by hand")))
 	if st.Hand {
 		rs[len(rs)-1] = line(bold(rStrong, "DONE WHEN"), txt(rDim, "   you say what you see"))
 	}
-	checks := checkRows(st.Checks, width)
+	checks := fewChecks(st.Checks, width)
 	switch {
 	case len(checks) > 0:
 		rs = append(rs, checks...)
+		if st.State == run.Checking {
+			rs = append(rs, line(txt(rNow, "▸ "), txt(rText, "the rest is being checked")))
+		}
 	case st.Hand:
 	case st.State == run.Checking:
 		rs = append(rs, line(txt(rNow, "▸ "), txt(rText, "its checks are being made")))
@@ -141,7 +144,38 @@ func amount(n int64, unit string) string {
 }
 
 // planLook says how a plan is listed: with the way back, and with one line per fact.
-type planLook struct{ back, brief bool }
+type planLook struct {
+	back, brief bool
+	whose       string // who runs it and where; empty: it is not said
+}
+
+// whose is who runs the steps of the run on the screen, and on which host.
+func whose(w *world) string {
+	s := w.snap
+	by, host := s.Started.By, s.Started.Host
+	if n := len(s.Resumed); n > 0 {
+		if b, ok := s.Resumed[n-1].Body.(run.Resumed); ok {
+			by, host = b.By, b.Host
+		}
+	}
+	if host == "" {
+		return by
+	}
+	return by + " on " + host
+}
+
+// effectWords is what a step may do to the world.
+func effectWords(p *run.Plan) string {
+	switch {
+	case p.Effect == "destroy":
+		return "can lose something"
+	case p.Effect == "write" && p.Back != "":
+		return "changes something, has a way back"
+	case p.Effect == "write":
+		return "changes something"
+	}
+	return "only reads"
+}
 
 // planRows lists a plan: what changes, what is lost, the way back, exactly what runs,
 // where, and whether stopping is safe.
@@ -191,7 +225,12 @@ func planRows(p *run.Plan, width, col int, look planLook) []row {
 		}
 		fact(label, rText, c, 6, 0)
 	}
+	at := len(rs)
 	fact("on", rText, p.Target, 2, 2)
+	if look.whose != "" {
+		fact("as", rText, look.whose+", "+effectWords(p), 1, 2)
+	}
+	extra(rs[at:]) // it goes before what is done
 	fact("stop", rText, p.Stop, 2, 2)
 	return rs
 }
@@ -235,6 +274,42 @@ func openBack(rs []row) []row {
 		rs[0].left = []span{rs[0].left[0], txt(rOK, "open"), txt(rText, text)}
 	}
 	return rs
+}
+
+// manyChecks is how many checks are listed one by one while a step works or asks.
+const manyChecks = 16
+
+// fewChecks lists checks as checkRows does. Of very many it lists those that do not hold,
+// then the newest, and counts the others: what does not hold is never out of sight.
+func fewChecks(checks []run.Check, width int) []row {
+	if len(checks) <= manyChecks {
+		return checkRows(checks, width)
+	}
+	var shown []run.Check
+	for _, c := range checks {
+		if !c.OK && len(shown) < manyChecks {
+			shown = append(shown, c)
+		}
+	}
+	held := 0
+	for _, c := range checks {
+		if c.OK {
+			held++
+		}
+	}
+	bad := len(checks) - held
+	last := checks[len(checks)-min(4, manyChecks/4):]
+	for _, c := range last {
+		if c.OK && len(shown) < manyChecks {
+			shown = append(shown, c)
+			held--
+		}
+	}
+	rs := checkRows(shown, width)
+	if more := bad - manyChecks; more > 0 {
+		rs = append(rs, line(txt(rFail, "✗ "), txt(rText, plural(more, "more does not hold", "more do not hold"))))
+	}
+	return append(rs, line(txt(rOK, "✓ "), txt(rDim, plural(held, "other check holds", "other checks hold"))))
 }
 
 // checkRows lists checks, two in a row where they fit.
