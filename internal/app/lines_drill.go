@@ -99,6 +99,9 @@ func scoreLines(s *run.Score) []string {
 		out = append(out, fmt.Sprintf("data lost: %s%s", clock(s.Loss), ofPromise(s.RPO)))
 	}
 	for _, c := range s.Criteria {
+		if c.Criterion == run.HintCost && len(c.Why) == 0 {
+			continue
+		}
 		line := fmt.Sprintf("%3d of %3d  %s", c.Points, c.Of, report.Criterion(c.Criterion))
 		if c.Criterion == run.HintCost {
 			line = fmt.Sprintf("%3d         hints, %d used", c.Points, len(c.Why))
