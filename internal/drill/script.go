@@ -240,8 +240,10 @@ func (l *loader) steps(s Scenario, a answerable) {
 		}
 		check(fmt.Sprintf("injects[%d].when.%s", n, key), i.Step)
 	}
-	for _, h := range s.Hints {
-		check("hints."+h.Step, h.Step)
+	for n, h := range s.Hints {
+		if n == 0 || s.Hints[n-1].Step != h.Step {
+			check("hints."+h.Step, h.Step)
+		}
 	}
 	for n, id := range s.Team {
 		check(fmt.Sprintf("team[%d]", n), id)
