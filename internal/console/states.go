@@ -63,6 +63,18 @@ func States() []look.State {
 		}
 		out = append(out, look.State{Group: "copies", Name: c.name, Glyph: glyph, Word: word, Role: role})
 	}
+	day := 24 * time.Hour
+	for _, d := range []struct {
+		name string
+		item DrillItem
+	}{
+		{"open", DrillItem{Open: "x"}}, {"never", DrillItem{}}, {"changed since", DrillItem{Last: now, Changed: true}},
+		{"not passed", DrillItem{Last: now, Score: &run.Score{}}}, {"late", DrillItem{Last: now, Holds: now.Add(-3 * day)}},
+		{"due soon", DrillItem{Last: now, Holds: now.Add(3 * day)}}, {"holds", DrillItem{Last: now, Holds: now.Add(90 * day)}},
+	} {
+		glyph, role, word := drillLook(&d.item, now)
+		out = append(out, look.State{Group: "drills", Name: d.name, Glyph: glyph, Word: word, Role: role})
+	}
 	for _, m := range []run.Mode{run.Live, run.Drill, run.Dry} {
 		word, badge, _ := modeLook(m)
 		out = append(out, look.State{Group: "modes", Name: string(m), Word: word, Role: badge})
