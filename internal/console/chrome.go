@@ -48,7 +48,11 @@ func drawFooter(w *world, a area, keys []binding, top screen) {
 	case w.broken != "":
 		foot.row(n-2, line(txt(rFail, " ✗ "), txt(rText, "what is shown may be old: "+w.broken)))
 	case lost:
-		foot.row(n-2, line(txt(rWarn, " ▲ "), bold(rText, "Nothing drives this run: its process has ended."), txt(rText, "  Take it up again with "), bold(rStrong, "r")))
+		r := line(txt(rWarn, " ▲ "), bold(rText, "Nothing drives this run: its process has ended."))
+		if !w.o.Look {
+			r.left = append(r.left, txt(rText, "  Take it up again with "), bold(rStrong, "r"))
+		}
+		foot.row(n-2, r)
 	default:
 		if g, ok := top.(interface {
 			gapRow(w *world, width int) (row, bool)
