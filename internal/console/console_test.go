@@ -306,12 +306,32 @@ func TestTokenIsWhole(t *testing.T) {
 	}
 }
 
-// TestOneHeavyBox holds that one box of every frame is heavy: the thing to look at.
+// TestOneHeavyBox holds that one box of every frame is heavy: the thing to look at; that a
+// run says its mode in the same corner and in the window title; and that the way to all
+// keys is in the footer wherever letters are keys.
 func TestOneHeavyBox(t *testing.T) {
 	for _, sc := range scenes {
 		for _, size := range [][2]int{{120, 36}, {80, 24}, {60, 20}} {
-			if n := strings.Count(plainFrame(sc.make(t, size[0], size[1]).frame()), "┏"); n != 1 {
+			d := sc.make(t, size[0], size[1])
+			f := plainFrame(d.frame())
+			if n := strings.Count(f, "┏"); n != 1 {
 				t.Errorf("%s at %dx%d has %d heavy boxes", sc.name, size[0], size[1], n)
+			}
+			lines := strings.Split(strings.TrimRight(f, "\n"), "\n")
+			if deaf, ok := d.m.top().(interface{ deaf() bool }); d.m.top().field() == nil && !(ok && deaf.deaf()) {
+				if !strings.Contains(lines[len(lines)-1], "? ") {
+					t.Errorf("%s at %dx%d has no ? in its footer: %q", sc.name, size[0], size[1], lines[len(lines)-1])
+				}
+			}
+			if d.m.snap == nil || d.m.snap.ID == "" {
+				continue
+			}
+			word, _, _ := modeLook(d.m.snap.Started.Mode)
+			if corner := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(lines[0]), "READ ONLY")); !strings.HasPrefix(corner, word+" ") {
+				t.Errorf("%s at %dx%d has no %s in its corner: %q", sc.name, size[0], size[1], word, lines[0])
+			}
+			if title := strings.TrimPrefix(d.m.View().WindowTitle, "READ ONLY "); !strings.HasPrefix(title, word+" ") {
+				t.Errorf("%s: the window is called %q", sc.name, title)
 			}
 		}
 	}
