@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin/lifeboat
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
 
-.PHONY: run build test check bench golden e2e-kube
+.PHONY: run build test check bench golden shots e2e-kube
 
 run: build ## open the console on a sandbox estate of its own; without a terminal, rehearse a recovery
 	@$(BIN) --sandbox
@@ -34,3 +34,6 @@ e2e-kube: ## kube.scale and kube.wait against a real kube-apiserver, which it bu
 
 golden: ## rewrite golden files after a wanted change; read the diff
 	$(GO) test ./internal/console ./internal/runbook ./internal/run ./internal/app -update
+
+shots: ## draw the README's pictures anew, from the frames of the tests; a test fails where they differ
+	$(GO) test ./internal/console -run TestShots -update
