@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	tea "charm.land/bubbletea/v2"
+
 	"lifeboat/internal/run"
 )
 
@@ -152,12 +154,23 @@ func FuzzFinder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typed string) {
 		for _, keys := range [][]string{{":"}, {"?"}, {"/"}} {
 			d := drive(t, 80, 24, nil).press(keys...)
-			for _, r := range typed {
-				d.typeText(string(r))
-			}
+			d.typeText(typed[:min(len(typed), 20)])
+			d.send(tea.PasteMsg{Content: typed})
 			harmless(t, d)
 			d.press("down", "up", "enter")
 			harmless(t, d)
 		}
 	})
+}
+
+// BenchmarkFinder is one key in the palette over 1,000 runbooks, with its frame.
+func BenchmarkFinder(b *testing.B) {
+	d := drive(b, 120, 36, nil, thousand).press(":")
+	for text, i := 0, 0; b.Loop(); i++ {
+		if i == len(slow[text]) {
+			text, i = (text+1)%len(slow), 0
+			d.press("esc")
+		}
+		d.typeText(slow[text][i : i+1]).frame()
+	}
 }

@@ -59,7 +59,8 @@ func (f *finderScreen) ofGate() bool { return true }
 // Whatever else there is, or will be, wants its own key.
 func listed(i Intent) bool {
 	switch i := i.(type) {
-	case nil, push, replace, pop, goHome, goPlace, leave, say, copyText, openRun, showRun, loadBooks, loadVault, askMirrors, showPoint, setTheme, setGlyphs:
+	case nil, push, replace, pop, goHome, goPlace, leave, say, copyText, openRun, showRun, loadBooks, loadVault, askMirrors, showPoint, setTheme, setGlyphs,
+		loadBoard, loadDrills, loadHistory, loadMetrics, loadRecord, readHistory, auditAll, playDrill, viewLog, showLog, searchLog, findInLog, streamLog:
 		return true
 	case several:
 		return !slices.ContainsFunc(i, func(one Intent) bool { return !listed(one) })

@@ -28,8 +28,9 @@ type formScreen struct {
 	form   *huh.Form
 	typed  widget.Field // only says that letters are text
 	at     int
-	tight  bool  // there is no room for lines between the fields
-	wrong  error // of the field with the cursor
+	tight  bool           // there is no room for lines between the fields
+	styles [2]*huh.Styles // without room, with it
+	wrong  error          // of the field with the cursor
 	now    time.Time
 }
 
@@ -115,7 +116,15 @@ const (
 
 // theme gives our roles to the fields.
 func (f *formScreen) theme(bool) *huh.Styles {
+	kept := &f.styles[0]
+	if !f.tight {
+		kept = &f.styles[1]
+	}
+	if *kept != nil { // each field asks for it in each frame
+		return *kept
+	}
 	s := huh.ThemeBase(false)
+	*kept = s
 	plain := lipgloss.NewStyle()
 	s.FieldSeparator = plain.SetString("\n\n")
 	if f.tight {
