@@ -34,7 +34,7 @@ func (p *plain) drillHelp() {
 	}
 }
 
-// answerInject asks for an answer to the newest inject.
+// answerInject asks for an answer to the inject that waits longest.
 func (p *plain) answerInject(r *run.Run) error {
 	now := p.hand.Snapshot()
 	open := now.Drill.Open()

@@ -21,7 +21,7 @@ type DrillKeeper interface {
 	// StartDrill breaks the sandbox, begins the drill and starts the process that hosts it.
 	StartDrill(ctx context.Context, d DrillStart) (run.ID, error)
 	// SayInject answers an inject: whether the answer is good, and in time, is decided where
-	// the drill is hosted. An empty name means the newest that waits.
+	// the drill is hosted. An empty name means the one that waits longest.
 	SayInject(ctx context.Context, id run.ID, inject, text string) error
 	// TakeHint takes the next hint for a step, at its price.
 	TakeHint(ctx context.Context, id run.ID, step string) error

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,4 +155,143 @@ func rehearsals(b *fakeBackend, _ *Options) {
 	b.report = DrillReport{Markdown: "drills/2026-11-24-7F3A.md", JSON: "drills/2026-11-24-7F3A.json", Tasks: "drills/2026-11-24-7F3A.tasks.md", SHA256: "3fe0aa81d4", Chained: true}
 	b.alarm = DrillAlarm{Title: "A demo was pushed over main", Text: rehearsed.Alarm, At: began.Add(3 * minute), RTO: time.Hour}
 	b.right = "accidental-force-push"
+}
+
+// An inject that arrives changes no key: what somebody types goes where it went before, it
+// answers no gate, and a card that is open stays open.
+func TestInjectStealsNothing(t *testing.T) {
+	t.Run("danger gate", func(t *testing.T) {
+		s := rehearsal(t).pushGate()
+		d := drive(t, 120, 36, s)
+		d.typeText("main@3f")
+		d.play(s.arrives("support"))
+		d.typeText("2a1c9i")
+		if got := d.m.top().field().Value(); got != "main@3f2a1c9i" {
+			t.Errorf("typed %q", got)
+		}
+		d.press("enter")
+		if len(d.b.answers) != 0 || len(d.b.said) != 0 {
+			t.Errorf("answers %v, said %v", d.b.answers, d.b.said)
+		}
+		d.press("backspace", "f4")
+		if _, ok := d.m.top().(*injectScreen); !ok {
+			t.Fatalf("f4 shows %T", d.m.top())
+		}
+		d.typeText("an older copy").press("enter")
+		if len(d.b.said) != 1 || d.b.said[0] != "support: an older copy" || len(d.b.answers) != 0 {
+			t.Errorf("said %q, answers %v", d.b.said, d.b.answers)
+		}
+		d.press("enter")
+		if len(d.b.answers) != 1 || d.b.answers[0].Token != "main@3f2a1c9" || d.b.answers[0].Extra[run.MissesKey] != "1" {
+			t.Errorf("answers %+v", d.b.answers)
+		}
+	})
+	t.Run("text field", func(t *testing.T) {
+		s := rehearsal(t).told()
+		d := drive(t, 120, 36, s)
+		d.press("p")
+		d.play(s.arrives("support"))
+		d.press("i", "h", "x")
+		if got := d.m.top().field().Value(); got != "pihx" || len(d.b.hints) != 0 || d.b.ended != 0 {
+			t.Errorf("typed %q, hints %v, ended %d", got, d.b.hints, d.b.ended)
+		}
+	})
+	t.Run("note", func(t *testing.T) {
+		s := rehearsal(t).keeping()
+		d := drive(t, 120, 36, s)
+		d.press("n", "a")
+		d.play(s.arrives("chief"))
+		d.press("2", "i")
+		if n, ok := d.m.top().(*noteScreen); !ok || n.text.Value() != "a2i" || len(d.b.said) != 0 {
+			t.Errorf("%T, said %v", d.m.top(), d.b.said)
+		}
+	})
+	t.Run("gate closes below the answer", func(t *testing.T) {
+		s := rehearsal(t).injected()
+		d := drive(t, 120, 36, s)
+		d.press("i").typeText("an ol")
+		d.play(s.answer(time.Second, run.Answer{Verb: run.Approve}).begin("keep", keepPlan))
+		if c, ok := d.m.top().(*injectScreen); !ok || c.text.Value() != "an ol" {
+			t.Fatalf("%T", d.m.top())
+		}
+		d.play(s.add(time.Second, run.InjectAnswered, "", run.InjectAnswer{Inject: "support", By: "s.kaya", Text: "x"}))
+		d.typeText("d").press("enter")
+		if len(d.b.said) != 0 {
+			t.Errorf("an inject was answered twice: %q", d.b.said)
+		}
+	})
+}
+
+func TestDrillKeys(t *testing.T) {
+	d := drive(t, 120, 36, rehearsal(t).keepGate())
+	d.press("h")
+	if len(d.b.hints) != 0 {
+		t.Error("a hint was taken without its price")
+	}
+	d.press("y", "enter", "esc", "h", "1")
+	if len(d.b.hints) != 1 || d.b.hints[0] != "keep" {
+		t.Errorf("hints %v", d.b.hints)
+	}
+	d.press("x", "y", "enter", "esc")
+	if d.b.ended != 0 || len(d.b.answers) != 0 {
+		t.Errorf("ended %d, answers %v", d.b.ended, d.b.answers)
+	}
+	d.press("x", "1")
+	if d.b.ended != 1 {
+		t.Errorf("ended %d", d.b.ended)
+	}
+	d = drive(t, 120, 36, rehearsal(t).keeping().arrives("chief")).press("i", "2")
+	if len(d.b.said) != 1 || d.b.said[0] != "chief: 2" {
+		t.Errorf("said %v", d.b.said)
+	}
+	d = drive(t, 120, 36, newStory(t).keeping()).press("i", "h")
+	if len(d.b.said)+len(d.b.hints) != 0 {
+		t.Error("a live run has injects or hints")
+	}
+}
+
+// A drill from its alarm does not say which runbook it is, and a wrong one begins nothing.
+func TestAlarm(t *testing.T) {
+	d := drive(t, 120, 36, nil, rehearsals)
+	d.b.right = "corrupted-repository"
+	d.run(d.m.do(push{newDrills()}))
+	d.wake()
+	d.press("G", "enter", "2")
+	if len(d.b.staged) != 1 || d.b.staged[0].Scenario != "accidental-force-push" {
+		t.Fatalf("staged %+v, on %T", d.b.staged, d.m.top())
+	}
+	a, ok := d.m.top().(*alarmScreen)
+	if !ok {
+		t.Fatalf("%T", d.m.top())
+	}
+	d.typeText("verify").press("enter", "enter")
+	if len(d.b.guesses) != 1 || len(a.tried) != 1 || a.tried[0] != "verify-backups" {
+		t.Errorf("guessed %v, tried %v", d.b.guesses, a.tried)
+	}
+	if _, ok := d.m.top().(*alarmScreen); !ok || d.m.snap != nil {
+		t.Errorf("a wrong runbook began something: %T", d.m.top())
+	}
+	d.b.events = rehearsal(t).keeping().events
+	d.press("esc").typeText("corrupted").press("enter")
+	if _, ok := d.m.top().(*runScreen); !ok || d.m.snap.Drill == nil {
+		t.Errorf("the right one shows %T", d.m.top())
+	}
+}
+
+// The score of a drill comes some time after its end, or never.
+func TestResultWaitsForTheScore(t *testing.T) {
+	s := rehearsal(t).complete()
+	d := drive(t, 120, 36, s)
+	if _, ok := d.m.top().(*drillResult); !ok || !strings.Contains(d.frame(), "The oracle is looking") {
+		t.Fatalf("%T\n%s", d.m.top(), d.frame())
+	}
+	d.b.now = d.b.now.Add(5 * minute)
+	d.tick()
+	if !strings.Contains(d.frame(), "there is no score") {
+		t.Error(d.frame())
+	}
+	d.play(s.add(time.Second, run.DrillScored, "", s.state.Judge(run.Found{Recovered: true, LossKnown: true})))
+	if frame := d.frame(); !strings.Contains(frame, "points") || strings.Contains(frame, "no score") {
+		t.Error(frame)
+	}
 }

@@ -212,7 +212,6 @@ func promised(d time.Duration) string {
 
 // exact is a time in minutes and seconds: "40 min 24 s".
 func exact(d time.Duration) string {
-	d = d.Round(time.Second)
 	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
 	switch {
 	case h > 0:
@@ -266,7 +265,7 @@ func laps(w *world) []lap {
 			l.glyph, l.role = "◆", rGate
 		}
 		lapRemarks(d, t, st, &l)
-		if s.Score != nil && st.State == run.Verified && !st.Hand && start.Add(s.Score.Recovery).Sub(st.Ended).Abs() < time.Second {
+		if s.Score != nil && stop == "" && st.State == run.Verified && !st.Hand && start.Add(s.Score.Recovery).Sub(st.Ended).Abs() < time.Millisecond {
 			stop, stopAt = t.Step, st.Ended
 		}
 		out = append(out, l)

@@ -100,8 +100,8 @@ func (d *Director) dueLocked(r *run.Run, i run.Inject, now time.Time) bool {
 	return now.Sub(first) >= i.After
 }
 
-// Answer takes what somebody says to an inject; an empty name means the newest one that
-// waits. Its errors wrap [ErrNoInject].
+// Answer takes what somebody says to an inject; an empty name means the one that waits
+// longest. Its errors wrap [ErrNoInject].
 func (d *Director) Answer(ctx context.Context, inject, by, text string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -246,7 +246,7 @@ func TestDirector(t *testing.T) {
 	passed += time.Second
 	look("soon ends")
 	passed += 10 * time.Second
-	if err := d.Answer(t.Context(), "", "j", "  x  \n y "); err != nil {
+	if err := d.Answer(t.Context(), "ends", "j", "  x  \n y "); err != nil {
 		t.Fatal(err)
 	}
 	if a := s.state.Drill.Arrived[1].Answer; a.Took != 10*time.Second || a.Text != "x y" || a.Points != 4 || !a.Right {

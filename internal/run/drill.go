@@ -174,9 +174,9 @@ type TakenHint struct {
 	HintTaking
 }
 
-// Open is the newest inject that waits for an answer, nil when none does.
+// Open is the inject that waits longest for an answer, nil when none does.
 func (d *Exercise) Open() *InjectState {
-	for i := len(d.Arrived) - 1; i >= 0; i-- {
+	for i := range d.Arrived {
 		if d.Arrived[i].Answer == nil {
 			return &d.Arrived[i]
 		}

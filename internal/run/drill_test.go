@@ -84,8 +84,8 @@ func TestDrillState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if open := r.Drill.Open(); open == nil || open.Name != "support" || !open.At.Equal(noon.Add(3*time.Second)) {
-		t.Errorf("open %+v, want the newest", open)
+	if open := r.Drill.Open(); open == nil || open.Name != "chief" || !open.At.Equal(noon.Add(2*time.Second)) {
+		t.Errorf("open %+v, want the one that waits longest", open)
 	}
 	if w := r.Drill.Waiting(); len(w) != 0 {
 		t.Errorf("still to come %+v", w)
@@ -97,8 +97,8 @@ func TestDrillState(t *testing.T) {
 		t.Error("a hint for a step that has none")
 	}
 	before := r
-	r, err = Fold(r, Event{Run: "r", Seq: r.Seq + 1, At: noon, Kind: InjectAnswered, Body: InjectAnswer{Inject: "support", By: "j.park", Text: "x"}})
-	if err != nil || r.Drill.Open().Name != "chief" || before.Drill.Open().Name != "support" {
+	r, err = Fold(r, Event{Run: "r", Seq: r.Seq + 1, At: noon, Kind: InjectAnswered, Body: InjectAnswer{Inject: "chief", By: "j.park", Text: "x"}})
+	if err != nil || r.Drill.Open().Name != "support" || before.Drill.Open().Name != "chief" {
 		t.Errorf("open %+v, before %+v, %v", r.Drill.Open(), before.Drill.Open(), err)
 	}
 }

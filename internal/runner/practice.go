@@ -10,7 +10,7 @@ import (
 // Practice takes what a trainee says and asks for in a drill. Its methods may be called
 // at any time, from any goroutine.
 type Practice interface {
-	// Answer answers an inject; an empty name means the newest that waits.
+	// Answer answers an inject; an empty name means the one that waits longest.
 	Answer(ctx context.Context, inject, by, text string) error
 	// Hint takes the next hint for a step, and its price.
 	Hint(ctx context.Context, step, by string) error
@@ -40,7 +40,7 @@ func (h *Host) practise(ctx context.Context, req request) error {
 	return p.Answer(ctx, req.Name, req.Who.By, req.Text)
 }
 
-// Say answers an inject of a drill; an empty name means the newest that waits.
+// Say answers an inject of a drill; an empty name means the one that waits longest.
 func (c Client) Say(ctx context.Context, id run.ID, inject, text string) error {
 	_, err := c.call(ctx, id, request{Verb: verbInject, Name: inject, Text: text})
 	return err
