@@ -107,6 +107,7 @@ func commands(env environment) *cobra.Command {
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return s.onlyLook(env, c) }
 	root.PersistentFlags().StringVar(&s.theme, "theme", "", "theme of the console, a name or a file (also LIFEBOAT_THEME; lifeboat theme ls lists them)")
 	root.PersistentFlags().BoolVar(&s.ascii, "ascii", false, "draw the console with ASCII only (also LIFEBOAT_ASCII=1)")
+	root.PersistentFlags().IntVar(&s.fps, "fps", 0, "frames per second of the console at most (default 30, over SSH 10; also LIFEBOAT_FPS)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(

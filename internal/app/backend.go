@@ -56,7 +56,7 @@ func (w *world) consoleAt(o console.Options, staged *stagedDrill) error {
 	o.Theme, o.ASCII, o.Notice = w.env.appearance(w.theme, w.ascii)
 	o.In, o.Out, o.Env, o.User, o.Version = w.env.stdin, w.env.screen, w.env.all, w.env.user, version
 	o.Mode, o.State = w.mode(false), w.files.Dir
-	o.Session, o.Look = w.session, w.look
+	o.Session, o.Look, o.FPS = w.session, w.look, w.fps
 	b := &backend{world: w, client: w.hosts()}
 	b.drills.staged = staged
 	defer b.drills.close()

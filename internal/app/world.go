@@ -39,6 +39,7 @@ type settings struct {
 	theme   string // --theme
 	ascii   bool   // --ascii
 	look    bool   // --readonly
+	fps     int    // --fps
 }
 
 // world is Lifeboat put together for one estate: what a command, a host and the
@@ -48,6 +49,7 @@ type world struct {
 	session string // of whoever is at this process, see [run.Driver]
 	look    bool   // read-only: nothing is started, answered, stopped or noted
 	theme   string // --theme
+	fps     int    // --fps; 0: the standard
 	ascii   bool   // --ascii
 	state   string // directory
 	journal *journal.Journal
@@ -121,7 +123,7 @@ func openJournal(env environment, s settings, open func(context.Context, string)
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, usage(hint.Wrap(fmt.Errorf("open state directory: %w", err), "pass --state DIRECTORY, or set XDG_STATE_HOME to a directory that you can write"))
 	}
-	w := &world{env: env, session: newSession(), look: s.look, theme: s.theme, ascii: s.ascii, state: dir, files: runner.Files{Dir: filepath.Join(dir, "runs")}, redact: secret.NewRedactor(), secrets: env.secrets()}
+	w := &world{env: env, session: newSession(), look: s.look, theme: s.theme, fps: s.fps, ascii: s.ascii, state: dir, files: runner.Files{Dir: filepath.Join(dir, "runs")}, redact: secret.NewRedactor(), secrets: env.secrets()}
 	for _, v := range w.secrets {
 		w.redact.Add(v) // one too short to mask is refused when a step asks for it
 	}
