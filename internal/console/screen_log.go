@@ -34,7 +34,7 @@ func (l *logScreen) bindings(w *world) []binding {
 	if p.Searching() == nil {
 		noSearch = "nothing has been searched for"
 	} else {
-		back.keys = []string{"q", "l"}
+		back.keys, back.show = []string{"q", "l"}, "q"
 	}
 	// Each key may need lines that are not there yet.
 	does := func(do func()) func() Intent { return func() Intent { do(); return feedLog{} } }
