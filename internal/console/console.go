@@ -28,6 +28,7 @@ const (
 	strokeGap  = 12 * time.Millisecond  // fingers are slower, a paste is faster
 	pollBusy   = 100 * time.Millisecond
 	pollIdle   = 250 * time.Millisecond
+	pollHome   = 500 * time.Millisecond // no run is on the screen: only the clock and the list may change
 	listEvery  = time.Second
 	noticeTime = 6 * time.Second
 	idleTime   = 2 * time.Minute // after this long without a key you are told what happened
@@ -86,6 +87,7 @@ type Model struct {
 	backend Backend
 	after   func(time.Duration, tea.Msg) tea.Cmd
 	wire    *wire // to the terminal; nil: not measured
+	pace    pace
 
 	stack   []screen
 	seen    *snapshot // the run that was left last
@@ -158,7 +160,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			cmd = tea.Batch(cmd, m.do(i))
 		}
 	}
-	return m, cmd
+	return m, m.paced(msg, cmd)
 }
 
 // asker is a screen that wants to know more about what it shows. It asks once for each
@@ -242,7 +244,7 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // View gives the frame. It is drawn again only when something has changed.
 func (m *Model) View() tea.View {
-	if m.dirty {
+	if m.dirty && !m.pace.hold {
 		m.frame, m.dirty = m.draw(), false
 	}
 	v := tea.NewView(m.frame)

@@ -353,3 +353,33 @@ func TestFrameRate(t *testing.T) {
 
 var _ tea.ExecCommand = (*stream)(nil)
 var _ widget.Source = (*grower)(nil)
+
+// TestPace: frames that nobody asked for are kept apart, what a key does is drawn at once,
+// and nothing stays undrawn.
+func TestPace(t *testing.T) {
+	d := reading(t, 120, 36)
+	d.m.pace.every = time.Second / 30
+	grow := func(i int) {
+		d.b.logs["keep.1.log"] = fmt.Appendf(d.b.logs["keep.1.log"], "new line %d\n", i)
+		d.fire(func(m tea.Msg) bool { _, log := m.(logTickMsg); return log })
+	}
+	shows := func(text string, want bool) {
+		t.Helper()
+		if strings.Contains(d.m.View().Content, text) != want {
+			t.Errorf("%q is shown: %v", text, !want)
+		}
+	}
+	grow(1)
+	shows("new line 1", true)
+	grow(2)
+	shows("new line 2", false)
+	d.send(keyPress("w"))
+	shows("new line 2", true)
+	shows("wrapped", true)
+	grow(3)
+	shows("new line 3", false)
+	d.fire(func(m tea.Msg) bool { _, frame := m.(frameMsg); return frame })
+	shows("new line 3", true)
+	d.send(keyPress("g"))
+	shows("bookings_0000", true)
+}

@@ -23,6 +23,7 @@ type logView struct {
 
 	reading   bool // one read is under way
 	searching bool // and one part of a search
+	asked     bool // a key waits for lines
 }
 
 // stepLog is the output of one thing that the run did.
@@ -176,6 +177,7 @@ func (m *Model) feedLog() tea.Cmd {
 	if m.log.spool == nil || m.log.reading || !m.log.pane.Hungry() {
 		return nil
 	}
+	m.log.asked = true
 	return m.readLog()
 }
 

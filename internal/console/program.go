@@ -59,9 +59,9 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 		more = append(more, tea.WithColorProfile(min(colorprofile.Detect(o.Out, o.Env), colorprofile.ASCII)))
 	}
 	out, way := output(o.Out)
-	m.wire = way
+	m.wire, m.pace.every = way, time.Second/time.Duration(o.frames())
 	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out),
-		tea.WithEnvironment(o.Env), tea.WithFPS(o.frames()), tea.WithoutSignalHandler()}, more...)...)
+		tea.WithEnvironment(o.Env), tea.WithFPS(max(flushes, o.frames())), tea.WithoutSignalHandler()}, more...)...)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := p.Run()

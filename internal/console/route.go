@@ -266,7 +266,10 @@ func (m *Model) nextPoll() poll {
 // polled takes what a poll found. It says whether the frame may have changed.
 func (m *Model) polled(msg polledMsg) (changed bool, cmd tea.Cmd) {
 	wait := pollIdle
-	if m.snap != nil && m.snap.Open() && !m.slow {
+	switch {
+	case m.snap == nil:
+		wait = pollHome
+	case m.snap.Open() && !m.slow:
 		wait = pollBusy
 	}
 	next := m.after(wait, tickMsg{})
