@@ -50,6 +50,8 @@ func benchConsole(b *testing.B, t *table) {
 		b.ReportMetric(d.Seconds()*1000, "ms")
 		b.ReportMetric(0, "ns/op")
 	})
+	benchIdle(b, t, exe, state)
+	benchLog(b, t, exe, dir)
 }
 
 // openTerminal measures from the start of the program to its first frame.
