@@ -93,21 +93,28 @@ func cutSGR(s string) (params, rest string, ok bool) {
 	return "", s, false
 }
 
-// maxSGR bounds what a line without a reset can pile up.
-const maxSGR = 64
+// maxSGR bounds what a line without a reset can pile up, in bytes, and maxParams in
+// parameters: a terminal may ignore a sequence with more than 16 of them, and the renderer
+// of Bubble Tea panics at the 33rd.
+const (
+	maxSGR    = 64
+	maxParams = 16
+)
 
 func join(have, more string) string {
 	switch {
-	case more == "" || more == "0":
+	case more == "" || more == "0" || params(more) > maxParams:
 		return ""
 	case strings.HasPrefix(more, "0;"):
 		have, more = "", more[2:]
 	}
-	if have == "" || len(have)+len(more) > maxSGR {
+	if have == "" || len(have)+len(more) > maxSGR || params(have)+params(more) > maxParams {
 		return more
 	}
 	return have + ";" + more
 }
+
+func params(sgr string) int { return 1 + strings.Count(sgr, ";") + strings.Count(sgr, ":") }
 
 func (c *Canvas) put(x, y, limit int, like cell, s string) int {
 	if y < 0 || y >= c.H {
