@@ -176,7 +176,7 @@ func TestTakeOver(t *testing.T) {
 		{"the driver is gone", quick(30*time.Millisecond, time.Hour, 50*time.Millisecond), false, func(t *testing.T, b *bench, id run.ID, kaya Client) error {
 			return b.insist(id, kaya)
 		}, "s1>s2 driver gone", "", true},
-		{"the driver was killed after the wish", quick(200*time.Millisecond, time.Hour, 50*time.Millisecond), false, func(t *testing.T, b *bench, id run.ID, kaya Client) error {
+		{"the driver was killed after the wish", quick(2*time.Second, time.Hour, 50*time.Millisecond), false, func(t *testing.T, b *bench, id run.ID, kaya Client) error {
 			goes := b.stay(b.client, id)
 			if err := kaya.AskToDrive(t.Context(), id); err != nil {
 				return err
