@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/hint"
 	"lifeboat/internal/secret"
 )
 
@@ -225,7 +226,7 @@ func decode(params []Param, args map[string]any, v reflect.Value, open func(any)
 	var errs []error
 	for name := range args {
 		if !slices.ContainsFunc(params, func(p Param) bool { return p.Name == name }) {
-			errs = append(errs, &ArgError{Name: name, Msg: "there is no such argument", Fix: nearest(name, params)})
+			errs = append(errs, &ArgError{Name: name, Msg: "there is no such argument", Fix: suggest(name, params)})
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -251,13 +252,13 @@ func decode(params []Param, args map[string]any, v reflect.Value, open func(any)
 	return errors.Join(errs...)
 }
 
-func nearest(name string, params []Param) string {
-	var names []string
-	for _, p := range params {
-		if strings.HasPrefix(p.Name, name[:min(1, len(name))]) {
-			return fmt.Sprintf("did you mean %q?", p.Name)
-		}
-		names = append(names, p.Name)
+func suggest(name string, params []Param) string {
+	names := make([]string, len(params))
+	for i, p := range params {
+		names[i] = p.Name
+	}
+	if near := hint.Nearest(name, names); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "it takes " + strings.Join(names, ", ")
 }

@@ -64,7 +64,7 @@ func (l *loader) params(at, path string, book *runbook.Book, given map[string]st
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(names, name) {
-			l.bad(path+"."+name, "unknown-param", runbook.Suggest(name, names), "runbook %q has no parameter %q", book.Name, name)
+			l.bad(path+"."+name, "unknown-param", hint.Suggest(name, names), "runbook %q has no parameter %q", book.Name, name)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func (l *loader) answer(path, key, value string, a answerable) {
 				keys = append(keys, o.Key)
 			}
 			if !slices.Contains(keys, value) {
-				l.bad(path, "bad-answer", runbook.Suggest(value, keys), "step %q does not offer %q", key, value)
+				l.bad(path, "bad-answer", hint.Suggest(value, keys), "step %q does not offer %q", key, value)
 			}
 		}
 		return
@@ -107,7 +107,7 @@ func (l *loader) answer(path, key, value string, a answerable) {
 	later, known := a.items[key]
 	switch {
 	case !known:
-		l.bad(path, "unknown-step", runbook.Suggest(key, slices.Sorted(maps.Keys(a.ids)))+"; an answer names a step, or has the text of an item", "no step or item is called %q", key)
+		l.bad(path, "unknown-step", hint.Suggest(key, slices.Sorted(maps.Keys(a.ids)))+"; an answer names a step, or has the text of an item", "no step or item is called %q", key)
 	case later:
 		l.bad(path, "bad-answer", "answer by the id of its step", "the text of this item is only known when it is asked")
 	}

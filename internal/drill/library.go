@@ -115,5 +115,5 @@ func (l *Library) Find(name string) (Scenario, error) {
 			return Scenario{}, p
 		}
 	}
-	return Scenario{}, hint.New(fmt.Sprintf("there is no scenario %q", name), runbook.Suggest(name, l.Names()))
+	return Scenario{}, hint.New(fmt.Sprintf("there is no scenario %q", name), hint.Suggest(name, l.Names()))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
@@ -104,7 +105,7 @@ func (l *loader) keys(at, in string, m map[string]any, want map[string]func(path
 			read(path, m[key])
 			continue
 		}
-		l.bad(path, "unknown-key", runbook.Suggest(key, slices.Sorted(maps.Keys(want))), "%s has no key %q", in, key)
+		l.bad(path, "unknown-key", hint.Suggest(key, slices.Sorted(maps.Keys(want))), "%s has no key %q", in, key)
 	}
 }
 
@@ -191,7 +192,7 @@ func (l *loader) outcome(path string, v any) run.Outcome {
 	s, _ := l.text(path, v)
 	o, ok := outcomes[s]
 	if !ok && s != "" {
-		l.bad(path, "value", runbook.Suggest(s, slices.Sorted(maps.Keys(outcomes))), "no run ends as %q", s)
+		l.bad(path, "value", hint.Suggest(s, slices.Sorted(maps.Keys(outcomes))), "no run ends as %q", s)
 	}
 	return o
 }
@@ -207,7 +208,7 @@ func (l *loader) damage(path string, v any) (name, script string) {
 		names = append(names, b.Name)
 	}
 	if ok && !slices.Contains(names, name) {
-		l.bad(path, "unknown-breakage", runbook.Suggest(name, names)+`; or write {sh: "a script"}`, "there is no breakage %q", name)
+		l.bad(path, "unknown-breakage", hint.Suggest(name, names)+`; or write {sh: "a script"}`, "there is no breakage %q", name)
 	}
 	return name, ""
 }

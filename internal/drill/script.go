@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/hint"
 	"lifeboat/internal/run"
-	"lifeboat/internal/runbook"
 )
 
 // What a scenario has that does not say otherwise.
@@ -230,7 +230,7 @@ func (l *loader) steps(s Scenario, a answerable) {
 	known := slices.Sorted(maps.Keys(a.ids))
 	check := func(path, id string) {
 		if id != "" && a.ids[id] == nil {
-			l.bad(path, "unknown-step", runbook.Suggest(id, known), "no step is called %q", id)
+			l.bad(path, "unknown-step", hint.Suggest(id, known), "no step is called %q", id)
 		}
 	}
 	for n, i := range s.Injects {

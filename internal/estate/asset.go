@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"lifeboat/internal/hint"
 )
 
 // belongs says which keys each kind of asset has, beside kind, tier, secret and unencrypted.
@@ -145,7 +147,7 @@ func envPattern(p string) bool {
 }
 
 func choice(got string, names []string) string {
-	if near := nearest(got, names); near != "" {
+	if near := hint.Nearest(got, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "write one of " + strings.Join(names, ", ")

@@ -130,7 +130,7 @@ func (e *Estate) Find(name string) (Asset, error) {
 		where = "this estate"
 	}
 	err := fmt.Errorf("there is no asset %q in %s", name, where)
-	if near := nearest(name, names); near != "" {
+	if near := hint.Nearest(name, names); near != "" {
 		return Asset{}, hint.Wrapf(err, "did you mean %q? The assets are: %s", near, strings.Join(names, ", "))
 	}
 	if len(names) == 0 {
@@ -169,47 +169,4 @@ func Locate(dir, config string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("locate %s in %q or above: %w", FileName, dir, fs.ErrNotExist)
-}
-
-// nearest gives the candidate that name was probably meant to be, or "".
-func nearest(name string, candidates []string) string {
-	best, bestDistance := "", min(max(2, len(name)/3), len(name)-1)+1 // not every letter changed
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	if best != "" || name == "" {
-		return best
-	}
-	for _, c := range candidates {
-		if strings.HasPrefix(c, name) || strings.HasPrefix(name, c) {
-			return c
-		}
-	}
-	return ""
-}
-
-// distance is the number of edits between two words. Long words are not compared:
-// they are no misspelling, and the cost grows with the product of the lengths.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 1 << 20
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

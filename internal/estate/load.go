@@ -203,7 +203,7 @@ func (l *loader) fields(m *ast.MappingNode, in string, want []field) (seen map[s
 				names = append(names, f.name)
 			}
 			fix := "the keys of " + in + " are " + strings.Join(names, ", ")
-			if near := nearest(key, names); near != "" {
+			if near := hint.Nearest(key, names); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
 			l.add(l.pos(entry.Key), "unknown-key", fix, "%s has no key %q", in, key)

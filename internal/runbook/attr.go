@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lifeboat/internal/hint"
 )
 
 var (
@@ -114,7 +116,7 @@ func (p *parser) apply(b *Block, attrs []attribute) {
 		if msg, fix := b.set(a); msg != "" {
 			code := "bad-attribute"
 			if fix == "" {
-				code, fix = "unknown-attribute", suggest(a.key, attributeNames)
+				code, fix = "unknown-attribute", hint.Suggest(a.key, attributeNames)
 			} else if a.valAt > 0 {
 				pos = p.lines.pos(a.valAt)
 			}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"lifeboat/internal/hint"
 )
 
 var (
@@ -55,7 +57,7 @@ func (p *parser) meta(src string) {
 			m.Title = y.text(e)
 		case "kind":
 			if s := y.text(e); s != "" && !slices.Contains(kinds, s) {
-				y.bad(y.pos(e.value.GetToken()), "bad-value", suggest(s, kinds), "kind %q is not known", s)
+				y.bad(y.pos(e.value.GetToken()), "bad-value", hint.Suggest(s, kinds), "kind %q is not known", s)
 			} else {
 				m.Kind = Kind(s)
 			}
@@ -84,7 +86,7 @@ func (p *parser) meta(src string) {
 }
 
 func (y *yamlText) unknown(e entry, what string, known []string) {
-	near := nearest(e.key, known)
+	near := hint.Nearest(e.key, known)
 	fix := "the keys are " + strings.Join(known, ", ")
 	if near != "" {
 		fix = fmt.Sprintf("did you mean %q? %s", near, fix)

@@ -210,7 +210,7 @@ func (l *Library) Get(name string) (*Book, error) {
 	if found {
 		return l.books[i], nil
 	}
-	return nil, hint.Wrap(fmt.Errorf("runbook %q: %w", clip(name), ErrUnknown), suggest(name, l.Names()))
+	return nil, hint.Wrap(fmt.Errorf("runbook %q: %w", clip(name), ErrUnknown), hint.Suggest(name, l.Names()))
 }
 
 // Includes checks what a book includes, through all levels: each runbook is there, can
@@ -293,7 +293,7 @@ func (c *includes) params(b *Block, child *Book) {
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(names, key) {
 			c.problems = append(c.problems, Problem{b.ArgPos["params."+key], Error, "include-params",
-				fmt.Sprintf("runbook %q has no parameter %q", child.Name, key), suggest(key, names)})
+				fmt.Sprintf("runbook %q has no parameter %q", child.Name, key), hint.Suggest(key, names)})
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lifeboat/internal/hint"
 )
 
 // LintOptions is what lint is told of the world. The zero value is good.
@@ -192,7 +194,7 @@ func (f *flow) step(s *Step, i int, index map[string]int) {
 	to, ok := index[s.Do.Else]
 	switch at := s.Do.AttrPos["else"]; {
 	case !ok:
-		f.add(at, Error, "else-target", fmt.Sprintf("else=%s names no step", clip(s.Do.Else)), suggest(s.Do.Else, slices.Sorted(maps.Keys(index))))
+		f.add(at, Error, "else-target", fmt.Sprintf("else=%s names no step", clip(s.Do.Else)), hint.Suggest(s.Do.Else, slices.Sorted(maps.Keys(index))))
 	case to <= i:
 		f.add(at, Error, "else-target", fmt.Sprintf("else=%s names a step that is not later", s.Do.Else), "put the alternative behind this step")
 	}
@@ -229,7 +231,7 @@ func (f *flow) name(name string, at Pos) {
 	known := append(slices.Collect(maps.Keys(f.params)), slices.Collect(maps.Keys(f.saved))...)
 	slices.Sort(known)
 	fix := "declare it under params: in the front matter"
-	if near := nearest(name, known); near != "" {
+	if near := hint.Nearest(name, known); near != "" {
 		fix = fmt.Sprintf("did you mean %q? If not, %s", near, fix)
 	}
 	f.add(at, Error, "unknown-name", fmt.Sprintf("there is no parameter or saved result %q", name), fix)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"lifeboat/internal/hint"
 )
 
 // leak is a pattern of something that must not stand in a file.
@@ -186,7 +188,7 @@ func (l *linter) link(at Pos, target string) {
 			for _, h := range l.book.Headings {
 				slugs = append(slugs, h.Slug)
 			}
-			l.add(at, Warning, "dead-link", fmt.Sprintf("the link %q leads to no heading", clip(target)), suggest(strings.TrimPrefix(target, "#"), slugs))
+			l.add(at, Warning, "dead-link", fmt.Sprintf("the link %q leads to no heading", clip(target)), hint.Suggest(strings.TrimPrefix(target, "#"), slugs))
 		}
 		return
 	}

@@ -52,8 +52,7 @@ func PresetOptions(name string) []string { return presets()[name].options }
 func Preset(name string, given map[string]string) (Kind, error) {
 	p, ok := presets()[name]
 	if !ok {
-		return Kind{}, hint.Wrapf(fmt.Errorf("there is no preset %q", name), "did you mean %q? there are %s; or give dump: and load:",
-			nearest(name, Presets()), strings.Join(Presets(), ", "))
+		return Kind{}, hint.Wrap(fmt.Errorf("there is no preset %q", name), hint.Suggest(name, Presets())+"; or give dump: and load:")
 	}
 	o := options{}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
@@ -63,8 +62,7 @@ func Preset(name string, given map[string]string) (Kind, error) {
 			return Kind{}, hint.Wrap(fmt.Errorf("preset %q: it takes no %q", name, key),
 				"a password in a command can be read by all users of the machine: use ~/.pgpass, ~/.my.cnf, CLOUDFLARE_API_TOKEN or uri_env")
 		case !slices.Contains(p.options, key):
-			return Kind{}, hint.Wrapf(fmt.Errorf("preset %q: there is no option %q", name, key), "did you mean %q? it takes %s",
-				nearest(key, p.options), strings.Join(p.options, ", "))
+			return Kind{}, hint.Wrap(fmt.Errorf("preset %q: there is no option %q", name, key), hint.Suggest(key, p.options)+"; it takes "+strings.Join(p.options, ", "))
 		case v == "":
 			continue
 		case strings.HasPrefix(v, "-") || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == ' ' && key != "config" || r == 0x7f }):
@@ -228,35 +226,4 @@ func mysql(o options) (Kind, error) {
 	server := o.server()
 	dump := slices.Concat([]string{"mysqldump"}, server, []string{"--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob", o["database"]})
 	return o.run(dump, slices.Concat([]string{"mysql"}, server, []string{o["database"]})), nil
-}
-
-// nearest finds the known name with the fewest edits.
-func nearest(name string, known []string) string {
-	best, least := "", 1<<30
-	for _, k := range known {
-		if d := distance(name, k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance counts insertions, deletions and replacements of bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

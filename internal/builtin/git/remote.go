@@ -20,15 +20,17 @@ import (
 // tip reads a branch of the shared repository now, empty when it does not exist.
 func (k *desk) tip(ctx context.Context, r Repo, branch string) (string, error) {
 	refs, err := k.remoteRefs(ctx, r, "refs/heads/"+branch)
-	if err != nil {
-		return "", err
-	}
+	return oidOf(refs, "refs/heads/"+branch), err
+}
+
+// oidOf finds a ref by its name, empty when it is not there.
+func oidOf(refs []repo.Ref, name string) string {
 	for _, ref := range refs {
-		if ref.Name == "refs/heads/"+branch {
-			return ref.OID, nil
+		if ref.Name == name {
+			return ref.OID
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // remoteRefs lists refs of the shared repository now.
@@ -95,15 +97,7 @@ func (m Mirror) Tip(ctx context.Context, scratch, branch string) (string, error)
 	}
 	defer k.close()
 	refs, err := k.refsAt(ctx, m, "refs/heads/"+branch)
-	if err != nil {
-		return "", err
-	}
-	for _, ref := range refs {
-		if ref.Name == "refs/heads/"+branch {
-			return ref.OID, nil
-		}
-	}
-	return "", nil
+	return oidOf(refs, "refs/heads/"+branch), err
 }
 
 // fetchFrom brings refs of a mirror into the desk.

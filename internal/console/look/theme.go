@@ -190,7 +190,7 @@ func (r *reader) each(n ast.Node, what string, known []string, do func(key strin
 		switch {
 		case known != nil && !slices.Contains(known, key):
 			near := ""
-			if n := nearest(key, known); n != "" {
+			if n := hint.Nearest(key, known); n != "" {
 				near = fmt.Sprintf("; did you mean %q?", n)
 			}
 			r.bad(f.Key, "%s %q is not known%s It is one of %s", what, key, cmp.Or(near, "."), strings.Join(known, ", "))
@@ -305,7 +305,7 @@ func (r *reader) colour(n ast.Node) string {
 	}
 	if _, err := parseColour(name); err != nil {
 		known := slices.Sorted(maps.Keys(r.theme.file.palette))
-		near := nearest(name, append(known, append(basicNames[:], "default", "faint")...))
+		near := hint.Nearest(name, append(known, append(basicNames[:], "default", "faint")...))
 		if near != "" {
 			near = fmt.Sprintf("; did you mean %q?", near)
 		}
@@ -384,40 +384,4 @@ func (t *Theme) resolve() {
 	for i, l := range t.file.roles {
 		t.roles[i] = roleLook{find(l.fg), find(l.bg), l.bold, l.faint, l.reverse}
 	}
-}
-
-// nearest gives the known name that a wrong one is closest to; empty when none is near.
-func nearest(name string, known []string) string {
-	best, at := "", 3
-	for _, k := range known {
-		d := distance(name, k)
-		if len(k) > 2 && strings.HasPrefix(name, k) {
-			d = min(d, 2) // "warning" for warn
-		}
-		if d < at && d < len(k) {
-			best, at = k, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to change, add and take away.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := last
-			if a[i] != b[j] {
-				d++
-			}
-			last = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,28 +1,35 @@
-package runbook
+package hint
 
 import (
 	"fmt"
 	"strings"
 )
 
-// nearest gives the candidate that name was most likely meant to be, empty when there
-// is none like it.
-func nearest(name string, candidates []string) string {
-	best, bestAt := "", 1+max(2, len(name)/3)
+// Nearest gives the candidate that a wrong name was most likely meant to be: the one with
+// the fewest mistakes in it, or one that begins as the name does. Empty when none is like
+// it. Letter case does not count.
+func Nearest(name string, candidates []string) string {
+	best, bestAt := "", min(max(2, len(name)/3), len(name)-1)+1 // not every letter is wrong
+	lower := strings.ToLower(name)
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), c, bestAt); d < bestAt {
+		if d := distance(lower, strings.ToLower(c), bestAt); d < bestAt {
 			best, bestAt = c, d
 		}
 	}
-	return best
+	if best != "" || len(name) < 2 {
+		return best
+	}
+	for _, c := range candidates {
+		if len(c) > 1 && (strings.HasPrefix(strings.ToLower(c), lower) || strings.HasPrefix(lower, strings.ToLower(c))) {
+			return c
+		}
+	}
+	return ""
 }
 
-// Suggest says which of the candidates somebody may have meant, as a sentence of advice.
-func Suggest(name string, candidates []string) string { return suggest(name, candidates) }
-
-// suggest makes a fix of the nearest candidate, or of all of them.
-func suggest(name string, candidates []string) string {
-	if c := nearest(name, candidates); c != "" {
+// Suggest says which of the candidates somebody may have meant, or what there is.
+func Suggest(name string, candidates []string) string {
+	if c := Nearest(name, candidates); c != "" {
 		return fmt.Sprintf("did you mean %q?", c)
 	}
 	if len(candidates) == 0 {
@@ -36,7 +43,7 @@ func suggest(name string, candidates []string) string {
 }
 
 // distance counts the edits between a and b, swapping two neighbours as one; it gives
-// up at limit.
+// up at limit. Long words are not compared: they are no misspelling.
 func distance(a, b string, limit int) int {
 	if len(a) > 64 || len(b) > 64 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
