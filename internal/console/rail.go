@@ -14,10 +14,13 @@ import (
 // drawRail draws all steps with their evidence, and the notes below.
 func drawRail(w *world, a area) {
 	s := w.snap
-	notes := max(a.h/3, 6)
-	rows := railRows(w, a.w-4, 0)
-	for lines := 3; lines > 0; lines-- { // as much evidence as there is room for
-		if more := railRows(w, a.w-4, lines); len(more)+4 <= a.h-notes {
+	notes := min(max(a.h/3, 6), max(3*len(remarks(s))+3, 6)) // few remarks need little room
+	rows := railRows(w, a.w-4, 0, false)
+	for _, try := range []struct {
+		lines  int
+		future bool
+	}{{3, true}, {2, true}, {1, true}, {1, false}} { // as much evidence as there is room for
+		if more := railRows(w, a.w-4, try.lines, try.future); len(more)+4 <= a.h-notes {
 			rows = more
 			break
 		}
@@ -54,11 +57,16 @@ func restWords(w *world) []span {
 	return nil
 }
 
-// railRows has one row per step, and up to lines more with what is known about it.
-func railRows(w *world, width, lines int) []row {
+// railRows has one row per step, and up to lines more with what is known about it; of the
+// steps to come only with future.
+func railRows(w *world, width, most int, future bool) []row {
 	s := w.snap
 	var rs []row
 	for i := range s.Steps {
+		lines := most
+		if i > s.now() && !future {
+			lines = 0
+		}
 		st := &s.Steps[i]
 		now := i == s.now() && s.Open()
 		glyph, role := stateLook(st)

@@ -48,7 +48,7 @@ func (s *stepsScreen) draw(w *world, a area) {
 	}
 	at := s.chosen(w)
 	left, right := body.split(min(44, body.w/2))
-	rows := railRows(w, left.w-4, 0)
+	rows := railRows(w, left.w-4, 0, true)
 	for i := range rows {
 		rows[i].tint = i == at
 	}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strings"
 	"time"
 
 	"lifeboat/internal/incident"
@@ -142,11 +143,12 @@ func (s *snapshot) changed() []int {
 	return out
 }
 
-// changes lists those of them that changed the world: a read leaves nothing to undo.
+// changes lists those of them that changed the world: a read leaves nothing to undo, and
+// who was told stays told.
 func (s *snapshot) changes() []int {
 	var out []int
 	for _, i := range s.changed() {
-		if st := &s.Steps[i]; st.Effect != "read" && !st.Hand {
+		if st := &s.Steps[i]; st.Effect != "read" && !st.Hand && !strings.HasPrefix(st.Action, "notify.") {
 			out = append(out, i)
 		}
 	}
