@@ -20,8 +20,6 @@ import (
 	"github.com/charmbracelet/x/xpty"
 
 	"lifeboat/internal/command"
-	"lifeboat/internal/journal"
-	"lifeboat/internal/run"
 )
 
 // flooder prints lines at a rate, as fast as it can with a rate of 0.
@@ -257,8 +255,7 @@ func benchLog(b *testing.B, t *table, exe, dir string) {
 	})
 }
 
-// benchIdle measures the console that nobody touches, and its first screen over a long
-// history.
+// benchIdle measures the console that nobody touches.
 func benchIdle(b *testing.B, t *table, exe, state string) {
 	b.Run("idle", func(b *testing.B) {
 		x := view(b, exe, state, "--sandbox", "--state", state)
@@ -266,38 +263,6 @@ func benchIdle(b *testing.B, t *table, exe, state string) {
 		x.press("", firstFrame)
 		time.Sleep(3 * time.Second)
 		t.limit(b, "the first screen, idle for 10 s", x.share(func() { time.Sleep(10 * time.Second) }), 1, "% of a core")
-	})
-	b.Run("history", func(b *testing.B) {
-		base := "/dev/shm" // 20,000 fsyncs are not what is measured
-		if _, err := os.Stat(base); err != nil {
-			base = b.TempDir()
-		}
-		dir, err := os.MkdirTemp(base, "lifeboat-bench-")
-		check(b, err)
-		defer os.RemoveAll(dir)
-		j, err := journal.Open(b.Context(), filepath.Join(dir, "journal.db"))
-		check(b, err)
-		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		for i := range 10_000 {
-			id := run.ID(fmt.Sprintf("%s-%04X", at.Format("20060102T150405Z"), i))
-			for seq, ev := range []run.Event{
-				{Kind: run.RunStarted, Body: run.Started{Mode: run.Live, Book: "accidental-force-push", Title: "Undo an accidental force push", Level: 2, Digest: "d", By: "ada", Host: "h", Version: "1",
-					Steps: []run.Outline{{ID: "push", Title: "Push", Action: "git.push", Effect: "destroy"}}}},
-				{Kind: run.RunEnded, Body: run.Ended{Outcome: run.Complete, By: "ada", Reason: "a bench"}},
-			} {
-				ev.Run, ev.Seq, ev.At = id, int64(seq+1), at.Add(time.Duration(seq)*time.Second)
-				check(b, j.Append(b.Context(), ev))
-			}
-			at = at.Add(time.Minute)
-		}
-		check(b, j.Close())
-		check(b, os.Symlink(filepath.Join(state, "sandbox"), filepath.Join(dir, "sandbox")))
-		openTerminal(b, exe, dir)
-		var list []time.Duration
-		for range rounds {
-			list = append(list, openTerminal(b, exe, dir))
-		}
-		t.limit(b, "start to first frame with 10,000 runs", median(list).Seconds()*1000, 150, "ms")
 	})
 }
 
