@@ -238,7 +238,7 @@ func TestLostConsole(t *testing.T) {
 				again.shows("COMPLETE")
 				again.leave()
 				home := p.terminal("xterm-256color")
-				home.shows("last run")
+				home.shows("LAST DRILLS AND RUNS")
 				home.leave()
 				kinds[i] = slices.DeleteFunc(p.kinds(), func(k run.Kind) bool { return k == run.DriverChanged }) // who came back drives at another terminal
 			})
