@@ -104,7 +104,7 @@ func (w *world) about(m alert.Message) alert.Message {
 	if m.Time.IsZero() {
 		m.Time = w.env.now()
 	}
-	m.Drill = m.Drill || w.sandbox != nil
+	m.Drill = m.Drill || w.sandbox() != nil
 	return m
 }
 
@@ -122,10 +122,10 @@ func (w *world) people() []string {
 
 // fence is that of the sandbox, nil in the real world.
 func (w *world) fence() func(string) error {
-	if w.sandbox == nil {
+	if w.sandbox() == nil {
 		return nil
 	}
-	return w.sandbox.Fence()
+	return w.sandbox().Fence()
 }
 
 // tell sends a message to every channel that wants its event, and gives what became of it.

@@ -116,7 +116,7 @@ func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error
 // Start implements console.Backend. In a sandbox the thing that the runbook repairs is
 // broken first, for real.
 func (b *backend) Start(ctx context.Context, s console.Start) (run.ID, error) {
-	if b.world.sandbox != nil && s.Mode != run.Dry {
+	if b.world.sandbox() != nil && s.Mode != run.Dry {
 		if err := b.world.stageFor(ctx, s.Book); err != nil {
 			return "", err
 		}

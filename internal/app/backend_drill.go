@@ -59,7 +59,7 @@ func (d *drills) close() {
 // then a world of its own is opened, which knows neither the estate nor its secrets.
 func (b *backend) practiceLocked(ctx context.Context) (*world, error) {
 	w := b.world
-	if w.sandbox != nil {
+	if w.sandbox() != nil {
 		return w, nil
 	}
 	if b.drills.sandbox != nil {
@@ -201,7 +201,7 @@ func (b *backend) EndDrill(ctx context.Context, id run.ID) error {
 // hostOf is the world that hosts a run: a drill is never started with what the estate
 // gives to its own processes.
 func (b *backend) hostOf(ctx context.Context, id run.ID) (*world, error) {
-	if b.world.sandbox != nil {
+	if b.world.sandbox() != nil {
 		return b.world, nil
 	}
 	events, err := b.world.journal.Load(ctx, id)

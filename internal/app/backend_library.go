@@ -101,7 +101,7 @@ func (b *backend) describe(book *runbook.Book) described {
 			c.Commands = append(c.Commands, block.Action+" "+strings.Join(strings.Fields(block.Text), " "))
 		}
 	}
-	if sc, ok := b.world.scenarioOf(book.Name); ok && b.world.sandbox != nil && sc.Breaks() {
+	if sc, ok := b.world.scenarioOf(book.Name); ok && b.world.sandbox() != nil && sc.Breaks() {
 		c.Staged = "First a backup is taken, then this happens: " + sc.Summary
 	}
 	for _, m := range book.Params() {

@@ -185,7 +185,7 @@ func (w *world) nextStep(g estate.Gap) []string {
 	does := "lifeboat run " + g.Mend.Name
 	if sc, ok := w.scenarioOf(g.Mend.Name); ok && g.Drill {
 		does = "lifeboat drill " + sc.Name
-	} else if g.Drill || w.sandbox != nil {
+	} else if g.Drill || w.sandbox() != nil {
 		does += " --sandbox"
 	}
 	if g.Mend.About > 0 {

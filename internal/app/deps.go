@@ -184,8 +184,8 @@ func (w *world) application(name string) (workload.App, error) {
 // kubectl is the program that talks to the cluster: in a sandbox its own by its path, so
 // that there is no way to another.
 func (w *world) kubectl() string {
-	if w.sandbox != nil {
-		return filepath.Join(w.sandbox.Bin(), "kubectl")
+	if w.sandbox() != nil {
+		return filepath.Join(w.sandbox().Bin(), "kubectl")
 	}
 	return "kubectl"
 }
@@ -249,9 +249,9 @@ func (w *world) protected(name, class string) (vaultactions.Protected, error) {
 // reaches is what the fence of a drill is asked for a program. One of the sandbox's own
 // reaches nothing outside of it.
 func (w *world) reaches(program string) []string {
-	if w.sandbox != nil {
+	if w.sandbox() != nil {
 		path, err := command.Find(w.programs(w.env.ctx), program)
-		if err == nil && filepath.Dir(path) == w.sandbox.Bin() {
+		if err == nil && filepath.Dir(path) == w.sandbox().Bin() {
 			return []string{}
 		}
 	}

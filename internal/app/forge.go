@@ -48,7 +48,7 @@ var enterpriseVars = []string{"GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"}
 // ones, or what the program gh has. It is read anew each time, masked wherever something is
 // printed, and kept nowhere. A sandbox has one of its own, and never sees a real one.
 func (w *world) forgeToken(ctx context.Context, r forge.Remote) (forge.Token, error) {
-	if w.sandbox != nil {
+	if w.sandbox() != nil {
 		return forge.Token{Value: secret.New(sandboxed.Admin), From: "the sandbox"}, nil
 	}
 	a, err := w.asset(r.Asset, estate.Git)

@@ -26,7 +26,7 @@ type reach struct{ w *world }
 
 // RoundTrip implements http.RoundTripper.
 func (r reach) RoundTrip(req *http.Request) (*http.Response, error) {
-	if r.w.sandbox == nil {
+	if r.w.sandbox() == nil {
 		return http.DefaultTransport.RoundTrip(req)
 	}
 	leave, err := r.w.enter(req.Context()) // an alert is also told where no run is
@@ -36,7 +36,7 @@ func (r reach) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp, err := r.w.sandbox.Transport().RoundTrip(req)
+	resp, err := r.w.sandbox().Transport().RoundTrip(req)
 	if err != nil {
 		leave()
 		return nil, err
@@ -59,10 +59,10 @@ func (v visited) Close() error {
 // enter makes the sandbox of this world alive until leave is called. Outside of a sandbox
 // there is nothing to do.
 func (w *world) enter(ctx context.Context) (leave func(), err error) {
-	if w.sandbox == nil {
+	if w.sandbox() == nil {
 		return func() {}, nil
 	}
-	visit, err := w.sandbox.Enter(ctx, w.env.exe)
+	visit, err := w.sandbox().Enter(ctx, w.env.exe)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func (w *world) enter(ctx context.Context) (leave func(), err error) {
 
 // programs lets a run in a sandbox find the programs of the sandbox first.
 func (w *world) programs(ctx context.Context) context.Context {
-	if w.sandbox == nil {
+	if w.sandbox() == nil {
 		return ctx
 	}
-	return command.InFront(ctx, w.sandbox.Bin())
+	return command.InFront(ctx, w.sandbox().Bin())
 }

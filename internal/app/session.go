@@ -204,7 +204,7 @@ func (w *world) settle(r run.Run) error {
 	if err := w.useEstate(r.Started.Estate); err != nil {
 		return err
 	}
-	if r.Started.Mode == run.Drill && w.sandbox == nil {
+	if r.Started.Mode == run.Drill && w.sandbox() == nil {
 		return hint.Wrap(fmt.Errorf("run %s was a drill, and its sandbox is gone", r.ID.Short()), "a drill cannot be taken up without its sandbox")
 	}
 	return nil
@@ -273,7 +273,7 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 	r, err := host.Run(ctx, e)
 	stop()
 	watched.Wait()
-	if err == nil && w.sandbox != nil && !r.Open() {
+	if err == nil && w.sandbox() != nil && !r.Open() {
 		return w.judge(ctx, e, r)
 	}
 	return r, err
@@ -281,11 +281,11 @@ func (w *world) drive(ctx context.Context, p *engine.Program, id run.ID, asker e
 
 // judge lets the oracle of the sandbox say what was recovered, and puts it on record.
 func (w *world) judge(ctx context.Context, e *engine.Engine, r run.Run) (run.Run, error) {
-	broken, err := w.sandbox.Broken()
+	broken, err := w.sandbox().Broken()
 	if err != nil || broken == "" && r.Drill == nil {
 		return r, err
 	}
-	v, err := w.sandbox.Judge(ctx)
+	v, err := w.sandbox().Judge(ctx)
 	if err != nil {
 		return r, fmt.Errorf("judge the sandbox: %w", err)
 	}

@@ -78,14 +78,17 @@ func (w *world) stageFor(ctx context.Context, book string) error {
 // stageAnew is stage for the standing sandbox. One that is broken already, by an earlier
 // drill, is made anew.
 func (w *world) stageAnew(ctx context.Context, sc drill.Scenario) (drill.Scenario, error) {
-	broken, err := w.sandbox.Broken()
+	broken, err := w.sandbox().Broken()
 	if err != nil {
 		return sc, err
 	}
 	if broken != "" {
-		if w.sandbox, err = w.sandbox.Reset(ctx); err != nil {
+		fresh, err := w.sandbox().Reset(ctx)
+		if err != nil {
 			return sc, fmt.Errorf("make the sandbox anew: %w", err)
 		}
+		w.box.Store(fresh)
+		w.vaults.forget()
 	}
 	return w.stage(ctx, sc, func(string, ...any) {})
 }
@@ -98,24 +101,24 @@ func (w *world) stage(ctx context.Context, sc drill.Scenario, say func(string, .
 			return sc, err
 		}
 	}
-	if err := w.sandbox.Entrust(sc.Oracle); err != nil {
+	if err := w.sandbox().Entrust(sc.Oracle); err != nil {
 		return sc, err
 	}
 	at := w.env.now()
 	switch {
 	case sc.Damage != "":
-		if err := w.sandbox.BreakBy(ctx, sc.Damage); err != nil {
+		if err := w.sandbox().BreakBy(ctx, sc.Damage); err != nil {
 			return sc, err
 		}
 		say("BROKEN by the script of %s", sc.Name)
 	case sc.Breakage != "":
-		b, err := w.sandbox.Break(ctx, sc.Breakage)
+		b, err := w.sandbox().Break(ctx, sc.Breakage)
 		if err != nil {
 			return sc, fmt.Errorf("break the sandbox: %w", err)
 		}
 		say("BROKEN %s", b.Summary)
 	}
-	filled, err := sc.Filled(w.sandbox.Dir(), at)
+	filled, err := sc.Filled(w.sandbox().Dir(), at)
 	if err != nil {
 		return sc, fmt.Errorf("scenario %q: %w", sc.Name, err)
 	}
@@ -125,10 +128,10 @@ func (w *world) stage(ctx context.Context, sc drill.Scenario, say func(string, .
 func (w *world) prepare(ctx context.Context, sc drill.Scenario, p drill.Preparation, say func(string, ...any)) error {
 	if p.Writes > 0 {
 		say("PREPARE %d bookings more", p.Writes)
-		return w.sandbox.Wait(ctx, p.Writes)
+		return w.sandbox().Wait(ctx, p.Writes)
 	}
 	say("PREPARE %s", p.Runbook)
-	now, err := drill.Scenario{Params: p.Params}.Filled(w.sandbox.Dir(), w.env.now())
+	now, err := drill.Scenario{Params: p.Params}.Filled(w.sandbox().Dir(), w.env.now())
 	if err != nil {
 		return fmt.Errorf("prepare with %q: %w", p.Runbook, err)
 	}

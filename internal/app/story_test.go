@@ -34,7 +34,7 @@ func sandboxConsole(t *testing.T, w, h int) (*consoletest.Driver, *backend) {
 	}
 	t.Cleanup(func() {
 		leave()
-		if err := world.sandbox.Remove(context.WithoutCancel(t.Context())); err != nil {
+		if err := world.sandbox().Remove(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 		if err := world.close(); err != nil {

@@ -235,7 +235,7 @@ func (w *world) askOracle(ctx context.Context) (sandbox.Verdict, error) {
 		w.verdict = nil
 		return *v, nil
 	}
-	v, err := w.sandbox.Judge(ctx)
+	v, err := w.sandbox().Judge(ctx)
 	if err != nil {
 		return v, fmt.Errorf("ask the oracle: %w", err)
 	}

@@ -85,7 +85,7 @@ func (w *world) next(p incident.Place) string {
 	if p.Level > p.Book.Level {
 		cmd += fmt.Sprintf(" --level %d", p.Level)
 	}
-	if w.sandbox != nil && filepath.Dir(w.estate.File) == w.sandboxDir() {
+	if w.sandbox() != nil && filepath.Dir(w.estate.File) == w.sandboxDir() {
 		cmd += " --sandbox"
 	}
 	return cmd
@@ -101,7 +101,7 @@ func (w *world) contacts() []estate.Contact {
 
 // speaker is who calls from here.
 func (w *world) speaker() incident.Speaker {
-	s := incident.Speaker{By: w.env.user, Host: w.env.host, Drill: w.sandbox != nil, Now: w.env.now()}
+	s := incident.Speaker{By: w.env.user, Host: w.env.host, Drill: w.sandbox() != nil, Now: w.env.now()}
 	if w.estate != nil {
 		s.Estate = w.estate.Name
 	}

@@ -54,8 +54,8 @@ type world struct {
 	state   string // directory
 	journal *journal.Journal
 	files   runner.Files
-	estate  *estate.Estate   // nil: none was found
-	sandbox *sandbox.Sandbox // not nil: the estate is one, and every run is a drill
+	estate  *estate.Estate                  // nil: none was found
+	box     atomic.Pointer[sandbox.Sandbox] // see [world.sandbox]; a drill may put another in its place
 	actions []action.Action
 	shelf   *shelf
 	redact  *secret.Redactor
@@ -76,6 +76,9 @@ type world struct {
 	remind   func(r run.Run)                                   // of the time of its level, while a run is hosted; nil: nobody reads along
 	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
 }
+
+// sandbox is the one that the estate is of: every run is a drill then. nil: it is none.
+func (w *world) sandbox() *sandbox.Sandbox { return w.box.Load() }
 
 // lookState is openState for commands that only look: they also show what a newer
 // Lifeboat has recorded, as far as it is understood, and a journal that was rolled back.
@@ -175,7 +178,7 @@ func (w *world) useEstate(file string) error {
 	w.estate = e
 	w.look = w.look || e.ReadOnly
 	if sb, err := sandbox.Open(e.Dir); err == nil {
-		w.sandbox = sb
+		w.box.Store(sb)
 	}
 	return w.furnish()
 }
@@ -220,7 +223,7 @@ func (w *world) mode(dry bool) run.Mode {
 	switch {
 	case dry:
 		return run.Dry
-	case w.sandbox != nil:
+	case w.sandbox() != nil:
 		return run.Drill
 	}
 	return run.Live
@@ -233,8 +236,8 @@ func (w *world) config(asker engine.Asker, spool engine.Spool) engine.Config {
 		By: w.env.user, Session: w.session, Host: w.env.host, PID: os.Getpid(), Version: version, Dir: w.dir(),
 		Redact: w.redact, Secrets: w.secrets, Before: w.before,
 	}
-	if w.sandbox != nil {
-		c.Fence = w.sandbox.Fence()
+	if w.sandbox() != nil {
+		c.Fence = w.sandbox().Fence()
 	}
 	return c
 }
@@ -328,6 +331,10 @@ func (v *vaults) hold(context.Context) (func() error, error) {
 	}
 	return lock.Unlock, nil
 }
+
+// forget has the vault opened anew when it is needed next: another one lies at its place.
+// The old one is not closed, because somebody may be reading it; it ends with the process.
+func (v *vaults) forget() { v.open.Store(nil) }
 
 func (v *vaults) close() error {
 	if v == nil || v.open.Load() == nil {
