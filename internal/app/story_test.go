@@ -83,3 +83,31 @@ func TestStoryOfAForcePush(t *testing.T) {
 		t.Errorf("the window is called %q", title)
 	}
 }
+
+// The worst gap of the bridge names its fix, one key opens the plan of it, and once it has
+// been run the board says what is true then. The vault shows the copies and how far each
+// is proven, and proving one more is two keys away.
+func TestStoryOfAFirstBackup(t *testing.T) {
+	t.Parallel()
+	d, _ := sandboxConsole(t, 80, 24)
+	d.Sees("NO BACKUP YET").Press("f").Sees("Nothing has been started.")
+	d.Start()
+	for range 20 {
+		r := d.Settled().Run()
+		if r.Gate == nil {
+			break
+		}
+		if r.Gate.Kind == run.Checklist {
+			d.Fill("s.kaya saw it")
+			continue
+		}
+		d.Press("1")
+	}
+	d.Ended(run.Complete).Press("enter").Sees("WHAT HAPPENED?").Press("r")
+	d.Until("a board that knows of the backup", func() bool {
+		screen := d.Screen()
+		return !strings.Contains(screen, "NO BACKUP YET") && strings.Contains(screen, "READINESS") && !strings.Contains(screen, "none of")
+	})
+	d.Press("v").Sees("NEWEST COPIES", "newest").Press("t").Sees("PROVE THIS COPY").Press("3")
+	d.Ended(run.Complete).Press("enter").Press("v").Sees("restored")
+}

@@ -32,7 +32,15 @@ func newPlan(w *world, b *Book) screen {
 
 // params are those of the runbook, then when the incident began.
 func (p *planScreen) params() []Param {
+	if !p.incident() {
+		return p.book.Params
+	}
 	return append(slices.Clone(p.book.Params), Param{Name: incidentField, Help: "When it began, hh:mm UTC; empty: when the run starts."})
+}
+
+// incident says whether the runbook answers one: then it matters when that began.
+func (p *planScreen) incident() bool {
+	return p.book.Kind != "backup" && p.book.Kind != "verification"
 }
 
 // newPlanFor is the plan that triage has led to.
@@ -68,10 +76,12 @@ func (p *planScreen) fill(w *world, then func() Intent) Intent {
 	})}
 }
 
-// begin asks for the parameters, when there are any, then once more.
+// begin asks for the parameters, then once more. What is routine has its defaults, and asks
+// only for what it cannot do without.
 func (p *planScreen) begin(w *world) Intent {
 	ask := func() Intent { return push{p.confirm(w)} }
-	if len(p.book.Params) == 0 {
+	missing := slices.ContainsFunc(p.book.Params, func(m Param) bool { return m.Required && p.values[m.Name] == "" })
+	if len(p.book.Params) == 0 || !missing && !p.incident() {
 		return ask()
 	}
 	return p.fill(w, ask)
@@ -102,9 +112,13 @@ func (p *planScreen) bindings(w *world) []binding {
 	word, _, _ := modeLook(p.mode)
 	call := callKey(w, false)
 	call.act = func() Intent { return push{&callScreen{level: p.begins(), seen: cmp.Or(p.seen, p.book.Title)}} }
+	noParams := ""
+	if len(p.params()) == 0 {
+		noParams = "the runbook takes none"
+	}
 	return []binding{
 		does("s", "start, asks once more", "Start the run. It takes the parameters, and asks once more.", func() Intent { return p.begin(w) }).named("", "start").unless(p.missing()),
-		does("tab", "parameters", "Set the parameters, and when the incident began.", func() Intent { return p.fill(w, func() Intent { return nil }) }).named("", "params"),
+		does("tab", "parameters", "Set the parameters, and when the incident began.", func() Intent { return p.fill(w, func() Intent { return nil }) }).named("", "params").unless(noParams),
 		{keys: []string{"up", "k"}, show: "up down", help: "steps", long: "Move in the steps.", act: move(-1)},
 		{keys: []string{"down", "j"}, long: "Next step.", act: move(1)},
 		{keys: []string{"pgdown"}, long: "More guidance.", act: func() Intent { p.scroll += 6; return nil }},
@@ -303,5 +317,9 @@ func (p *planScreen) formRows(width int) []row {
 }
 
 func (p *planScreen) drawForm(a area, rs []row) {
-	a.box(frame{title: []span{bold(rStrong, "PARAMETERS")}, right: []span{bold(rStrong, "tab"), txt(rDim, " set them")}, role: rFrame}).rows(rs)
+	f := frame{title: []span{bold(rStrong, "PARAMETERS")}, right: []span{bold(rStrong, "tab"), txt(rDim, " set them")}, role: rFrame}
+	if len(rs) == 0 {
+		f.right, rs = nil, []row{line(txt(rDim, "it takes none"))}
+	}
+	a.box(f).rows(rs)
 }

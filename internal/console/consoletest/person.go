@@ -49,14 +49,17 @@ func (d *Driver) runs() int {
 	return len(list)
 }
 
-// Start starts the run of the plan on the screen, says yes to the one question before it,
-// and waits for the first gate or the end.
+// Start starts the run of the plan on the screen with the parameters as they stand, says
+// yes to the one question before it, and waits for the first gate or the end.
 func (d *Driver) Start() *Driver {
 	d.t.Helper()
 	before := d.runs()
 	d.Press("s")
 	if d.runs() != before {
 		d.t.Fatal("a run began without having been asked for once more")
+	}
+	if strings.Contains(d.Screen(), "use them all") { // a parameter has no value yet
+		d.Press("ctrl+o")
 	}
 	d.Press("1")
 	return d.Until("the run", func() bool { return d.runs() > before }).Settled()
