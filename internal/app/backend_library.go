@@ -51,14 +51,8 @@ type described struct {
 // remember takes a run of the book; they come oldest first.
 func (d *described) remember(s journal.Summary) {
 	deed := console.Deed{At: s.First, By: s.Started.By, RTO: s.Started.RTO, Same: s.Started.Digest == d.digest}
-	if from := s.Started.Incident; !from.IsZero() {
-		deed.Took = s.Ended.Sub(from)
-	} else {
-		deed.Took = s.Ended.Sub(s.First)
-	}
-	if s.Ended.IsZero() {
-		deed.Took = 0
-	}
+	r := pastRun(s, nil)
+	deed.Took = r.Took()
 	if s.Score != nil {
 		deed.Score, deed.Of = s.Score.Points, s.Score.Of
 	}

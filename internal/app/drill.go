@@ -188,7 +188,6 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 	if sc, err = w.stage(ctx, sc, say); err != nil {
 		return err
 	}
-	began := w.env.now()
 	id, p, err := w.beginScenario(ctx, sc, sc.Runbook, drill.Cast{Trainee: drill.By, Auto: true}, time.Time{})
 	if err != nil {
 		return err
@@ -208,11 +207,12 @@ func (w *world) rehearseAuto(sc drill.Scenario, h rehearsal) error {
 	if err := w.foreground(ctx, p, id, drill.NewAuto(sc), out); err != nil {
 		return err
 	}
-	return w.score(sc, h, r, w.env.now().Sub(began))
+	return w.score(sc, h, r)
 }
 
 // score asks the oracle and says whether the drill passed.
-func (w *world) score(sc drill.Scenario, h rehearsal, r run.Run, took time.Duration) error {
+func (w *world) score(sc drill.Scenario, h rehearsal, r run.Run) error {
+	took := r.Took()
 	v, err := w.askOracle(w.env.ctx)
 	if err != nil {
 		return err

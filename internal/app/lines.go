@@ -183,6 +183,10 @@ func (l *lines) event(r run.Run, ev run.Event) {
 		if s := r.Step(ev.Step); s != nil {
 			l.step(&r, s, ev)
 		}
+		switch ev.Kind {
+		case run.StepVerified, run.StepClaimed, run.StepOverridden:
+			l.stopped(&r, ev.At)
+		}
 	}
 }
 

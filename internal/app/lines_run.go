@@ -12,7 +12,7 @@ import (
 // where nothing was promised.
 func rtoLeft(r *run.Run, at time.Time) string {
 	of := r.Started.RTO
-	if of <= 0 {
+	if back := r.Back(); of <= 0 || !back.IsZero() && at.After(back) { // the clock has stopped
 		return ""
 	}
 	left := of - at.Sub(r.Began())
@@ -39,17 +39,29 @@ func (l *lines) next(r *run.Run, at int) {
 	l.add("NEXT it was the last step.")
 }
 
-// stopped says that the clock of a run has stopped, and where.
+// stopped says that the clock of a run has stopped, and where: with the step that brought
+// the thing back, or at the end where that is not known.
 func (l *lines) stopped(r *run.Run, at time.Time) {
 	of := r.Started.RTO
-	if of <= 0 || r.Outcome != run.Complete && r.Outcome != run.CompleteWithOverrides {
+	back := r.Back()
+	took := back.Sub(r.Began())
+	switch {
+	case of <= 0:
 		return
+	case r.Open():
+		if !back.Equal(at) {
+			return
+		}
+	case !back.IsZero() || r.Outcome != run.Complete && r.Outcome != run.CompleteWithOverrides:
+		return // it was said then, or there is nothing to say
+	default:
+		took = r.Took()
 	}
-	took := at.Sub(r.Began())
+	thing := orElse(r.Started.Asset, "what it is about")
 	if took <= of {
-		l.say(at, "CLOCK STOPPED at %s, %s inside the RTO.", clock(took), clock(of-took))
+		l.say(at, "CLOCK STOPPED. %s is back in %s, %s inside the RTO.", thing, clock(took), clock(of-took))
 	} else {
-		l.say(at, "CLOCK STOPPED at %s, %s over the RTO.", clock(took), clock(took-of))
+		l.say(at, "CLOCK STOPPED. %s is back in %s, %s over the RTO.", thing, clock(took), clock(took-of))
 	}
 }
 

@@ -159,16 +159,14 @@ func endOf(s journal.Summary) time.Time {
 	return s.Ended
 }
 
-// took is how long a recovery took: from the incident, where it is known.
+// took is how long a recovery took: from the incident, where it is known, until the thing
+// was back.
 func took(s journal.Summary) time.Duration {
-	if s.Score != nil && s.Score.Recovery > 0 {
-		return s.Score.Recovery
+	r := pastRun(s, nil)
+	if r.Ended.IsZero() {
+		r.Ended = s.Last
 	}
-	from := s.First
-	if !s.Started.Incident.IsZero() {
-		from = s.Started.Incident
-	}
-	return max(endOf(s).Sub(from), 0)
+	return r.Took()
 }
 
 // counts says of a run in a sandbox that it proves something: a drill that was passed, or

@@ -94,7 +94,10 @@ func (w *world) rto() rtoClock {
 	limit := s.Started.RTO
 	back := s.Back()
 	c := rtoClock{took: max(s.end(w.now).Sub(s.started()), 0), role: rOK, label: "left"}
-	if !back.IsZero() && (s.Open() || reached(s)) {
+	switch {
+	case !s.Open():
+		c.took = tookWhole(s)
+	case !back.IsZero():
 		c.took = max(back.Sub(s.started()), 0)
 	}
 	rest := limit - c.took
@@ -113,7 +116,7 @@ func (w *world) rto() rtoClock {
 		c.show, c.label = c.took, "stopped"
 		at := back
 		if at.IsZero() {
-			at = s.EndedAt
+			at = s.started().Add(c.took)
 		}
 		text := words(rest) + " to spare"
 		if rest < 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/printable"
@@ -126,6 +127,15 @@ func reached(s *snapshot) bool {
 	return (s.Outcome == run.Complete || s.Outcome == run.CompleteWithOverrides) && (v == nil || v.ok)
 }
 
+// tookWhole is how long a run took that has ended: until the thing was back, and to its end
+// where it did not come back.
+func tookWhole(s *snapshot) time.Duration {
+	if reached(s) {
+		return s.Took()
+	}
+	return max(s.EndedAt.Sub(s.started()), 0)
+}
+
 // remarks are the notes that people made.
 func remarks(s *snapshot) []run.Noted {
 	var out []run.Noted
@@ -196,7 +206,7 @@ func summaryRows(w *world, v *oracleVerdict, width int) []row {
 		run.NotComplete:           "It is not done. What has been changed stays changed.",
 		run.Aborted:               "It was ended by a person. What has been changed stays changed.",
 	}[s.Outcome]
-	took := s.EndedAt.Sub(s.started())
+	took := tookWhole(s)
 	time := []span{txt(rDim, pad("time", 11)), bold(rText, words(took))}
 	if rto := s.Started.RTO; rto > 0 {
 		time = append(time, txt(rDim, " of "+words(rto)+"   "))

@@ -15,7 +15,7 @@ type Result struct {
 	Scenario Scenario
 	Run      run.Run
 	Verdict  sandbox.Verdict
-	Took     time.Duration // from the start of the run to its end
+	Took     time.Duration // from the incident until the thing was back, or to the end of the run
 	RTO      time.Duration // 0: none
 	Passed   bool
 	Why      []string // why it did not pass, one sentence each

@@ -238,5 +238,6 @@ func (e *Engine) end(ctx context.Context, outcome run.Outcome, a run.Answer) err
 			return err
 		}
 	}
-	return e.commit(ctx, run.RunEnded, "", 0, run.Ended{Outcome: outcome, By: a.By, Reason: a.Reason})
+	now := e.Snapshot()
+	return e.commit(ctx, run.RunEnded, "", 0, run.Ended{Outcome: outcome, By: a.By, Reason: a.Reason, Back: now.Back()})
 }

@@ -24,6 +24,7 @@ type Facts struct {
 	Told   int64             `json:"told,omitempty"`   // channels that took a message of the run
 	Untold int64             `json:"untold,omitempty"` // channels that did not
 	Oracle string            `json:"oracle,omitempty"` // what the judge of a sandbox said first: "RECOVERED"
+	Back   time.Time         `json:"back,omitzero"`    // when the thing was back; zero: it was not, or an older Lifeboat wrote the end
 
 	Backups []Part `json:"backups,omitempty"` // what its backup steps came to, in order
 	Proofs  []Part `json:"proofs,omitempty"`  // what its verifications came to, in order
@@ -68,6 +69,9 @@ func (f *Facts) add(ev run.Event) {
 		}
 	case run.Ended:
 		f.Work = nil
+		if !b.Back.IsZero() {
+			f.Back = stored(b.Back)
+		}
 	case run.Raise:
 		f.Level = b.To
 	case run.Note:

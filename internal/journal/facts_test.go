@@ -67,9 +67,9 @@ func TestFacts(t *testing.T) {
 			add(run.StepFinished, "tell", run.Finished{Outputs: map[string]any{"told": int64(2), "dead": int64(1)}}).
 			add(run.StepVerified, "tell", run.Verdict{}).
 			add(run.StepSkipped, "look", run.Reason{Class: run.NotApplicable}).
-			add(run.RunEnded, "", run.Ended{Outcome: run.Complete}).
+			add(run.RunEnded, "", run.Ended{Outcome: run.Complete, Back: second(6)}).
 			add(run.NoteAdded, "", run.Note{By: "ada", Text: "after the end"}), Facts{
-			Told: 2, Untold: 1,
+			Told: 2, Untold: 1, Back: second(6),
 			Backups: []Part{{"auth", true, second(3)}, {"booking", true, second(3)}}, Proofs: []Part{{"auth", true, second(6)}},
 		}},
 		{"one of two assets fails, then both are good", nightly("r-2").

@@ -26,6 +26,7 @@ type Run struct {
 	At      time.Time // of its start
 	Began   time.Time // the incident, or its start: recovery time counts from here
 	Ended   time.Time // zero while it is open
+	Back    time.Time // when the thing was back; zero: not known
 	RTO     time.Duration
 	Outcome run.Outcome
 
@@ -58,14 +59,16 @@ func (r *Run) Routine() bool {
 	return (r.Kind == "backup" || r.Kind == "verification") && r.Scenario == "" && r.Score == nil && r.Oracle == ""
 }
 
-// Took is the recovery time: from the incident to the end, and of a scored drill to what
-// its score says.
+// Took is the recovery time: from the incident until the thing was back, or to the end where
+// that is not known. Of a scored drill it is what its score says.
 func (r *Run) Took() time.Duration {
 	switch {
 	case r.Score != nil && r.Score.Recovery > 0:
 		return r.Score.Recovery
 	case r.Open() || r.Ended.Before(r.Began):
 		return 0
+	case r.Back.After(r.Began) && r.Reached():
+		return r.Back.Sub(r.Began)
 	}
 	return r.Ended.Sub(r.Began)
 }

@@ -88,7 +88,7 @@ func (d *document) head() {
 
 // took compares the time from the incident with the target, in words.
 func (d *document) took() string {
-	took := d.r.EndedAt.Sub(d.r.Began())
+	took := d.r.Took()
 	text := printable.Span(took)
 	if rto := d.r.Started.RTO; rto > 0 {
 		text += " of the " + printable.Span(rto) + " of its RTO"

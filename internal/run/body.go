@@ -60,11 +60,13 @@ const (
 	Aborted               Outcome = "aborted"
 )
 
-// Ended closes a run.
+// Ended closes a run. Back is when the thing was back, see [Run.Back]; it stands here for
+// those who read no more of a run than its end.
 type Ended struct {
-	Outcome Outcome `json:"outcome"`
-	By      string  `json:"by,omitempty"`
-	Reason  string  `json:"reason,omitempty"`
+	Outcome Outcome   `json:"outcome"`
+	By      string    `json:"by,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Back    time.Time `json:"back,omitzero"`
 }
 
 // Note is a remark.

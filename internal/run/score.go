@@ -250,14 +250,18 @@ func (r *Run) markHints() Mark {
 	return m
 }
 
-// Recovery is how long it took from the beginning of the incident until the last step
-// that the console verified and that is part of the recovery itself; 0 when there is none.
-// Backups of the recovered state and messages come after it.
+// Recovery is how long it took from the beginning of the incident until the thing was back,
+// see [Run.Back]. Where that is not known, because a step was left out or the run is open, it
+// is until the last step that the console verified and that is part of the recovery itself;
+// 0 when there is none. Backups of the recovered state and messages come after it.
 func (r *Run) Recovery() time.Duration {
-	var last time.Time
+	last := r.Back()
+	if !last.IsZero() {
+		return max(last.Sub(r.Began()), 1)
+	}
 	for i := range r.Steps {
 		s := &r.Steps[i]
-		aside := strings.HasPrefix(s.Action, "vault.") || strings.HasPrefix(s.Action, "notify.")
+		aside := strings.HasPrefix(s.Action, "vault.") || strings.HasPrefix(s.Action, "notify.") || strings.HasSuffix(s.Action, ".backup")
 		if s.State == Verified && !s.Hand && !aside && s.Ended.After(last) {
 			last = s.Ended
 		}
@@ -266,6 +270,21 @@ func (r *Run) Recovery() time.Duration {
 		return 0
 	}
 	return max(last.Sub(r.Began()), 1)
+}
+
+// Took is how long a run took that has ended: until the thing was back, where that is known
+// of it or of its score, else until its end. It is 0 while the run is open.
+func (r *Run) Took() time.Duration {
+	switch {
+	case r.Open():
+		return 0
+	case r.Outcome != Complete && r.Outcome != CompleteWithOverrides:
+	case !r.Back().IsZero():
+		return r.Recovery()
+	case r.Score != nil && r.Score.Recovery > 0:
+		return r.Score.Recovery
+	}
+	return max(r.EndedAt.Sub(r.Began()), 0)
 }
 
 // Sum adds up a sheet: the points earned, of those that are decided.

@@ -225,3 +225,27 @@ func TestRecovery(t *testing.T) {
 		t.Errorf("recovered in %s without a step", got)
 	}
 }
+
+func TestTookUntilBack(t *testing.T) {
+	r := Run{At: noon, EndedAt: noon.Add(time.Hour), Outcome: Complete, Steps: []Step{
+		{Outline: Outline{Action: "git.push", Effect: "destroy"}, State: Verified, Ended: noon.Add(10 * time.Minute)},
+		{Outline: Outline{Action: "sh"}, State: Claimed, Ended: noon.Add(12 * time.Minute)},
+		{Outline: Outline{Action: "git.backup"}, State: Verified, Ended: noon.Add(20 * time.Minute)},
+	}}
+	for _, tt := range []struct {
+		name   string
+		change func()
+		want   time.Duration
+	}{
+		{"the backup after it is aftercare", func() {}, 12 * time.Minute},
+		{"a step was left out", func() { r.Steps[1].State = Skipped }, time.Hour},
+		{"a step was left out of a scored drill", func() { r.Score = &Score{Recovery: r.Recovery()} }, 10 * time.Minute},
+		{"it was given up", func() { r.Outcome = Aborted }, time.Hour},
+		{"it is open", func() { r.Outcome = "" }, 0},
+	} {
+		tt.change()
+		if got := r.Took(); got != tt.want {
+			t.Errorf("%s: took %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
