@@ -22,13 +22,20 @@ import (
 
 // Books implements console.Backend.
 func (b *backend) Books(ctx context.Context) ([]console.Book, error) {
-	latest, err := b.world.journal.Latest(ctx)
+	list := b.world.shelf.library.List()
+	var wanted []journal.Want
+	for _, book := range list {
+		for _, mode := range []run.Mode{run.Live, run.Drill, run.Dry} {
+			wanted = append(wanted, journal.Want{Mode: mode, Book: book.Name}, journal.Want{Mode: mode, Book: book.Name, Incomplete: true})
+		}
+	}
+	latest, err := b.world.journal.Ended(ctx, wanted, 1)
 	if err != nil {
 		return nil, err
 	}
 	room := b.room()
 	var out []console.Book
-	for _, book := range b.world.shelf.library.List() {
+	for _, book := range list {
 		c := b.describe(book)
 		c.Room = room
 		for _, s := range slices.Backward(latest) { // the newest last

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 
+	"lifeboat/internal/drill"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/run"
@@ -26,25 +28,16 @@ type usually struct {
 
 // Past implements console.Past.
 func (b *backend) Past(ctx context.Context, book string, mode run.Mode) (incident.Usual, error) {
-	list, err := b.world.journal.Completed(ctx, book, 100)
-	if err != nil {
-		return incident.Usual{}, err
-	}
-	like, drills := []journal.Summary{}, []journal.Summary{}
-	for _, s := range list { // newest first
-		switch {
-		case s.Started.Mode == mode:
-			like = append(like, s)
-		case s.Started.Mode == run.Drill && mode == run.Live:
-			drills = append(drills, s)
-		}
-	}
-	practised := len(like) == 0
-	if practised {
-		like = drills
-	}
-	if len(like) == 0 {
+	if mode == run.Dry { // it does nothing, and that takes no time
 		return incident.Usual{}, nil
+	}
+	like, err := b.world.earlier(ctx, book, mode)
+	practised := err == nil && len(like) == 0 && mode == run.Live
+	if practised {
+		like, err = b.world.earlier(ctx, book, run.Drill)
+	}
+	if err != nil || len(like) == 0 {
+		return incident.Usual{}, err
 	}
 	b.past.mu.Lock()
 	defer b.past.mu.Unlock()
@@ -53,7 +46,7 @@ func (b *backend) Past(ctx context.Context, book string, mode run.Mode) (inciden
 		return k.usual, nil
 	}
 	var times []map[string]incident.Took
-	for _, s := range like[:min(len(like), pastRuns)] {
+	for _, s := range like {
 		events, err := b.world.journal.Load(ctx, s.ID)
 		if err != nil {
 			return incident.Usual{}, err
@@ -67,4 +60,16 @@ func (b *backend) Past(ctx context.Context, book string, mode run.Mode) (inciden
 	}
 	b.past.kept[key] = usually{like[0].ID, u}
 	return u, nil
+}
+
+// earlier lists the newest runs of a runbook that people drove to a complete end, at most
+// pastRuns, the newest first.
+func (w *world) earlier(ctx context.Context, book string, modes ...run.Mode) ([]journal.Summary, error) {
+	var wanted []journal.Want
+	for _, m := range modes {
+		wanted = append(wanted, journal.Want{Mode: m, Book: book})
+	}
+	list, err := w.journal.Ended(ctx, wanted, 4*pastRuns) // scripts have driven some
+	list = slices.DeleteFunc(list, func(s journal.Summary) bool { return s.Trainee == drill.By })
+	return list[:min(len(list), pastRuns)], err
 }

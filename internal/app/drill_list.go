@@ -18,6 +18,7 @@ import (
 	"lifeboat/internal/drill"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/estate"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
@@ -127,10 +128,7 @@ func (w *world) drillItem(sc drill.Scenario, past []journal.Summary) console.Dri
 			d.Holds = r.Ended.Add(d.Every)
 		}
 	}
-	if len(took) > 0 {
-		slices.Sort(took)
-		d.About = took[len(took)/2]
-	}
+	d.About = incident.Median(took)
 	return d
 }
 

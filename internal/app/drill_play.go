@@ -1,14 +1,13 @@
 package app
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/drill"
 	"lifeboat/internal/engine"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runner"
 	"lifeboat/internal/sandbox"
@@ -156,23 +155,17 @@ func (w *world) findings(ctx context.Context, r *run.Run, v sandbox.Verdict) (ru
 	return f, err
 }
 
-// usualDrills is how many earlier runs say what is usual.
-const usualDrills = 9
-
-// usual is the median time of each step in the newest complete runs of the same runbook
-// that somebody drove.
+// usual is the median time of each step in earlier runs of the same runbook, live ones and
+// drills, that people drove. Unlike those of [incident.Times], the times of a score leave
+// no gaps: reading between two steps belongs to the second.
 func (w *world) usual(ctx context.Context, r *run.Run) (map[string]time.Duration, error) {
-	list, err := w.journal.Completed(ctx, r.Started.Book, 4*usualDrills) // scripts have driven some
+	list, err := w.earlier(ctx, r.Started.Book, run.Live, run.Drill)
 	if err != nil {
 		return nil, err
 	}
 	took := map[string][]time.Duration{}
-	n := 0
 	for _, s := range list {
-		if n == usualDrills {
-			break
-		}
-		if s.ID == r.ID || s.Started.Mode == run.Dry || s.Trainee == drill.By {
+		if s.ID == r.ID {
 			continue
 		}
 		events, err := w.journal.Load(ctx, s.ID)
@@ -183,15 +176,13 @@ func (w *world) usual(ctx context.Context, r *run.Run) (map[string]time.Duration
 		if err != nil {
 			continue
 		}
-		n++
 		for _, t := range past.Times(nil) {
 			took[t.Step] = append(took[t.Step], t.Took)
 		}
 	}
 	out := map[string]time.Duration{}
 	for step, list := range took {
-		slices.SortFunc(list, cmp.Compare)
-		out[step] = list[len(list)/2]
+		out[step] = incident.Median(list)
 	}
 	return out, nil
 }

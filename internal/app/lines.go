@@ -220,7 +220,7 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			n = i + 1
 		}
 	}
-	if l.titled != s.ID && ev.Kind != run.StepSkipped {
+	if ev.Kind != run.StepSkipped && l.turn(s.ID) {
 		l.title(r, s, n, ev)
 	}
 	switch b := ev.Body.(type) {
@@ -283,9 +283,17 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 	}
 }
 
+// turn makes a step the one whose head was written last, and says whether it was not yet.
+func (l *lines) turn(step string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.titled
+	l.titled = step
+	return step != before
+}
+
 // title writes the head of a step with the beginning of its guidance.
 func (l *lines) title(r *run.Run, s *run.Step, n int, ev run.Event) {
-	l.titled = s.ID
 	l.say(ev.At, "STEP %d of %d: %s (%s)", n, len(r.Steps), s.Title, how(s.Outline))
 	for _, p := range prose(l.guidance[s.ID]) {
 		l.add("%s", p)

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"lifeboat/internal/command"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/estate"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
@@ -120,7 +120,7 @@ func (w *world) past(ctx context.Context) (evidence, error) {
 		p.order = append(p.order, b.Name)
 		wanted = append(wanted, journal.Want{Mode: run.Live, Book: b.Name}, journal.Want{Mode: run.Drill, Book: b.Name})
 	}
-	list, err := w.journal.Succeeded(ctx, wanted, recentRuns)
+	list, err := w.journal.Ended(ctx, wanted, recentRuns)
 	if err != nil {
 		return p, err
 	}
@@ -194,8 +194,7 @@ func (p evidence) about(name string) time.Duration {
 			all = append(all, endOf(s).Sub(s.First))
 		}
 		if len(all) > 0 {
-			slices.Sort(all)
-			return all[len(all)/2]
+			return incident.Median(all)
 		}
 	}
 	return 0

@@ -86,7 +86,7 @@ func (i guessDrill) cmd(ctx context.Context, b Backend) tea.Cmd {
 		case err != nil:
 			return openedMsg{doing: "begin the drill", err: err}
 		case !right:
-			return wrongMsg{i.book}
+			return wrongMsg(i)
 		}
 		return opened(ctx, b, id, "begin the drill")
 	}

@@ -17,15 +17,14 @@ import (
 
 // fakeHistory is the past of a fakeBackend.
 type fakeHistory struct {
-	past      []report.Run // newest first
-	pastErr   error
-	audit     Audit
-	slowAudit bool // it has not answered yet
-	records   map[run.ID]Record
-	exports   []run.ID
-	there     bool // the report lies there already
-	reviews   []report.Review
-	pages     []int64
+	past    []report.Run // newest first
+	pastErr error
+	audit   Audit
+	records map[run.ID]Record
+	exports []run.ID
+	there   bool // the report lies there already
+	reviews []report.Review
+	pages   []int64
 }
 
 func (f *fakeHistory) History(_ context.Context, behind int64, limit int) ([]report.Run, int64, error) {

@@ -19,7 +19,6 @@ type logView struct {
 	file   Log
 	err    error
 	pinned bool // a person chose it: it stays when the run goes on
-	slow   bool // its ticks are rare
 
 	reading   bool // one read is under way
 	searching bool // and one part of a search

@@ -224,16 +224,14 @@ func exact(d time.Duration) string {
 
 // lap is a line of the timeline.
 type lap struct {
-	glyph       string
-	role        widget.Role
-	number      string
-	title       string
-	from, took  time.Duration // from the incident
-	usual       time.Duration
-	remark      string
-	over        time.Duration // how much longer than usual
-	clockStops  bool
-	interesting bool
+	glyph      string
+	role       widget.Role
+	number     string
+	title      string
+	from, took time.Duration // from the incident
+	usual      time.Duration
+	remark     string
+	over       time.Duration // how much longer than usual
 }
 
 // laps are the steps with their times, finding the runbook first.

@@ -179,15 +179,13 @@ func (s *drillsScreen) drawList(w *world, a area) {
 		return
 	}
 	mid, big := a.w >= 78, wide(a)
-	head := []span{txt(rDim, "     LAST      RESULT        DUE")}
+	head := "DUE            "
 	if big {
-		head = []span{txt(rDim, "LEVEL   LAST DRILL     RESULT        TRAINEE       TAKES   DUE              ")}
+		head = "LEVEL   LAST DRILL     RESULT        TRAINEE       TAKES   DUE              "
 	} else if mid {
-		head = []span{txt(rDim, "LAST        RESULT       DUE             ")}
-	} else {
-		head = []span{txt(rDim, "DUE            ")}
+		head = "LAST        RESULT       DUE             "
 	}
-	in.row(0, row{left: []span{txt(rDim, "    SCENARIO")}, right: head})
+	in.row(0, row{left: []span{txt(rDim, "    SCENARIO")}, right: []span{txt(rDim, head)}})
 	list := in.sub(1, in.h-1)
 	from := min(max(s.at-list.h/2, 0), max(len(w.drills.items)-list.h, 0))
 	for i := from; i < min(len(w.drills.items), from+list.h); i++ {

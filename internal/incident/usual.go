@@ -81,14 +81,18 @@ func NewUsual(runs []map[string]Took) Usual {
 	}
 	u := Usual{Steps: map[string]Took{}, Runs: len(runs)}
 	for id := range ask {
-		u.Steps[id] = Took{median(ask[id]), median(work[id])}
+		u.Steps[id] = Took{Median(ask[id]), Median(work[id])}
 	}
 	return u
 }
 
-func median(list []time.Duration) time.Duration {
+// Median is the middle of a list, which it sorts; 0 for an empty one.
+func Median(list []time.Duration) time.Duration {
 	slices.Sort(list)
 	n := len(list)
+	if n == 0 {
+		return 0
+	}
 	if n%2 == 1 {
 		return list[n/2]
 	}

@@ -1,20 +1,19 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"lifeboat/internal/run"
 )
 
-// Want names runs by mode and runbook.
+// Want names runs that have ended: by mode, by runbook, and by how they ended.
 type Want struct {
-	Mode run.Mode
-	Book string
+	Mode       run.Mode
+	Book       string
+	Incomplete bool // they ended otherwise than complete, with or without overrides
 }
 
 // key is how the summary of such a run begins. [run.Started] is encoded in the order of its
@@ -31,62 +30,60 @@ func (w Want) key() (string, error) {
 	return string(data[:len(data)-len(`"title":""}`)]), nil
 }
 
-// Succeeded lists the runs of the given modes and runbooks that ended complete, with or
-// without overrides: the newest few of each, newest first.
-func (j *Journal) Succeeded(ctx context.Context, wanted []Want, few int) ([]Summary, error) {
-	out, err := j.succeeded(ctx, wanted, few)
+// Ended lists runs that have ended: of each kind that is wanted the newest few, all of
+// them newest first. It reads no further than it has to.
+func (j *Journal) Ended(ctx context.Context, wanted []Want, few int) ([]Summary, error) {
+	out, err := j.ended(ctx, wanted, few)
 	if err != nil {
-		return nil, fmt.Errorf("list runs that succeeded: %w", explain(err))
+		return nil, fmt.Errorf("list runs that have ended: %w", explain(err))
 	}
 	return out, nil
 }
 
-func (j *Journal) succeeded(ctx context.Context, wanted []Want, few int) ([]Summary, error) {
-	type place struct {
-		run   string
-		first int64
+func (j *Journal) ended(ctx context.Context, wanted []Want, few int) ([]Summary, error) {
+	type kind struct {
+		key        string
+		incomplete bool
 	}
-	if few <= 0 {
-		return nil, nil
-	}
-	best := map[string][]place{} // newest first, by key
+	open := map[kind]int{} // how many more are wanted
 	for _, w := range wanted {
 		key, err := w.key()
 		if err != nil {
 			return nil, err
 		}
-		best[key] = nil
+		if few > 0 {
+			open[kind{key, w.Incomplete}] = few
+		}
 	}
-	rows, err := j.read.QueryContext(ctx, `SELECT run, first, substr(started, 1, instr(started, '"title":') - 1) FROM runs WHERE outcome IN (?1, ?2)`,
-		string(run.Complete), string(run.CompleteWithOverrides))
+	rows, err := j.read.QueryContext(ctx, `SELECT run, outcome NOT IN (?1, ?2), substr(started, 1, instr(started, '"title":') - 1)
+		FROM runs WHERE outcome <> '' ORDER BY first DESC`, string(run.Complete), string(run.CompleteWithOverrides))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	var found []string
+	for len(open) > 0 && rows.Next() {
 		var id, key sql.RawBytes
-		var first int64
-		if err := rows.Scan(&id, &first, &key); err != nil {
+		var k kind
+		if err := rows.Scan(&id, &k.incomplete, &key); err != nil {
 			return nil, err
 		}
-		list, ok := best[string(key)]
-		if !ok || len(list) == few && first < list[few-1].first {
+		k.key = string(key)
+		left, ok := open[k]
+		switch {
+		case !ok:
 			continue
+		case left == 1:
+			delete(open, k)
+		default:
+			open[k] = left - 1
 		}
-		at, _ := slices.BinarySearchFunc(list, first, func(p place, first int64) int { return cmp.Compare(first, p.first) })
-		list = slices.Insert(list, at, place{string(id), first})
-		best[string(key)] = list[:min(len(list), few)]
+		found = append(found, string(id))
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	var ids []string
-	for _, list := range best {
-		for _, p := range list {
-			ids = append(ids, p.run)
-		}
-	}
-	picked, err := json.Marshal(ids)
+	picked, err := json.Marshal(found)
 	if err != nil {
 		return nil, err
 	}

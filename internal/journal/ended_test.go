@@ -9,7 +9,8 @@ import (
 	"lifeboat/internal/run"
 )
 
-func TestSucceeded(t *testing.T) {
+// TestEnded: the newest few of each kind, and never an open one.
+func TestEnded(t *testing.T) {
 	j := opened(t, place(t))
 	add := func(id, book string, mode run.Mode, outcome run.Outcome) {
 		events := history(run.ID(id))
@@ -31,39 +32,56 @@ func TestSucceeded(t *testing.T) {
 	add("f", "restore", run.Drill, run.Complete)
 	add("g", "restore-more", run.Live, run.Complete)
 	add("h", `a "quoted" <book>`, run.Live, run.Complete)
+	add("i", "restore", run.Live, run.Aborted)
+	add("j", "restore", run.Dry, run.Complete)
 	for _, tc := range []struct {
 		wanted []Want
+		few    int
 		want   []run.ID
 	}{
-		{[]Want{{run.Live, "restore"}}, []run.ID{"c", "b"}},
-		{[]Want{{run.Live, "restore"}, {run.Drill, "restore"}, {run.Drill, "restore-more"}}, []run.ID{"f", "c", "b"}},
-		{[]Want{{run.Live, `a "quoted" <book>`}}, []run.ID{"h"}},
-		{[]Want{{run.Live, "rest"}, {run.Dry, "restore"}}, nil},
-		{nil, nil},
+		{[]Want{{run.Live, "restore", false}}, 2, []run.ID{"c", "b"}},
+		{[]Want{{run.Live, "restore", false}}, 9, []run.ID{"c", "b", "a"}},
+		{[]Want{{run.Live, "restore", true}}, 1, []run.ID{"i"}},
+		{[]Want{{run.Live, "restore", true}, {run.Live, "restore", false}}, 1, []run.ID{"i", "c"}},
+		{[]Want{{run.Live, "restore", false}, {run.Drill, "restore", false}, {run.Drill, "restore-more", false}}, 2, []run.ID{"f", "c", "b"}},
+		{[]Want{{run.Live, "restore", false}, {run.Live, "restore", false}}, 1, []run.ID{"c"}},
+		{[]Want{{run.Live, `a "quoted" <book>`, false}}, 2, []run.ID{"h"}},
+		{[]Want{{run.Dry, "restore", false}}, 2, []run.ID{"j"}},
+		{[]Want{{run.Live, "rest", false}, {run.Dry, "restore", true}, {run.Live, "'; DROP TABLE runs", false}}, 2, nil},
+		{[]Want{{run.Live, "restore", false}}, 0, nil},
+		{nil, 2, nil},
 	} {
-		list, err := j.Succeeded(t.Context(), tc.wanted, 2)
+		list, err := j.Ended(t.Context(), tc.wanted, tc.few)
 		must(t, err)
 		var got []run.ID
 		for _, s := range list {
 			got = append(got, s.ID)
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
-			t.Errorf("%v: %s", tc.wanted, diff)
+			t.Errorf("%d of %v: %s", tc.few, tc.wanted, diff)
 		}
 	}
 }
 
-// BenchmarkSucceeded10000 is what the board reads of 10,000 runs.
-func BenchmarkSucceeded10000(b *testing.B) {
+// BenchmarkEnded10000 is what the board and the library read of 10,000 runs, and what a
+// forecast does.
+func BenchmarkEnded10000(b *testing.B) {
 	j := many(b, 10_000)
-	var wanted []Want
+	var all []Want
 	for i := range 25 {
-		wanted = append(wanted, Want{run.Live, fmt.Sprintf("book-%d", i)}, Want{run.Drill, "accidental-force-push"})
+		all = append(all, Want{run.Live, fmt.Sprintf("book-%d", i), false}, Want{run.Drill, "accidental-force-push", false})
 	}
-	wanted = append(wanted, Want{run.Live, "accidental-force-push"})
-	for b.Loop() {
-		if list, err := j.Succeeded(b.Context(), wanted, 12); err != nil || len(list) != 12 {
-			b.Fatalf("%d runs, %v", len(list), err)
-		}
+	one := Want{run.Live, "accidental-force-push", false}
+	for _, bc := range []struct {
+		name   string
+		wanted []Want
+	}{{"board", append(all, one)}, {"forecast", []Want{one}}} {
+		b.Run(bc.name, func(b *testing.B) {
+			for b.Loop() {
+				if list, err := j.Ended(b.Context(), bc.wanted, 12); err != nil || len(list) != 12 {
+					b.Fatalf("%d runs, %v", len(list), err)
+				}
+			}
+		})
 	}
 }

@@ -27,7 +27,7 @@ func small() Limits {
 // faulty is a disk that can be made to fail.
 type faulty struct {
 	disk
-	write func(path string, b []byte) (n int, err error, stored int) // nil: as it is
+	write func(path string, b []byte) (n, stored int, err error) // nil: as it is
 	free  int64
 	at    time.Time
 }
@@ -39,7 +39,7 @@ type faultyFile struct {
 
 func (f faultyFile) WriteAt(b []byte, off int64) (int, error) {
 	if f.d.write != nil {
-		n, err, stored := f.d.write(f.Name(), b)
+		n, stored, err := f.d.write(f.Name(), b)
 		if stored > 0 {
 			if _, err := f.File.WriteAt(b[:stored], off); err != nil {
 				return 0, err
@@ -258,14 +258,14 @@ func TestCaps(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		write func(b []byte) (n int, err error, stored int)
+		write func(b []byte) (n, stored int, err error)
 		says  bool // the log says that lines are missing
 	}{
-		{"full disk", func([]byte) (int, error, int) { return 0, syscall.ENOSPC, 0 }, true},
-		{"short write", func(b []byte) (int, error, int) { return len(b) / 2, io.ErrShortWrite, len(b) / 2 }, true},
-		{"short write without an error", func(b []byte) (int, error, int) { return len(b) / 3, nil, len(b) / 3 }, true},
-		{"fails though it was stored", func(b []byte) (int, error, int) { return 0, syscall.EIO, len(b) }, true},
-		{"fails in the middle of what it stored", func(b []byte) (int, error, int) { return len(b) / 4, syscall.EIO, len(b) }, true},
+		{"full disk", func([]byte) (int, int, error) { return 0, 0, syscall.ENOSPC }, true},
+		{"short write", func(b []byte) (int, int, error) { return len(b) / 2, len(b) / 2, io.ErrShortWrite }, true},
+		{"short write without an error", func(b []byte) (int, int, error) { return len(b) / 3, len(b) / 3, nil }, true},
+		{"fails though it was stored", func(b []byte) (int, int, error) { return 0, len(b), syscall.EIO }, true},
+		{"fails in the middle of what it stored", func(b []byte) (int, int, error) { return len(b) / 4, len(b), syscall.EIO }, true},
 	} {
 		for _, when := range []string{"from the start", "in the middle", "to the end"} {
 			t.Run(tt.name+" "+when, func(t *testing.T) {
@@ -275,7 +275,7 @@ func TestFaults(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				fail := func(path string, b []byte) (int, error, int) { return tt.write(b) }
+				fail := func(path string, b []byte) (int, int, error) { return tt.write(b) }
 				put := func(from, to int) {
 					for i := from; i < to; i++ {
 						if n, err := fmt.Fprintf(w, "line %06d\n", i); n != 12 || err != nil {
@@ -330,7 +330,7 @@ func TestLostLinesAreCounted(t *testing.T) {
 	}
 	io.WriteString(w, "one\ntwo\nthr")
 	w.late()
-	d.write = func(string, []byte) (int, error, int) { return 0, syscall.ENOSPC, 0 }
+	d.write = func(string, []byte) (int, int, error) { return 0, 0, syscall.ENOSPC }
 	for range 3 {
 		io.WriteString(w, "a\nb\n")
 		w.late()
