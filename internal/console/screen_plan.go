@@ -313,13 +313,16 @@ func (p *planScreen) formRows(width int) []row {
 		}
 		rs = append(rs, r)
 	}
+	if len(rs) == 0 {
+		rs = []row{line(txt(rDim, "it takes none"))}
+	}
 	return rs
 }
 
 func (p *planScreen) drawForm(a area, rs []row) {
 	f := frame{title: []span{bold(rStrong, "PARAMETERS")}, right: []span{bold(rStrong, "tab"), txt(rDim, " set them")}, role: rFrame}
-	if len(rs) == 0 {
-		f.right, rs = nil, []row{line(txt(rDim, "it takes none"))}
+	if len(p.params()) == 0 {
+		f.right = nil
 	}
 	a.box(f).rows(rs)
 }
