@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"lifeboat/internal/command"
 	"lifeboat/internal/durable"
@@ -24,7 +25,9 @@ import (
 type shelf struct {
 	world   *world
 	library *runbook.Library
-	beside  map[string]string // directory of the runbooks that were opened by their path, by name
+
+	mu     sync.Mutex        // guards beside: the console asks for several things at once
+	beside map[string]string // directory of the runbooks that were opened by their path, by name
 }
 
 func newShelf(w *world) (*shelf, error) {
@@ -77,6 +80,8 @@ func (s *shelf) whole(name string) (*runbook.Book, []runbook.Problem, error) {
 		return nil, nil, usage(err)
 	}
 	book, problems := runbook.Parse(name, opened.Source)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.beside[book.Name] = filepath.Dir(name)
 	return book, problems, nil
 }
@@ -85,7 +90,9 @@ func (s *shelf) whole(name string) (*runbook.Book, []runbook.Problem, error) {
 // path, else one of the library.
 func (s *shelf) include(from *runbook.Book) func(name string) (*runbook.Book, error) {
 	base, _, _ := strings.Cut(from.Name, "#")
+	s.mu.Lock()
 	dir, opened := s.beside[base]
+	s.mu.Unlock()
 	return func(name string) (*runbook.Book, error) {
 		if opened && name == filepath.Base(name) {
 			book, problems, err := runbook.OpenFile(os.DirFS(dir), name+".md")

@@ -51,10 +51,8 @@ func ownBooks(env environment, s settings) []runbook.NamedFS {
 
 // rehearsals are those that Lifeboat brings and those beside runbooks of a person.
 func (w *world) rehearsals() *drill.Library {
-	if w.drills == nil {
-		w.drills = drill.NewLibrary(w.places()...)
-	}
-	return w.drills
+	w.drills.once.Do(func() { w.drills.list = drill.NewLibrary(w.places()...) })
+	return w.drills.list
 }
 
 // scenarioOf finds the drill that rehearses a runbook.

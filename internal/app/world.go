@@ -66,7 +66,7 @@ type world struct {
 	books   []runbook.NamedFS   // of a person, for a sandbox whose own estate has none
 	typed   *bufio.Reader       // see [world.stdin]
 	near    string              // directory of a runbook that is tested as a file: what prepares it may lie there
-	drills  *drill.Library      // see [world.rehearsals]
+	drills  rehearsed           // see [world.rehearsals]
 	before  func(engine.Before) // of a test; nil: nobody asks
 	verdict *sandbox.Verdict    // of the oracle about the run that ended last
 
@@ -79,6 +79,12 @@ type world struct {
 
 // sandbox is the one that the estate is of: every run is a drill then. nil: it is none.
 func (w *world) sandbox() *sandbox.Sandbox { return w.box.Load() }
+
+// rehearsed is read when somebody first needs it. It is safe for concurrent use.
+type rehearsed struct {
+	once sync.Once
+	list *drill.Library
+}
 
 // lookState is openState for commands that only look: they also show what a newer
 // Lifeboat has recorded, as far as it is understood, and a journal that was rolled back.
