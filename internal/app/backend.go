@@ -78,12 +78,18 @@ var _ console.Backend = (*backend)(nil)
 // Now implements console.Backend.
 func (b *backend) Now() time.Time { return b.world.env.now() }
 
-// Runs implements console.Backend.
+// pingLimit bounds how long the list of runs waits for a host. One that is stopped or hangs
+// must not hold up what is shown of the others.
+const pingLimit = time.Second
+
+// Runs implements console.Backend. An open run whose record cannot be read is listed
+// without its steps, beside the error.
 func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error) {
 	list, err := b.world.journal.Runs(ctx, limit)
 	if err != nil {
 		return nil, err
 	}
+	var bad error
 	out := make([]console.Summary, 0, len(list))
 	for _, s := range list {
 		c := console.Summary{
@@ -91,26 +97,36 @@ func (b *backend) Runs(ctx context.Context, limit int) ([]console.Summary, error
 			By: s.Started.By, At: s.First, Last: endOf(s), Steps: s.Steps, Outcome: s.Outcome, Incident: s.Started.Incident, RTO: s.Started.RTO,
 		}
 		if s.Outcome == "" { // only an open run is worth reading whole
-			events, err := b.world.journal.Load(ctx, s.ID)
-			if err != nil {
-				return nil, err
-			}
-			r, err := run.FoldAll(events)
-			if err != nil {
-				return nil, err
-			}
-			c.Done, c.Debts = r.Current(), r.Debts
-			c.Hosted, _ = b.client.Ping(ctx, s.ID) // one of another version says so when it is opened
-			if c.Done < len(r.Steps) {
-				c.Step, c.State = r.Steps[c.Done].Title, r.Steps[c.Done].State
-			}
-			if r.Gate != nil {
-				c.Gate = r.Gate.Kind
+			if err := b.stateOf(ctx, &c); err != nil {
+				bad = errors.Join(bad, err)
 			}
 		}
 		out = append(out, c)
 	}
-	return out, nil
+	return out, bad
+}
+
+// stateOf fills in how an open run stands.
+func (b *backend) stateOf(ctx context.Context, c *console.Summary) error {
+	soon, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	c.Hosted, _ = b.client.Ping(soon, c.ID) // one of another version, or that hangs, says so when it is opened
+	events, err := b.world.journal.Load(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	r, err := run.FoldAll(events)
+	if err != nil {
+		return err
+	}
+	c.Done, c.Debts = r.Current(), r.Debts
+	if c.Done < len(r.Steps) {
+		c.Step, c.State = r.Steps[c.Done].Title, r.Steps[c.Done].State
+	}
+	if r.Gate != nil {
+		c.Gate = r.Gate.Kind
+	}
+	return nil
 }
 
 // Start implements console.Backend. In a sandbox the thing that the runbook repairs is
@@ -193,7 +209,9 @@ func (b *backend) Note(ctx context.Context, id run.ID, text string) error {
 
 // Progress implements console.Backend.
 func (b *backend) Progress(ctx context.Context, id run.ID) (console.Progress, error) {
-	p, err := b.client.Progress(ctx, id)
+	soon, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	p, err := b.client.Progress(soon, id)
 	if errors.Is(err, runner.ErrNoHost) {
 		return console.Progress{}, nil
 	}

@@ -21,9 +21,11 @@ var _ console.Attendant = (*backend)(nil)
 
 // Room implements console.Attendant.
 func (b *backend) Room(ctx context.Context, id run.ID) (console.Room, error) {
-	room, err := b.client.Hello(ctx, id)
+	soon, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	room, err := b.client.Hello(soon, id)
 	if err != nil {
-		if errors.Is(err, runner.ErrNoHost) {
+		if errors.Is(err, runner.ErrNoHost) || errors.Is(err, runner.ErrSilent) { // Progress tells of the second
 			err = nil
 		}
 		return console.Room{}, err

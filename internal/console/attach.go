@@ -64,9 +64,9 @@ func (w *world) asks() bool {
 // check before the backend, whatever the screens offer.
 func (w *world) refused(i Intent) string {
 	switch i.(type) {
-	case answerGate, stopStep, decide:
+	case answerGate, stopStep, decide, sayInject, takeHint, endDrill:
 		return w.watching()
-	case startRun, hostRun, addNote, raiseLevel, askDrive, provePoint, restorePoint:
+	case startRun, hostRun, addNote, raiseLevel, askDrive, provePoint, restorePoint, startDrill, guessDrill:
 		return w.looking()
 	}
 	return ""

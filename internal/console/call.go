@@ -42,11 +42,13 @@ func (c *callScreen) bindings(w *world) []binding {
 	noRun, noText := "", ""
 	if !c.run || w.snap == nil {
 		noRun = "no run is on the screen that could record it"
+	} else {
+		noRun = noteKey(w).off
 	}
 	var bs []binding
 	for i, call := range calls[:min(len(calls), 9)] {
 		bs = append(bs, does(itoa(i+1), "", "Put on record that "+call.Name+" was told.", func() Intent {
-			return several{addNote{w.snap.ID, incident.Told(call)}, say{call.Name + " was told: it is on record."}}
+			return handIn{id: w.snap.ID, wish: addNote{w.snap.ID, incident.Told(call)}, says: call.Name + " was told: it is on record."}
 		}).unless(noRun))
 	}
 	if n := len(bs); n > 0 {

@@ -17,6 +17,21 @@ type card struct {
 	hints []string
 	yes   binding // what 1 does; without keys it is only to be read
 	gate  bool    // it goes when the gate below it goes
+	at    attempt // of a step that it is about: it goes when that has ended; zero: of none
+}
+
+// attempt is one go at a step.
+type attempt struct {
+	step string
+	n    int
+}
+
+// attempt is the one that works; zero for none.
+func (s *snapshot) attempt() attempt {
+	if st := s.working(); st != nil {
+		return attempt{st.ID, st.Attempt}
+	}
+	return attempt{}
 }
 
 func (c *card) card() bool           { return true }
@@ -94,7 +109,7 @@ func stopCard(w *world, st *run.Step) screen {
 	}
 	_, badge, _ := modeLook(w.snap.Started.Mode)
 	return &card{
-		title: "STOP THE STEP?", badge: badge,
+		title: "STOP THE STEP?", badge: badge, at: w.snap.attempt(),
 		body: st.Title + "\n\nIts programs get an interrupt, then are asked to end, then are ended. The run stays open and asks what to do next.\n\n" + safe,
 		yes:  does("1", "stop the step", "Stop the step.", wish(several{pop{}, stopStep{w.snap.ID}})),
 	}
@@ -104,6 +119,20 @@ func stopCard(w *world, st *run.Step) screen {
 type noteScreen struct {
 	id   run.ID
 	text widget.Field
+}
+
+// noteKey opens it. The process that drives the run keeps its record.
+func noteKey(w *world) binding {
+	off := ""
+	switch {
+	case w.o.Look:
+		off = w.looking()
+	case !w.snap.Open():
+		off = "the run has ended, and its record with it"
+	case adrift(w):
+		off = "nothing drives the run that could keep it; r takes it up"
+	}
+	return does("n", "note", "Add a note. It is kept in the record.", func() Intent { return push{noteCard(w.snap.ID)} }).unless(off)
 }
 
 func noteCard(id run.ID) screen            { return &noteScreen{id: id} }
@@ -116,7 +145,7 @@ func (n *noteScreen) bindings(*world) []binding {
 	}
 	return []binding{
 		{show: "type", help: "the note"},
-		does("enter", "add it", "Add the note.", func() Intent { return several{pop{}, addNote{n.id, n.text.Value()}} }).unless(off),
+		does("enter", "add it", "Add the note.", func() Intent { return handIn{n, n.id, addNote{n.id, n.text.Value()}, ""} }).unless(off),
 		does("esc", "go back", "", wish(pop{})),
 	}
 }
@@ -187,7 +216,7 @@ func (r *reasonScreen) bindings(*world) []binding {
 			if len(r.kinds()) > 0 {
 				a.Class = classes[r.at].class
 			}
-			return several{pop{}, answerGate{r.id, a}}
+			return handIn{r, r.id, answerGate{r.id, a}, ""}
 		}).unless(off),
 	}
 }

@@ -77,7 +77,7 @@ type world struct {
 	board  boardState
 	notice string
 	until  time.Time // when the notice goes
-	broken string    // the last poll failed; empty: it did not
+	broken string    // why not all that is shown is new; empty: it is
 }
 
 // Model is the only tea.Model of the console.
@@ -103,6 +103,7 @@ type Model struct {
 	drove   bool      // the person drove the run on the screen
 	seenAsk int64     // the wish to drive that was shown last
 	listed  time.Time
+	listErr error // of the last look at the list of runs
 
 	frame string
 	dirty bool

@@ -173,9 +173,9 @@ func TestInjectStealsNothing(t *testing.T) {
 		if len(d.b.answers) != 0 || len(d.b.said) != 0 {
 			t.Errorf("answers %v, said %v", d.b.answers, d.b.said)
 		}
-		d.press("backspace", "f4")
+		d.press("backspace", "f5")
 		if _, ok := d.m.top().(*injectScreen); !ok {
-			t.Fatalf("f4 shows %T", d.m.top())
+			t.Fatalf("f5 shows %T", d.m.top())
 		}
 		d.typeText("an older copy").press("enter")
 		if len(d.b.said) != 1 || d.b.said[0] != "support: an older copy" || len(d.b.answers) != 0 {

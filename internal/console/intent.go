@@ -52,6 +52,12 @@ type (
 		id   run.ID
 		text string
 	}
+	handIn struct { // hand in what a person has typed on the top screen, and close it
+		on   screen // comes back as it was when it could not be handed in; nil: none
+		id   run.ID
+		wish Intent
+		says string // once it has arrived
+	}
 	poll struct {
 		id    run.ID // empty: no run is on the screen
 		after int64
@@ -103,6 +109,7 @@ func (stopStep) intent()     {}
 func (raiseLevel) intent()   {}
 func (copyText) intent()     {}
 func (addNote) intent()      {}
+func (handIn) intent()       {}
 func (poll) intent()         {}
 func (openLog) intent()      {}
 func (readLog) intent()      {}
@@ -150,12 +157,14 @@ type (
 		events   []run.Event
 		progress Progress
 		runs     []Summary
-		err      error
+		err      error // of the run on the screen; events may have come all the same
+		listErr  error // of the list of runs, which is about others
 	}
 	doneMsg struct { // an answer, a stop or a note arrived, or did not
 		doing string
 		gate  int64
 		err   error
+		of    handIn // what it was; zero where nothing was typed for it
 	}
 	logOpenedMsg struct {
 		id   run.ID
@@ -295,8 +304,8 @@ func polled(ctx context.Context, b Backend, p poll) tea.Msg {
 			out.room, out.err = b.Room(ctx, p.id)
 		}
 	}
-	if p.list && out.err == nil {
-		out.runs, out.err = b.Runs(ctx, runsShown)
+	if p.list { // whatever is wrong with the run on the screen, and it whatever is wrong with others
+		out.runs, out.listErr = b.Runs(ctx, runsShown)
 	}
 	out.now = b.Now()
 	return out

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -20,7 +21,7 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	if key == "ctrl+c" {
 		return m.interrupt()
 	}
-	if m.small() && key == "p" && m.snap != nil && m.snap.ID != "" {
+	if m.small() && m.quiet == 0 && key == "p" && m.snap != nil && m.snap.ID != "" {
 		m.plain = true
 		return m.do(leave{})
 	}
@@ -90,8 +91,8 @@ func (m *Model) rested(stroke int) {
 type paster interface{ paste(text string) Intent }
 
 func (m *Model) paste(text string) tea.Cmd {
-	if m.quiet != 0 {
-		return nil
+	if m.quiet != 0 || m.small() {
+		return nil // nobody sees where it goes
 	}
 	if p, ok := m.top().(paster); ok {
 		return m.do(p.paste(text))
@@ -129,6 +130,8 @@ func (m *Model) do(i Intent) tea.Cmd {
 			m.stack = m.stack[:len(m.stack)-1]
 		}
 		return m.hush()
+	case handIn:
+		return m.handIn(i)
 	case goHome:
 		return tea.Batch(m.unwind(), m.do(loadBoard{ask: m.now.Sub(m.board.asked) > askAgain}))
 	case goPlace:
@@ -232,11 +235,12 @@ func held(k tea.KeyPressMsg) bool { return k.IsRepeat && k.Text >= "0" && k.Text
 // small says whether no screen fits the window.
 func (m *Model) small() bool { return m.size.w < 60 || m.size.h < 20 }
 
-// resize takes the new size. Who could see nothing but a card so far sees a new screen.
+// resize takes the new size. Where the card of a small window comes or goes, that is a new
+// screen: what was meant for the one before means nothing there.
 func (m *Model) resize(w, h int) tea.Cmd {
-	was := m.size.w > 0 && m.small() // the first screen hears every key
+	known, was := m.size.w > 0, m.small() // the first screen hears every key
 	m.size.w, m.size.h = w, h
-	if was && !m.small() {
+	if known && was != m.small() {
 		return m.hush()
 	}
 	return nil
@@ -256,7 +260,8 @@ func (m *Model) welcomeBack() (cmd tea.Cmd, took bool) {
 
 // nextPoll says what to look at next.
 func (m *Model) nextPoll() poll {
-	p := poll{list: m.now.Sub(m.listed) >= listEvery}
+	since := m.now.Sub(m.listed) // less than nothing after a clock was put back
+	p := poll{list: since >= listEvery || since < 0}
 	if m.snap != nil {
 		p.id, p.after = m.snap.ID, m.snap.Seq
 	}
@@ -273,13 +278,15 @@ func (m *Model) polled(msg polledMsg) (changed bool, cmd tea.Cmd) {
 		wait = pollBusy
 	}
 	next := m.after(wait, tickMsg{})
-	if msg.err != nil {
-		changed = m.broken != msg.err.Error()
-		m.broken = msg.err.Error()
-		return changed, next
+	if msg.ask.list {
+		m.listErr = msg.listErr
 	}
-	changed = m.broken != "" || msg.now.Unix() != m.now.Unix()
-	m.broken, m.now = "", msg.now
+	broken := ""
+	if err := cmp.Or(msg.err, m.listErr); err != nil {
+		broken = err.Error()
+	}
+	changed = m.broken != broken || msg.now.Unix() != m.now.Unix()
+	m.broken, m.now = broken, msg.now
 	if slow := m.wire.slow(); slow != m.slow {
 		m.slow, changed = slow, true
 	}
@@ -287,12 +294,15 @@ func (m *Model) polled(msg polledMsg) (changed bool, cmd tea.Cmd) {
 		m.notice, changed = "", true
 	}
 	if msg.ask.list {
-		m.runs, m.listed, changed = msg.runs, msg.now, true
+		m.listed = msg.now
+	}
+	if msg.ask.list && (msg.listErr == nil || msg.runs != nil) {
+		m.runs, changed = msg.runs, true
 	}
 	if m.snap == nil || msg.ask.id != m.snap.ID {
 		return changed, next
 	}
-	if msg.ask.list && !msg.room.equal(m.room) {
+	if msg.ask.list && msg.err == nil && !msg.room.equal(m.room) {
 		m.room, changed = msg.room, true
 	}
 	if len(msg.events) > 0 || msg.progress != m.snap.progress {
@@ -321,6 +331,9 @@ func (m *Model) follow() tea.Cmd {
 			}
 		}
 		cmds = append(cmds, m.hush())
+	}
+	if c, ok := m.top().(*card); ok && c.at != (attempt{}) && c.at != s.attempt() {
+		cmds = append(cmds, m.do(pop{}), m.do(say{"The step has ended, nothing was stopped."}))
 	}
 	cmds = append(cmds, m.do(m.arrivals()))
 	cmds = append(cmds, m.followLog())
@@ -380,12 +393,39 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	return tea.Batch(m.dropLog(), m.do(push{on}), m.follow(), m.returned(msg.mark), m.handed(), m.perform(past))
 }
 
+// handIn closes the top screen and hands in what was typed there. Nobody types a sentence
+// twice in an emergency: where it does not arrive, the screen comes back as it was.
+func (m *Model) handIn(i handIn) tea.Cmd {
+	if m.refused(i.wish) == "" && i.on != nil {
+		m.do(pop{})
+	}
+	cmd := m.do(i.wish)
+	if cmd == nil {
+		return nil
+	}
+	return tea.Batch(m.hush(), func() tea.Msg {
+		msg := cmd()
+		if d, ok := msg.(doneMsg); ok {
+			d.of = i
+			return d
+		}
+		return msg
+	})
+}
+
 func (m *Model) done(msg doneMsg) tea.Cmd {
 	if msg.err == nil {
+		if msg.of.says != "" {
+			return m.do(say{msg.of.says})
+		}
 		return nil
 	}
 	if msg.gate != 0 && msg.gate == m.sent {
 		m.sent = 0
+	}
+	of := msg.of
+	if same := m.snap != nil && m.snap.ID == of.id && (msg.gate == 0 || msg.gate == m.gate); same && of.on != nil {
+		m.stack = append(m.stack, of.on)
 	}
 	return m.do(push{problem("Could not "+msg.doing, msg.err)})
 }

@@ -47,7 +47,7 @@ func TestNothingHappensOnALetter(t *testing.T) {
 func TestNoWayPastTheToken(t *testing.T) {
 	const token, never = "main@3f2a1c9", 'c'
 	keys := []string{"enter", "enter", "enter", "esc", "y", "1", "2", "3", "tab", "up", "down", "left", "right", "home", "end", "backspace",
-		"pgdown", "space", "f2", "f3", "f4", "x", "s", "q", "?", ":", "A", "R", "n", "u", "l", "o", "p"}
+		"pgdown", "space", "f2", "f3", "f4", "f5", "x", "s", "q", "?", ":", "A", "R", "n", "u", "l", "o", "p"}
 	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		d := drive(t, 120, 36, newStory(t).pushGate())

@@ -65,17 +65,18 @@ func (r *runScreen) refused(key string) {
 	}
 }
 
-// injectKey answers an inject. Where letters are text it is F4.
+// injectKey answers an inject. Where letters are text it is F5: F4 is about who
+// drives.
 func injectKey(w *world, typing bool) binding {
 	off := ""
 	open := openInject(w)
 	if open == nil {
 		off = "no inject waits for an answer"
 	}
-	b := binding{keys: []string{"i", "f4"}, show: "i", help: "answer the inject", brief: "inject",
-		long: "Say what the inject changes. F4 also while you type.", act: func() Intent { return push{&injectScreen{inject: *openInject(w)}} }}
+	b := binding{keys: []string{"i", "f5"}, show: "i", help: "answer the inject", brief: "inject",
+		long: "Say what the inject changes. F5 also while you type.", act: func() Intent { return push{&injectScreen{inject: *openInject(w)}} }}
 	if typing {
-		b.keys, b.show = []string{"f4"}, "f4"
+		b.keys, b.show = []string{"f5"}, "f5"
 	}
 	return b.unless(off).unless(nobodyHosts(w))
 }
@@ -157,7 +158,7 @@ func (s *injectScreen) gone(w *world) string {
 }
 
 func (s *injectScreen) say(w *world, text string) Intent {
-	return several{pop{}, sayInject{w.snap.ID, s.inject.Name, text}}
+	return handIn{s, w.snap.ID, sayInject{w.snap.ID, s.inject.Name, text}, ""}
 }
 
 func (s *injectScreen) bindings(w *world) []binding {
@@ -294,7 +295,7 @@ func drawBelow(w *world, a area, y int) {
 	}
 	key := "i"
 	if w.typing {
-		key = "f4"
+		key = "f5"
 	}
 	rs[len(rs)-1].left[0].text = key
 	high := min(len(rs)+2, room)
@@ -533,5 +534,5 @@ func (m *Model) arrivals() Intent {
 	if first || i == nil {
 		return nil
 	}
-	return say{fmt.Sprintf("Inject %d has arrived, from %s. F4 answers it, also while you type.", s.told, printable.Line(i.From))}
+	return say{fmt.Sprintf("Inject %d has arrived, from %s. F5 answers it, also while you type.", s.told, printable.Line(i.From))}
 }

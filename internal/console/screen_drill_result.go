@@ -52,7 +52,7 @@ func (r *drillResult) bindings(w *world) []binding {
 		does("enter", "bridge", "Back to the bridge.", wish(goHome{})),
 		does("l", "last log", "Show the log of the last step that had one.", wish(push{&logScreen{}})).unlisted(),
 		does("tab", "all steps", "Show all steps with plans and checks.", wish(push{&stepsScreen{at: 0}})).unlisted(),
-		does("n", "note", "Add a note to the record.", func() Intent { return push{noteCard(s.ID)} }).unlisted(),
+		noteKey(w).unlisted(),
 		{keys: []string{"down", "j"}, long: "Scroll.", act: func() Intent { r.scroll = min(r.scroll+4, 400); return nil }},
 		{keys: []string{"up", "k"}, long: "Scroll back.", act: func() Intent { r.scroll = max(r.scroll-4, 0); return nil }},
 		does("q", "leave", "Leave the console.", wish(leave{})).unlisted(),

@@ -22,7 +22,7 @@ func (r *resultScreen) bindings(w *world) []binding {
 		does("enter", "home", "Back to the home screen.", wish(goHome{})),
 		does("l", "last log", "Show the log of the last step that had one.", wish(push{&logScreen{}})).named("", "log"),
 		does("tab", "all steps", "Show all steps with plans and checks.", wish(push{&stepsScreen{at: 0}})).named("", "steps"),
-		does("n", "note", "Add a note to the record.", func() Intent { return push{noteCard(w.snap.ID)} }),
+		noteKey(w).unlisted(),
 		{keys: []string{"down", "j"}, long: "Scroll the evidence.", act: func() Intent {
 			r.scroll = min(r.scroll+4, 4*len(w.snap.Steps)+16)
 			return nil

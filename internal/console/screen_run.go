@@ -152,7 +152,7 @@ func runKeys(w *world, r *runScreen) []binding {
 		}).named("", "ways").unless(noWays).unless(w.watching()),
 		does("s", "stop step", "Stop the step that is running. Asks first.", func() Intent { return push{stopCard(w, working)} }).named("", "stop").unless(noStop).unless(w.watching()),
 		does("l", "full log", "Show the whole log of the step, and search it.", wish(push{&logScreen{}})).named("", "log"),
-		does("n", "note", "Add a note. It is kept in the record.", func() Intent { return push{noteCard(s.ID)} }).unless(w.looking()),
+		noteKey(w),
 		callKey(w, false),
 		raiseKey(w, false),
 		does("u", "undo plan", "Show what has been changed and how to go back. Runs nothing.", wish(push{&undoScreen{}})).named("", "undo").unless(noUndo),

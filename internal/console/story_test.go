@@ -300,14 +300,17 @@ type fakeBackend struct {
 	fakeDrill
 	fakeHistory
 	fakeBridge
+	fakeFaults
 }
 
 var _ Backend = (*fakeBackend)(nil)
 
-func (b *fakeBackend) Books(context.Context) ([]Book, error)              { return b.books, nil }
-func (b *fakeBackend) Runs(context.Context, int) ([]Summary, error)       { return b.runs, nil }
-func (b *fakeBackend) Now() time.Time                                     { return b.now }
-func (b *fakeBackend) Progress(context.Context, run.ID) (Progress, error) { return b.progress, nil }
+func (b *fakeBackend) Books(context.Context) ([]Book, error)        { return b.books, nil }
+func (b *fakeBackend) Runs(context.Context, int) ([]Summary, error) { return b.runs, b.listErr }
+func (b *fakeBackend) Now() time.Time                               { return b.now }
+func (b *fakeBackend) Progress(context.Context, run.ID) (Progress, error) {
+	return b.progress, b.hostErr
+}
 
 func (b *fakeBackend) Start(_ context.Context, s Start) (run.ID, error) {
 	if b.fail != nil {
@@ -603,7 +606,7 @@ func (d *driver) frame() string { return d.m.View().Content }
 
 func keyPress(k string) tea.KeyPressMsg {
 	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown,
-		"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "f1": tea.KeyF1, "f2": tea.KeyF2, "f3": tea.KeyF3, "f4": tea.KeyF4, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
+		"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "f1": tea.KeyF1, "f2": tea.KeyF2, "f3": tea.KeyF3, "f4": tea.KeyF4, "f5": tea.KeyF5, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
 	if r, ok := special[k]; ok {
 		return tea.KeyPressMsg{Code: r}
 	}

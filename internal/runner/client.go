@@ -63,6 +63,10 @@ func (c Client) call(ctx context.Context, id run.ID, req request) (reply, error)
 		return reply{}, fmt.Errorf("send to the host of run %s: %w", id.Short(), err)
 	}
 	line, err := readLine(bufio.NewReader(conn))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return reply{}, hint.Wrap(fmt.Errorf("run %s: %w", id.Short(), ErrSilent),
+			"it may be stopped, or its disk may hang; "+filepath.Join(c.Files.Run(id), lockName)+" says which process it is")
+	}
 	if err != nil {
 		return reply{}, fmt.Errorf("hear from the host of run %s: %w", id.Short(), err)
 	}
@@ -84,10 +88,17 @@ func (c Client) call(ctx context.Context, id run.ID, req request) (reply, error)
 	return rep, nil
 }
 
-// Ping says whether a process drives the run. One that speaks another protocol is an error.
+// ErrSilent is a host that is there and does not answer: it is stopped, or it hangs.
+var ErrSilent = errors.New("the process that hosts this run does not answer")
+
+// Ping says whether a process drives the run. One that speaks another protocol is an error,
+// and so is one that does not answer in time.
 func (c Client) Ping(ctx context.Context, id run.ID) (bool, error) {
 	_, err := c.call(ctx, id, request{Verb: verbPing})
-	if errors.Is(err, ErrProtocol) {
+	switch {
+	case errors.Is(err, ErrProtocol):
+		return true, err
+	case errors.Is(err, ErrSilent):
 		return true, err
 	}
 	return err == nil, nil
