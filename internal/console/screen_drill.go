@@ -263,7 +263,11 @@ func asideRows(w *world, width int, tall bool) (f frame, rs []row) {
 		if len(i.Choices) > 0 {
 			what = "choose an answer"
 		}
-		return f, append(rs, row{left: []span{bold(rStrong, "i"), txt(rDim, " "+what)}, right: timed(w, i)})
+		key := "i"
+		if w.typing {
+			key = "f5"
+		}
+		return f, append(rs, row{left: []span{bold(rStrong, key), txt(rDim, " "+what)}, right: timed(w, i)})
 	}
 	st := w.snap.step()
 	if st == nil || !w.snap.Open() {
@@ -293,11 +297,6 @@ func drawBelow(w *world, a area, y int) {
 	if room < 4 {
 		return
 	}
-	key := "i"
-	if w.typing {
-		key = "f5"
-	}
-	rs[len(rs)-1].left[0].text = key
 	high := min(len(rs)+2, room)
 	box := area{a.c, a.x + (a.w-width)/2, a.y + y, width, high}
 	a.c.Clear(box.x, box.y, box.w, box.h)
