@@ -121,16 +121,16 @@ func (w *world) runsJSON(list []journal.Summary) error {
 func cmdShow(env environment, s *settings) *cobra.Command {
 	var asJSON, logs, status bool
 	c := &cobra.Command{
-		Use: "show RUN", Short: "Show what happened in a run", Args: exactly(1, "the id of a run; lifeboat runs lists them"),
+		Use: "show [RUN]", Short: "Show what happened in a run, the newest one when none is named", Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			w, err := lookState(env, *s)
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			id, err := w.journal.Find(env.ctx, args[0])
+			id, err := w.chosenRun(args)
 			if err != nil {
-				return usage(err)
+				return err
 			}
 			list, err := w.journal.Load(env.ctx, id)
 			if err != nil {

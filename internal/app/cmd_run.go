@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -251,17 +252,21 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 func cmdResume(env environment, s *settings, plainMode *bool) *cobra.Command {
 	var a answering
 	c := &cobra.Command{
-		Use: "resume RUN", Short: "Take an open run up again, where it was left",
+		Use: "resume [RUN]", Short: "Take an open run up again, where it was left; the only open one when none is named",
 		Long: "Takes a run up again in the foreground. What was running when its process ended is in\n" +
 			"doubt: it is probed, and a person settles it.",
-		Args: exactly(1, "the id of a run, such as 7F3A; lifeboat runs lists them"),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			w, err := openState(env, *s)
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			r, err := w.load(env.ctx, args[0])
+			name, err := w.openOne(args)
+			if err != nil {
+				return err
+			}
+			r, err := w.load(env.ctx, name)
 			if err != nil {
 				return err
 			}
@@ -296,22 +301,64 @@ func cmdResume(env environment, s *settings, plainMode *bool) *cobra.Command {
 
 func cmdAttach(env environment, s *settings, plainMode *bool) *cobra.Command {
 	return &cobra.Command{
-		Use: "attach RUN", Short: "Open the console at a run, wherever it is; with --plain watch and drive it line by line",
-		Long: "Shows a run that another process hosts. One person drives a run: answers its gates and\n" +
+		Use: "attach [RUN]", Short: "Open the console at a run, wherever it is; with --plain watch and drive it line by line",
+		Long: "Shows a run that another process hosts; the only open one when none is named. One person drives a run: answers its gates and\n" +
 			"stops its steps. Everybody else watches, notes and calls, and can ask to drive: A in the\n" +
 			"console, \"take\" with --plain. A driver who is there has 60 s to say yes or no, one whose\n" +
 			"terminal is gone 10 s; then whoever asked may take over. With --readonly nothing can be\n" +
 			"answered, stopped, noted or started.\n\n" +
 			"With --plain, where the input ends the run is left open: exit code 3. A read-only one\n" +
 			"follows the run to its end.",
-		Args: exactly(1, "the id of a run, such as 7F3A; lifeboat runs lists them"),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if env.dumb() || *plainMode {
-				return attachLines(env, *s, args[0])
+			name, err := openIn(env, *s, args)
+			if err != nil {
+				return err
 			}
-			return openConsole(env, *s, args[0])
+			if env.dumb() || *plainMode {
+				return attachLines(env, *s, name)
+			}
+			return openConsole(env, *s, name)
 		},
 	}
+}
+
+// openIn is [world.openOne] for a command that opens the state by itself.
+func openIn(env environment, s settings, args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	w, err := lookState(env, s)
+	if err != nil {
+		return "", err
+	}
+	defer w.close()
+	return w.openOne(args)
+}
+
+// openOne is the run that a command line names, or the only one that is open.
+func (w *world) openOne(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	list, err := w.journal.Runs(w.env.ctx, openRuns)
+	if err != nil {
+		return "", err
+	}
+	var open []string
+	for _, s := range list {
+		if s.Open() {
+			open = append(open, s.ID.Short()+" ("+s.Started.Book+")")
+		}
+	}
+	switch len(open) {
+	case 0:
+		return "", usage(hint.New("no run is open", "lifeboat run RUNBOOK begins one, lifeboat runs lists those that have ended"))
+	case 1:
+		id, _, _ := strings.Cut(open[0], " ")
+		return id, nil
+	}
+	return "", usage(hint.New(printable.Count(len(open), "run")+" are open", "say which: "+strings.Join(open, ", ")))
 }
 
 func cmdHost(env environment, s *settings) *cobra.Command {

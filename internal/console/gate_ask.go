@@ -71,11 +71,11 @@ func (c *checklist) differs(i int) bool {
 	return want != "" && v != "" && v != want
 }
 
-// wrong says which value is not what it should be; empty when all are.
-func (c *checklist) wrong() string {
+// wrong says which value is not what it should be, and what to do; empty when all are.
+func (c *checklist) wrong(w *world) string {
 	for i, it := range c.g.Items {
 		if c.differs(i) {
-			return "item " + itoa(i+1) + " should be " + it.Expect + "; correct it, or press x"
+			return "item " + itoa(i+1) + " should be " + it.Expect + "; correct it, or press " + waysLetter(w) + " for other ways on"
 		}
 	}
 	return ""
@@ -139,7 +139,7 @@ func (c *checklist) bindings(w *world) []binding {
 	var bs []binding
 	switch {
 	case c.at >= len(c.values):
-		enter = does("enter", "hand in", "Hand in what you saw.", func() Intent { return c.handIn(w) }).unless(c.wrong())
+		enter = does("enter", "hand in", "Hand in what you saw.", func() Intent { return c.handIn(w) }).unless(c.wrong(w))
 	case c.field() == nil:
 		bs = append(bs, does("1", "I have done it", "Say that you have done this item, or take it back.", func() Intent {
 			c.done[c.at] = !c.done[c.at]
@@ -188,7 +188,7 @@ func (c *checklist) rows(w *world, width int) (head, foot []row) {
 	switch {
 	case c.open() > 0:
 		left = txt(rDim, plural(c.open(), "item open", "items open"))
-	case c.wrong() != "":
+	case c.wrong(w) != "":
 		left = txt(rWarn, "▲ a value is not as it should be")
 	}
 	foot = []row{gap(), {left: []span{txt(rNow, point), text}, right: []span{left}}}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"lifeboat/internal/console/widget"
 )
@@ -382,4 +383,22 @@ func TestPace(t *testing.T) {
 	shows("new line 3", true)
 	d.send(keyPress("g"))
 	shows("bookings_0000", true)
+}
+
+// TestLogBesideTheStep: the small log on the run screen moves with the same keys while no
+// gate has them, and follows again.
+func TestLogBesideTheStep(t *testing.T) {
+	d := drive(t, 120, 36, newStory(t).keeping(), func(b *fakeBackend, _ *Options) { b.logs["keep.1.log"] = longLog(400) })
+	d.frame()
+	d.tick()
+	for _, tt := range []struct{ key, shows, not string }{
+		{"G", "bookings_0399", "paused"}, {"pgup", "paused", "bookings_0399"}, {"G", "bookings_0399", "paused"}, {"g", "bookings_0000", "bookings_0399"},
+	} {
+		d.press(tt.key)
+		d.frame()
+		d.tick()
+		if got := ansi.Strip(d.frame()); !strings.Contains(got, tt.shows) || strings.Contains(got, tt.not) {
+			t.Errorf("%s: no %q, or %q in\n%s", tt.key, tt.shows, tt.not, got)
+		}
+	}
 }

@@ -32,8 +32,8 @@ func (r *runScreen) bindings(w *world) []binding {
 	typing := r.field() != nil
 	over := r.asked() != nil && r.asked().over()
 	for i, b := range bs {
-		if slices.Equal(b.keys, []string{"x"}) { // x ends a drill
-			bs[i].keys, bs[i].show = []string{"w"}, "w"
+		if slices.Equal(b.keys, []string{"x"}) {
+			bs[i].keys, bs[i].show = []string{waysLetter(w)}, waysLetter(w)
 		}
 	}
 	at := 0 // behind what the gate is about
@@ -56,6 +56,14 @@ func (r *runScreen) bindings(w *world) []binding {
 		bs = slices.Insert(bs, end, endKey(w))
 	}
 	return bs
+}
+
+// waysLetter is the key of the other ways on: x, which ends a drill, and w there.
+func waysLetter(w *world) string {
+	if w.snap != nil && w.snap.Drill != nil {
+		return "w"
+	}
+	return "x"
 }
 
 // refused tells the gate of a key that did nothing.

@@ -226,7 +226,7 @@ func (l *libraryScreen) remark(w *world) string {
 	if w.size.w < 110 {
 		return ""
 	}
-	return "read-only here"
+	return "nothing runs from here"
 }
 
 func (l *libraryScreen) legend() row {

@@ -144,7 +144,7 @@ func runKeys(w *world, r *runScreen) []binding {
 	if r.gate == nil || len(r.gate.ways()) == 0 {
 		noWays = "no gate is open"
 	}
-	return []binding{
+	bs := []binding{
 		driverKey(w, false),
 		does("r", "take the run up again", "Start a process for this run. The last one has ended.", wish(hostRun{s.ID})).named("", "take up").unless(hosted).unless(w.looking()),
 		does("x", "other ways on", "Skip the step with a reason, or end the run.", func() Intent {
@@ -160,6 +160,33 @@ func runKeys(w *world, r *runScreen) []binding {
 		does("o", "leave it running, go home", "Go home. The run goes on, or waits at its gate.", wish(goHome{})).named("", "go home"),
 		statusKey(w),
 		does("q", "leave", "Leave the console. The run goes on without it.", wish(leave{})),
+	}
+	if r.asked() == nil { // else they move in the gate
+		bs = append(bs, logKeys(w)...)
+	}
+	return bs
+}
+
+// logKeys scroll the log beside the step. Going up pauses it, the end follows again.
+func logKeys(w *world) []binding {
+	p := &w.log.pane
+	off := ""
+	switch {
+	case w.size.w < 78:
+		off = "there is no room for the log beside the step; l opens it"
+	case w.log.spool == nil:
+		off = "there is no log yet"
+	}
+	key := func(long string, do func(), keys ...string) binding {
+		return binding{keys: keys, long: long, act: func() Intent { do(); return feedLog{} }}.unless(off)
+	}
+	return []binding{
+		key("Scroll the log up. It pauses.", func() { p.Scroll(-1) }, "up", "k"),
+		key("Scroll the log down.", func() { p.Scroll(1) }, "down", "j"),
+		key("Ten lines up in the log.", func() { p.Scroll(-10) }, "pgup"),
+		key("Ten lines down in the log.", func() { p.Scroll(10) }, "pgdown"),
+		key("To the first line of the log.", p.First, "g", "home"),
+		key("Follow the log again.", p.Follow, "G", "end"),
 	}
 }
 

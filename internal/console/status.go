@@ -7,10 +7,14 @@ import (
 
 // statusKey copies the line for the chat.
 func statusKey(w *world) binding {
+	off := ""
+	if w.snap.Seq == 0 {
+		off = "the run is still being read"
+	}
 	return does("m", "status line", "Copy one line about the run for the chat.", func() Intent {
 		text := incident.Status(&w.snap.Run, w.now)
 		return several{copyText{text, "Handed to the clipboard of the terminal."}, push{&statusScreen{text: text}}}
-	}).named("", "status")
+	}).named("", "status").unless(off)
 }
 
 // statusScreen shows the line, so that it can be selected where the clipboard of the

@@ -16,6 +16,9 @@ const little = 0.85
 // time left, whether there is a way back, what is owed. It is made of the record alone, which
 // never holds a secret, and fits into one message; now is the clock of whoever asks.
 func Status(r *run.Run, now time.Time) string {
+	if r.Seq == 0 {
+		return printable.Line("Of run " + r.ID.Short() + " nothing is known yet.")
+	}
 	parts := []string{fmt.Sprintf("%s %s %s: %s%s.", modeWord(r.Started.Mode), r.Started.Book, r.ID.Short(), whereNow(r, now), rto(r, now))}
 	if r.Level > 0 && len(r.Raised) > 0 {
 		parts = append(parts, fmt.Sprintf("Raised to level %d.", r.Level))
@@ -76,10 +79,10 @@ func rto(r *run.Run, now time.Time) string {
 	if of <= 0 {
 		return ""
 	}
-	if !r.Open() {
-		now = r.EndedAt
-	}
 	spent := max(now.Sub(r.Began()), 0)
+	if !r.Open() {
+		spent = r.Took()
+	}
 	left := of - spent
 	switch {
 	case r.Outcome == run.Aborted || r.Outcome == run.NotComplete:
