@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lifeboat/internal/command"
+	"lifeboat/internal/drill"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/incident"
@@ -205,7 +206,7 @@ func (p evidence) drills(name string) []estate.DrillTime {
 	var out []estate.DrillTime
 	for _, s := range p.recent[journal.Want{Mode: run.Drill, Book: name}] {
 		if counts(s) {
-			out = append(out, estate.DrillTime{At: endOf(s), Took: took(s), Same: s.Started.Digest == p.books[name].digest, How: "drill " + s.ID.Short()})
+			out = append(out, estate.DrillTime{At: endOf(s), Took: took(s), Same: s.Started.Digest == p.books[name].digest, Script: s.Trainee == drill.By, How: "drill " + s.ID.Short()})
 		}
 	}
 	for _, s := range p.recent[journal.Want{Mode: run.Live, Book: name}] {
@@ -278,6 +279,7 @@ func (w *world) rehearsed(p evidence) []estate.Rehearsal {
 		}
 		for _, d := range p.drills(name) {
 			switch {
+			case d.Script:
 			case d.Same && d.At.After(r.Passed):
 				r.Passed = d.At
 			case !d.Same && d.At.After(r.Changed):

@@ -99,12 +99,15 @@ type Recovery struct {
 	Problem     string        // why it cannot be run here; empty: it can
 }
 
-// DrillTime is a passed drill, or a live recovery that was complete.
+// DrillTime is a passed drill, or a live recovery that was complete. One that a script
+// played proves that the runbook works and how long the restore takes, and nothing about
+// people: nobody was drilled.
 type DrillTime struct {
-	At   time.Time
-	Took time.Duration
-	Same bool // the runbook is still what it was then
-	How  string
+	At     time.Time
+	Took   time.Duration
+	Same   bool // the runbook is still what it was then
+	Script bool // played by a script
+	How    string
 }
 
 // OpenRun is a run that has not ended.
@@ -277,8 +280,11 @@ func (r *Readiness) rehearsed(ev Evidence, now time.Time) {
 // proof says what is wrong with a runbook, and when it was last drilled as it is now.
 func (c Recovery) proof(now time.Time) (g Gap, last time.Time) {
 	var changed time.Time
+	script := false
 	for _, d := range c.Drills {
 		switch {
+		case d.Script:
+			script = true
 		case d.At.After(now.Add(Skew)):
 		case d.Same && d.At.After(last):
 			last = d.At
@@ -296,6 +302,9 @@ func (c Recovery) proof(now time.Time) (g Gap, last time.Time) {
 		g.Verdict, g.Grade, g.Reason, g.Drill = Unknown, gradeUnknown, c.Name+" cannot be run: "+c.Problem, false
 	case last.IsZero() && changed.IsZero():
 		g.Verdict, g.Grade, g.Reason = NeverDrilled, gradeNeverDrilled, c.Name+" was never drilled"
+		if script {
+			g.Reason += " by a person, only by a script"
+		}
 	case last.IsZero():
 		g.Verdict, g.Grade = Stale, gradeChanged
 		g.Reason = fmt.Sprintf("%s has changed since its drill of %s", c.Name, changed.UTC().Format("2 Jan 2006"))
