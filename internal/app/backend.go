@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"lifeboat/internal/console"
@@ -48,11 +49,9 @@ func (w *world) console(id run.ID) error { return w.consoleAt(console.Options{Ru
 func (w *world) consoleAt(o console.Options, staged *stagedDrill) error {
 	ctx, detach := onHangup(w.env.ctx)
 	defer detach()
-	leave, err := w.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
+	v := &visit{}
+	defer v.leave()
+	o.Begin = func(ctx context.Context) error { return v.enter(ctx, w) }
 	o.Theme, o.ASCII, o.Notice = w.env.appearance(w.theme, w.ascii)
 	o.In, o.Out, o.Env, o.User, o.Version = w.env.stdin, w.env.screen, w.env.all, w.env.user, version
 	o.Mode, o.State = w.mode(false), w.files.Dir
@@ -61,6 +60,40 @@ func (w *world) consoleAt(o console.Options, staged *stagedDrill) error {
 	b.drills.staged = staged
 	defer b.drills.close()
 	return console.Run(ctx, b, o)
+}
+
+// visit is the stay of a console in its sandbox, which begins when its first frame stands:
+// the process of the sandbox takes longer to start than the console. The zero value is
+// ready for use.
+type visit struct {
+	mu   sync.Mutex
+	over bool
+	left func()
+}
+
+func (v *visit) enter(ctx context.Context, w *world) error {
+	left, err := w.enter(ctx)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.over {
+		left()
+		return nil
+	}
+	v.left = left
+	return nil
+}
+
+// leave ends it, also one that has not begun yet.
+func (v *visit) leave() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.over = true
+	if v.left != nil {
+		v.left()
+	}
 }
 
 // backend is the console's view of the world.

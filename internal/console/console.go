@@ -31,7 +31,8 @@ const (
 	pollHome   = 500 * time.Millisecond // no run is on the screen: only the clock and the list may change
 	listEvery  = time.Second
 	noticeTime = 6 * time.Second
-	idleTime   = 2 * time.Minute // after this long without a key you are told what happened
+	beginAfter = 20 * time.Millisecond // the first frame stands by then
+	idleTime   = 2 * time.Minute       // after this long without a key you are told what happened
 )
 
 // screen is one full view or a card over one. Its methods may change its own state,
@@ -88,6 +89,7 @@ type Model struct {
 	after   func(time.Duration, tea.Msg) tea.Cmd
 	wire    *wire // to the terminal; nil: not measured
 	pace    pace
+	beat    *beat // of the renderer; nil: left as it is
 
 	stack   []screen
 	seen    *snapshot // the run that was left last
@@ -107,11 +109,15 @@ type Model struct {
 
 	frame string
 	dirty bool
+
+	failed error // why the console had to end; nil: it did not have to
 }
 
 var _ tea.Model = (*Model)(nil)
 
 type (
+	beginMsg   struct{}
+	begunMsg   struct{ err error }
 	tickMsg    struct{}
 	logTickMsg struct{ spool *widget.Spool }
 	quietMsg   struct{ generation int }
@@ -141,14 +147,25 @@ func New(ctx context.Context, backend Backend, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Init asks for what the first screen needs.
+// Init shows the first screen, and then asks for what it needs.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.perform(loadBooks{}), m.perform(poll{list: true}), m.perform(loadBoard{}), m.perform(loadDrills{}), m.after(boardEvery, boardTickMsg{}), tea.RequestBackgroundColor, m.themeNames}
-	if m.o.Run != "" {
-		cmds = append(cmds, m.perform(openRun{m.o.Run}))
+	cmds := []tea.Cmd{tea.RequestBackgroundColor}
+	if m.o.Begin == nil {
+		cmds = append(cmds, m.reads())
+	} else {
+		cmds = append(cmds, m.after(beginAfter, beginMsg{}))
 	}
 	if m.o.Alarm != nil {
 		cmds = append(cmds, m.do(push{&alarmScreen{alarm: *m.o.Alarm}}))
+	}
+	return tea.Batch(cmds...)
+}
+
+// reads asks for what the first screen needs.
+func (m *Model) reads() tea.Cmd {
+	cmds := []tea.Cmd{m.perform(poll{list: true}), m.perform(loadBooks{}), m.perform(loadBoard{}), m.perform(loadDrills{}), m.after(boardEvery, boardTickMsg{}), m.themeNames}
+	if m.o.Run != "" {
+		cmds = append(cmds, m.perform(openRun{m.o.Run}))
 	}
 	return tea.Batch(cmds...)
 }
@@ -185,6 +202,9 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.key(msg)
 	case tea.PasteMsg:
 		return m, m.paste(msg.Content)
+	case beginMsg, begunMsg, calmMsg:
+		m.dirty = dirty
+		return m, m.started(msg)
 	case tickMsg:
 		m.dirty = dirty
 		return m, m.perform(m.nextPoll())

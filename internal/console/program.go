@@ -31,6 +31,11 @@ type Options struct {
 	FPS     int         // frames per second at most; 0: 30, and 10 over SSH
 	Look    bool        // read-only: nothing can be answered, started, stopped or noted
 
+	// Begin is called once, when the first frame stands and before anything is asked of the
+	// backend, beside the event loop; its error ends the console. nil: there is nothing to
+	// do.
+	Begin func(ctx context.Context) error
+
 	// Timer makes a command that gives msg after a time; nil: by the clock of the wall.
 	// Who drives a console without a terminal has a clock of its own.
 	Timer func(after time.Duration, msg tea.Msg) tea.Cmd
@@ -61,7 +66,8 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 	out, way := output(o.Out)
 	m.wire, m.pace.every = way, time.Second/time.Duration(o.frames())
 	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out),
-		tea.WithEnvironment(o.Env), tea.WithFPS(max(flushes, o.frames())), tea.WithoutSignalHandler()}, more...)...)
+		tea.WithEnvironment(o.Env), tea.WithFPS(max(beatBase, o.frames())), tea.WithoutSignalHandler()}, more...)...)
+	m.beat = &beat{program: p, written: way.written}
 	ended := make(chan error, 1)
 	go func() {
 		_, err := p.Run()
@@ -78,6 +84,9 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 	}
 	if ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled) {
 		return nil
+	}
+	if err == nil && m.failed != nil && ctx.Err() == nil {
+		return m.failed
 	}
 	if err == nil && ctx.Err() == nil {
 		return m.sayFarewell(o.Out)

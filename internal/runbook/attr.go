@@ -7,19 +7,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"lifeboat/internal/hint"
 )
 
 var (
 	paramName  = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	stepID     = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}\p{M}_-]{0,63}$`)
+	stepID     = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}\p{M}_-]*$`) // of 64 characters at most, see validID
 	actionName = regexp.MustCompile(`^[a-z]+\.[a-z-]+$`)
 	bookName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 )
 
-// validID says whether a step may be called so; every id that a heading gives is one.
-func validID(s string) bool { return stepID.MatchString(s) && s == strings.ToLower(s) }
+// validID says whether a step may be called so; every id that a heading gives is one. It
+// counts the characters itself: as a bound in the expression that costs every
+// start of the program several milliseconds.
+func validID(s string) bool {
+	return utf8.RuneCountInString(s) <= 64 && stepID.MatchString(s) && s == strings.ToLower(s)
+}
 
 // attribute is one word of an info string. Offsets are those of the document.
 type attribute struct {

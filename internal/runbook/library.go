@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"lifeboat/internal/hint"
 )
@@ -27,21 +28,34 @@ type NamedFS struct {
 	FS   fs.FS
 }
 
-// Library is a set of runbooks, read once.
+// Library is a set of runbooks, read once, when somebody first asks for one. It is safe
+// for concurrent use.
 type Library struct {
+	sources []NamedFS
+	once    sync.Once
+
 	books    []*Book // by name
 	problems map[*Book][]Problem
 	general  []Problem
 }
 
-// NewLibrary reads every .md file below the sources but README.md and what is hidden.
+// NewLibrary gives the library of every .md file below the sources but README.md and what is hidden.
 // A runbook of a later source stands in for one of the same name in an earlier one. A
 // file that cannot be read, or is wrong, does not keep the others out: see
 // [Library.Problems].
 func NewLibrary(sources ...NamedFS) *Library {
-	l := &Library{problems: map[*Book][]Problem{}}
+	return &Library{sources: sources, problems: map[*Book][]Problem{}}
+}
+
+// read gives the library with its books.
+func (l *Library) read() *Library {
+	l.once.Do(l.fill)
+	return l
+}
+
+func (l *Library) fill() {
 	byName := map[string]*Book{}
-	for _, src := range sources {
+	for _, src := range l.sources {
 		here := map[string]*Book{}
 		for _, name := range l.files(src) {
 			book, problems, err := open(src.FS, name, path.Join(src.Name, name))
@@ -62,7 +76,6 @@ func NewLibrary(sources ...NamedFS) *Library {
 		l.books = append(l.books, b)
 	}
 	slices.SortFunc(l.books, func(a, b *Book) int { return strings.Compare(a.Name, b.Name) })
-	return l
 }
 
 func (l *Library) note(file, code string, err error) {
@@ -186,26 +199,27 @@ func regular(info fs.FileInfo) error {
 }
 
 // List gives all runbooks by name, those with problems too.
-func (l *Library) List() []*Book { return slices.Clone(l.books) }
+func (l *Library) List() []*Book { return slices.Clone(l.read().books) }
 
 // Names gives the names of all runbooks, sorted.
 func (l *Library) Names() []string {
 	var out []string
-	for _, b := range l.books {
+	for _, b := range l.read().books {
 		out = append(out, b.Name)
 	}
 	return out
 }
 
 // Problems gives what the parser found in a book of the library.
-func (l *Library) Problems(book *Book) []Problem { return l.problems[book] }
+func (l *Library) Problems(book *Book) []Problem { return l.read().problems[book] }
 
 // General gives the problems of files that are not in the library because of them.
-func (l *Library) General() []Problem { return slices.Clone(l.general) }
+func (l *Library) General() []Problem { return slices.Clone(l.read().general) }
 
 // Get finds a runbook. The error wraps [ErrUnknown] and suggests the nearest name. A
 // book that [Parse] found errors in is given; look at [Library.Problems] before use.
 func (l *Library) Get(name string) (*Book, error) {
+	l.read()
 	i, found := slices.BinarySearchFunc(l.books, name, func(b *Book, n string) int { return strings.Compare(b.Name, n) })
 	if found {
 		return l.books[i], nil
@@ -259,7 +273,7 @@ func (c *includes) follow(book *Book, way []link) {
 			c.problems = append(c.problems, Problem{at, Error, "include-unknown", err.Error(), strings.Join(hint.All(err), "; ")})
 			continue
 		}
-		if bad := c.library.problems[child]; Failed(bad) {
+		if bad := c.library.Problems(child); Failed(bad) {
 			i := slices.IndexFunc(bad, func(p Problem) bool { return p.Severity == Error })
 			c.problems = append(c.problems, Problem{at, Error, "include-broken", fmt.Sprintf("the included runbook %q cannot run: %s: %s", name, bad[i].Pos, bad[i].Msg), "mend it first"})
 		}
