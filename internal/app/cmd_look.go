@@ -122,6 +122,7 @@ func cmdShow(env environment, s *settings) *cobra.Command {
 	var asJSON, logs, status bool
 	c := &cobra.Command{
 		Use: "show [RUN]", Short: "Show what happened in a run, the newest one when none is named", Args: cobra.MaximumNArgs(1),
+		Example: "  lifeboat show 7F3A --logs      step by step, with what the steps printed\n  lifeboat show 7F3A --status    one line for the chat",
 		RunE: func(_ *cobra.Command, args []string) error {
 			w, err := lookState(env, *s)
 			if err != nil {

@@ -26,6 +26,7 @@ func cmdStatus(env environment, s *settings) *cobra.Command {
 	var asJSON, offline bool
 	c := &cobra.Command{
 		Use: "status", Short: "Would we get it back? Every asset with its verdict, open runs, debts and drills due",
+		Example: "  lifeboat status              with a look at the vault\n  lifeboat status --offline    at once, from what this machine knows",
 		Long: "Shows for every asset the age of its newest verified backup against its RPO, the time that a\n" +
 			"restore took against its RTO, when it was last drilled, and a verdict:\n\n" +
 			"  READY          it could be recovered now, in time, and there is proof of it\n" +

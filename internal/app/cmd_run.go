@@ -302,11 +302,13 @@ func cmdResume(env environment, s *settings, plainMode *bool) *cobra.Command {
 func cmdAttach(env environment, s *settings, plainMode *bool) *cobra.Command {
 	return &cobra.Command{
 		Use: "attach [RUN]", Short: "Open the console at a run, wherever it is; with --plain watch and drive it line by line",
-		Long: "Shows a run that another process hosts; the only open one when none is named. One person drives a run: answers its gates and\n" +
-			"stops its steps. Everybody else watches, notes and calls, and can ask to drive: A in the\n" +
-			"console, \"take\" with --plain. A driver who is there has 60 s to say yes or no, one whose\n" +
-			"terminal is gone 10 s; then whoever asked may take over. With --readonly nothing can be\n" +
-			"answered, stopped, noted or started.\n\n" +
+		Example: "  lifeboat attach                    the run that is open\n  lifeboat attach 7F3A --readonly    watch it, and nothing else\n" +
+			"  lifeboat attach 7F3A --plain       line by line",
+		Long: "Shows a run that another process hosts; the only open one when none is named. One person\n" +
+			"drives a run: answers its gates and stops its steps. Everybody else watches, notes and\n" +
+			"calls, and can ask to drive: A in the console, \"take\" with --plain. A driver who is there\n" +
+			"has 60 s to say yes or no, one whose terminal is gone 10 s; then whoever asked may take\n" +
+			"over. With --readonly nothing can be answered, stopped, noted or started.\n\n" +
 			"With --plain, where the input ends the run is left open: exit code 3. A read-only one\n" +
 			"follows the run to its end.",
 		Args: cobra.MaximumNArgs(1),

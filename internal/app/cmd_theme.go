@@ -25,6 +25,7 @@ var errTheme = errors.New("a theme does not hold")
 func cmdTheme(env environment, s *settings) *cobra.Command {
 	c := &cobra.Command{
 		Use: "theme", Short: "List, show and check the themes of the console",
+		Example: "  lifeboat theme ls\n  lifeboat theme show red-night\n  lifeboat theme check ours.yaml    before you use your own",
 		Long: "List, show and check the themes of the console.\n\n" +
 			"A theme is chosen with --theme or LIFEBOAT_THEME, and in the console with ctrl+t.\n" +
 			"Yours lie in " + orElse(env.themeDir(), "$XDG_CONFIG_HOME/lifeboat/themes") + ", each NAME.yaml.",
