@@ -121,6 +121,9 @@ func (w *world) drillItem(sc drill.Scenario, past []journal.Summary) console.Dri
 			continue
 		}
 		took = append(took, r.Ended.Sub(r.First))
+		if !slices.Contains(d.Passed, r.Trainee) {
+			d.Passed = append(d.Passed, r.Trainee)
+		}
 		switch {
 		case digest != "" && r.Started.Digest != digest:
 			d.Changed = d.Changed || d.Holds.IsZero()

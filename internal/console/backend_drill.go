@@ -58,8 +58,9 @@ type DrillItem struct {
 	Holds                          time.Time  // until when a passed drill proves something; zero: none does
 	About                          time.Duration
 	Every                          time.Duration
-	Changed                        bool   // the runbook is another one since it was passed
-	Open                           run.ID // a drill of it that is open; empty for none
+	Changed                        bool     // the runbook is another one since it was passed
+	Open                           run.ID   // a drill of it that is open; empty for none
+	Passed                         []string // the trainees who have passed it, at any time
 }
 
 // Late says whether the drill should have been done by now.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"lifeboat/internal/run"
 )
 
@@ -149,7 +151,7 @@ func rehearsals(b *fakeBackend, _ *Options) {
 		{Scenario: "secrets-loss", Title: "A deployment overwrote the env files", Book: "secrets-loss", Level: 3, Last: ago(20), LastRun: "20261104T100000Z-BAD1", Score: failed, Trainee: "k.lind", Every: 90 * 24 * time.Hour},
 		{Scenario: "auth-recovery", Title: "A clean-up dropped the users", Book: "auth-recovery", Level: 3, Every: 31 * 24 * time.Hour, Injects: 2},
 		{Scenario: "repository-loss", Title: "The shared repository is gone", Book: "repository-loss", Level: 3, Last: ago(85), LastRun: "20260831T100000Z-0DD5", Score: score, Trainee: "m.ito", Holds: ago(-5), About: 75 * minute, Every: 90 * 24 * time.Hour},
-		{Scenario: "accidental-force-push", Title: "A demo was pushed over main", Book: "accidental-force-push", Level: 2, Alarm: true, Last: ago(7), LastRun: runID, Score: score, Trainee: "m.ito", Holds: ago(-83), About: 24 * minute, Every: 90 * 24 * time.Hour, Injects: 3, Hints: 3,
+		{Scenario: "accidental-force-push", Title: "A demo was pushed over main", Book: "accidental-force-push", Level: 2, Alarm: true, Last: ago(7), LastRun: runID, Score: score, Trainee: "m.ito", Passed: []string{"s.kaya", "m.ito"}, Holds: ago(-83), About: 24 * minute, Every: 90 * 24 * time.Hour, Injects: 3, Hints: 3,
 			Summary: "A colleague force-pushes a demo over main. Fourteen commits by six people are gone from it."},
 	}
 	b.report = DrillReport{Markdown: "drills/2026-11-24-7F3A.md", JSON: "drills/2026-11-24-7F3A.json", Tasks: "drills/2026-11-24-7F3A.tasks.md", SHA256: "3fe0aa81d4", Chained: true}
@@ -293,5 +295,26 @@ func TestResultWaitsForTheScore(t *testing.T) {
 	d.play(s.add(time.Second, run.DrillScored, "", s.state.Judge(run.Found{Recovered: true, LossKnown: true})))
 	if frame := d.frame(); !strings.Contains(frame, "points") || strings.Contains(frame, "no score") {
 		t.Error(frame)
+	}
+}
+
+// The training lists what is simple before what is grave, with the cursor on the first drill
+// that whoever sits there has not passed; what others have passed says nothing about them.
+func TestTraining(t *testing.T) {
+	d := drive(t, 120, 36, nil, rehearsals).press("t")
+	s, ok := d.m.top().(*drillsScreen)
+	if !ok || s.chosen(&d.m.world).Scenario != "auth-recovery" {
+		t.Fatalf("%T\n%s", d.m.top(), d.frame())
+	}
+	if got := ansi.Strip(d.frame()); !strings.Contains(got, "YOU HAVE PASSED 1 OF 5   next auth-recovery") {
+		t.Error(got)
+	}
+	d.press("up")
+	if got := s.chosen(&d.m.world).Scenario; got != "accidental-force-push" {
+		t.Errorf("the easiest is %s", got)
+	}
+	d.press("enter")
+	if b, ok := d.m.top().(*beginScreen); !ok || b.item.Scenario != "accidental-force-push" || len(d.b.staged) > 0 {
+		t.Errorf("enter shows %T", d.m.top())
 	}
 }

@@ -240,6 +240,7 @@ var runScenes = []scene{
 		d.run(d.m.do(push{newDrills()}))
 		return d
 	}},
+	{"training", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, rehearsals).press("t") }},
 	{"drill-begin", func(t *testing.T, w, h int) *driver {
 		d := drive(t, w, h, nil, rehearsals)
 		d.run(d.m.do(push{newDrills()}))

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/console/widget"
@@ -15,12 +17,45 @@ import (
 type drillsScreen struct {
 	at   int
 	book string // of the drill that gets the cursor when the list is there; empty: the first one
+
+	training bool // in the order to learn them, for one person
+	moved    bool // the cursor of the training is where that person wants it
 }
 
 func newDrills() screen { return &drillsScreen{} }
 
 // newDrillsOf has the cursor on a drill of a runbook.
 func newDrillsOf(book string) screen { return &drillsScreen{book: book} }
+
+// newTraining lists the drills in the order in which a new colleague learns them, the
+// cursor on the first one that they have not passed.
+func newTraining() screen { return &drillsScreen{training: true} }
+
+// items are the drills in the order of the screen: those that hurry first, or the simple
+// incidents before the grave ones and the whole of an incident before its variants.
+func (s *drillsScreen) items(w *world) []DrillItem {
+	if !s.training {
+		return w.drills.items
+	}
+	out := slices.Clone(w.drills.items)
+	level := func(d DrillItem) int { return cmp.Or(d.Level, 9) }
+	slices.SortStableFunc(out, func(a, b DrillItem) int {
+		return cmp.Or(cmp.Compare(level(a), level(b)), strings.Compare(a.Scenario, b.Scenario))
+	})
+	return out
+}
+
+// learned says whether whoever sits here has passed a drill.
+func (w *world) learned(d *DrillItem) bool { return slices.Contains(d.Passed, w.o.User) }
+
+// nextToLearn is the first drill of a training that is not passed, or the last one.
+func (s *drillsScreen) nextToLearn(w *world) int {
+	list := s.items(w)
+	if i := slices.IndexFunc(list, func(d DrillItem) bool { return !w.learned(&d) }); i >= 0 {
+		return i
+	}
+	return max(len(list)-1, 0)
+}
 
 var _ placed = (*drillsScreen)(nil)
 
@@ -38,22 +73,26 @@ func (s *drillsScreen) head(w *world) int {
 
 // chosen is the drill with the cursor, nil when there is none.
 func (s *drillsScreen) chosen(w *world) *DrillItem {
-	if len(w.drills.items) == 0 {
+	list := s.items(w)
+	if len(list) == 0 {
 		return nil
 	}
-	if i := slices.IndexFunc(w.drills.items, func(d DrillItem) bool { return d.Book == s.book }); i >= 0 {
+	if s.training && !s.moved {
+		s.at = s.nextToLearn(w)
+	}
+	if i := slices.IndexFunc(list, func(d DrillItem) bool { return d.Book == s.book }); i >= 0 {
 		s.at = i
 	}
 	s.book = ""
-	s.at = min(max(s.at, 0), len(w.drills.items)-1)
-	return &w.drills.items[s.at]
+	s.at = min(max(s.at, 0), len(list)-1)
+	return &list[s.at]
 }
 
 func (s *drillsScreen) bindings(w *world) []binding {
 	d := s.chosen(w)
 	last := max(len(w.drills.items)-1, 0)
 	to := func(at func() int) func() Intent {
-		return func() Intent { s.at = min(max(at(), 0), last); return nil }
+		return func() Intent { s.at, s.moved = min(max(at(), 0), last), true; return nil }
 	}
 	none, noResult := "", ""
 	switch {
@@ -62,7 +101,7 @@ func (s *drillsScreen) bindings(w *world) []binding {
 	case d.LastRun == "":
 		noResult = "it was never drilled"
 	}
-	enter := does("enter", "begin", "Begin this drill. It asks how first, and breaks nothing but a sandbox.", func() Intent { return push{newBegin(*d)} })
+	enter := does("enter", "begin", "Begin this drill. It asks how first, and breaks nothing but a sandbox.", func() Intent { return push{&beginScreen{*d, s.training}} })
 	if d != nil && d.Open != "" {
 		enter = does("enter", "take it up", "Take up the drill that is open.", func() Intent { return openRun{d.Open} })
 	}
@@ -80,11 +119,19 @@ func (s *drillsScreen) bindings(w *world) []binding {
 		{keys: []string{"g", "home"}, long: "To the first drill.", act: to(func() int { return 0 })},
 		{keys: []string{"G", "end"}, long: "To the last drill.", act: to(func() int { return last })},
 	}
+	if s.training {
+		bs = append(bs, does("d", "drills due", "All drills, those that hurry first.", wish(replace{newDrills()})))
+	} else {
+		bs = append(bs, does("t", "training", "The drills in the order to learn them, and what you have passed.", wish(replace{newTraining()})))
+	}
 	bs = append(bs, placeKeys("drills")...)
 	return append(bs, does("esc", "bridge", "Back to the bridge.", wish(goHome{})).unlisted(), does("q", "leave", "Leave the console.", wish(leave{})))
 }
 
 func (s *drillsScreen) legend() row {
+	if s.training {
+		return line(txt(rOK, " ✓ "), txt(rDim, "you have passed it   "), txt(rNow, "▸ "), txt(rDim, "next for you   "), txt(rDim, "○ "), txt(rDim, "not yet"))
+	}
 	return line(txt(rOK, " ✓ "), txt(rDim, "passed, and it holds   "), txt(rWarn, "▲ "), txt(rDim, "due   "), txt(rFail, "✗ "), txt(rDim, "not passed   "),
 		txt(rText, "○ "), txt(rDim, "never drilled"))
 }
@@ -135,7 +182,11 @@ func (s *drillsScreen) draw(w *world, a area) {
 	if wide(a) {
 		y = 2
 	}
-	a.row(y, s.verdict(w))
+	if s.training {
+		a.row(y, s.progress(w))
+	} else {
+		a.row(y, s.verdict(w))
+	}
 	body := a.sub(y+1, a.h-y-1-footRows(a))
 	detail := 0
 	if d := s.chosen(w); d != nil && body.h >= 14 {
@@ -145,6 +196,25 @@ func (s *drillsScreen) draw(w *world, a area) {
 	if detail > 0 {
 		s.drawDetail(w, body.sub(body.h-detail, detail))
 	}
+}
+
+// progress says how far whoever sits here has come.
+func (s *drillsScreen) progress(w *world) row {
+	list := s.items(w)
+	n := 0
+	for i := range list {
+		if w.learned(&list[i]) {
+			n++
+		}
+	}
+	switch {
+	case w.drills.err != nil || !w.drills.loaded || len(list) == 0:
+		return s.verdict(w)
+	case n == len(list):
+		return line(txt(rOK, "  ✓ "), bold(rOK, "YOU HAVE PASSED ALL OF THEM"), txt(rText, "   "+w.o.User+", every drill that there is"))
+	}
+	return line(txt(rNow, "  ▸ "), bold(rStrong, fmt.Sprintf("YOU HAVE PASSED %d OF %d", n, len(list))),
+		txt(rText, "   next "), bold(rStrong, list[s.nextToLearn(w)].Scenario), txt(rDim, "   simple incidents first, each in a sandbox of its own"))
 }
 
 func (s *drillsScreen) verdict(w *world) row {
@@ -172,9 +242,29 @@ func (s *drillsScreen) verdict(w *world) row {
 	return line(txt(rOK, "  ✓ "), bold(rOK, "ALL DRILLS HOLD"))
 }
 
+func (s *drillsScreen) title(w *world) string {
+	if s.training {
+		return "TRAINING OF " + w.o.User
+	}
+	return "DRILLS"
+}
+
+// learnLook is where somebody is with a drill of their training.
+func (s *drillsScreen) learnLook(w *world, d *DrillItem, i int) (glyph string, role widget.Role, says string) {
+	switch {
+	case d.Open != "":
+		return "▸", rNow, "open now"
+	case w.learned(d):
+		return "✓", rOK, "you passed"
+	case i == s.nextToLearn(w):
+		return "▸", rNow, "next for you"
+	}
+	return "○", rDim, "not yet"
+}
+
 // drawList draws one row per drill.
 func (s *drillsScreen) drawList(w *world, a area) {
-	in := a.box(frame{title: []span{bold(rStrong, "DRILLS")}, right: []span{txt(rDim, "in a sandbox of its own, always")}, heavy: true, role: rDrill})
+	in := a.box(frame{title: []span{bold(rStrong, s.title(w))}, right: []span{txt(rDim, "in a sandbox of its own, always")}, heavy: true, role: rDrill})
 	if in.h < 1 {
 		return
 	}
@@ -185,12 +275,18 @@ func (s *drillsScreen) drawList(w *world, a area) {
 	} else if mid {
 		head = "LAST        RESULT       DUE             "
 	}
+	if s.training {
+		head = strings.Replace(head, "DUE", "YOU", 1)
+	}
 	in.row(0, row{left: []span{txt(rDim, "    SCENARIO")}, right: []span{txt(rDim, head)}})
-	list := in.sub(1, in.h-1)
-	from := min(max(s.at-list.h/2, 0), max(len(w.drills.items)-list.h, 0))
-	for i := from; i < min(len(w.drills.items), from+list.h); i++ {
-		d := &w.drills.items[i]
+	list, items := in.sub(1, in.h-1), s.items(w)
+	from := min(max(s.at-list.h/2, 0), max(len(items)-list.h, 0))
+	for i := from; i < min(len(items), from+list.h); i++ {
+		d := &items[i]
 		glyph, role, due := drillLook(d, w.now)
+		if s.training {
+			glyph, role, due = s.learnLook(w, d, i)
+		}
 		point := "  "
 		if i == s.at {
 			point = "▸ "
@@ -251,9 +347,12 @@ func (s *drillsScreen) drawDetail(w *world, a area) {
 }
 
 // beginScreen asks how a drill begins.
-type beginScreen struct{ item DrillItem }
+type beginScreen struct {
+	item     DrillItem
+	training bool
+}
 
-func newBegin(d DrillItem) screen { return &beginScreen{d} }
+func newBegin(d DrillItem) screen { return &beginScreen{item: d} }
 
 func (s *beginScreen) card() bool           { return true }
 func (s *beginScreen) field() *widget.Field { return nil }
@@ -287,6 +386,8 @@ func (s *beginScreen) draw(w *world, a area) {
 	role, says := rStrong, "  begin with the alarm, and find the runbook"
 	if !s.item.Alarm {
 		role, says = rFaint, "  begin with the alarm: this scenario has none"
+	} else if s.training {
+		says += ", as on a real night"
 	}
 	rs = append(rs, line(txt(rKeycap, " 2 "), bold(role, says)), gap())
 	rs = append(rs, extra(wrapped(rDim, "The sandbox is made anew and really broken. Its files and keys are its own; nothing real can be reached. Injects want an answer, hints cost points.", width-4, 3))...)

@@ -112,7 +112,7 @@ func drawDue(w *world, a area) {
 	if a.h < 3 {
 		return
 	}
-	in := a.box(frame{title: []span{bold(rStrong, "DRILLS DUE")}, right: []span{bold(rStrong, "d"), txt(rDim, " start a drill")}, role: rFrame})
+	in := a.box(frame{title: []span{bold(rStrong, "DRILLS DUE")}, right: []span{bold(rStrong, "d"), txt(rDim, " start a drill   "), bold(rStrong, "t"), txt(rDim, " training")}, role: rFrame})
 	var rs []row
 	for _, d := range w.board.Due {
 		word, when, role := dueLook(d)
