@@ -113,7 +113,7 @@ func lapRemarks(d *run.Exercise, t run.StepTime, st *run.Step, l *lap) {
 		says = append(says, plural(hints, "hint", "hints"))
 		l.glyph, l.role = "▲", rWarn
 	}
-	if more := t.Took - t.Usual; t.Usual > 0 && more > 30*time.Second && t.Took > t.Usual*5/4 {
+	if more := t.Over(); more > 0 {
 		l.over, l.glyph, l.role = more, "▲", rWarn
 	}
 	if st.State == run.Overridden || st.State == run.Skipped {

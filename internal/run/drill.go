@@ -142,6 +142,15 @@ type StepTime struct {
 	Usual time.Duration `json:"usual,omitempty"` // nanoseconds, the median of earlier runs; 0: there are none
 }
 
+// Over is how much longer than usual a step took, where that is worth a word: a quarter of
+// it and half a minute at least. 0 where it is not, or nobody knows what is usual.
+func (t StepTime) Over() time.Duration {
+	if over := t.Took - t.Usual; t.Usual > 0 && over > 30*time.Second && t.Took > t.Usual*5/4 {
+		return over
+	}
+	return 0
+}
+
 // Exercise is the drill part of the state of a run.
 type Exercise struct {
 	DrillSetup

@@ -376,7 +376,7 @@ func (r *Run) fixes(s *Score) []string {
 		add("%s: say in the runbook what the hint says: %s", number(t.Step), t.Text)
 	}
 	for _, t := range s.Times {
-		if more := t.Took - t.Usual; t.Usual > 0 && more > 30*time.Second && t.Took > t.Usual*5/4 {
+		if more := t.Over(); more > 0 {
 			add("%s: find out why it took %s longer than usual", number(t.Step), span(more))
 		}
 	}
