@@ -25,7 +25,12 @@ var _ placed = (*homeScreen)(nil)
 func (h *homeScreen) card() bool           { return false }
 func (h *homeScreen) field() *widget.Field { return nil }
 func (h *homeScreen) place() string        { return "bridge" }
-func (h *homeScreen) remark(*world) string { return "nothing runs from here" }
+func (h *homeScreen) remark(w *world) string {
+	if w.size.w < 110 {
+		return "runs nothing" // the keys need the room
+	}
+	return "nothing runs from here"
+}
 func (h *homeScreen) head(w *world) int {
 	n := 2
 	if w.size.w >= 110 {
