@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Log reads a log that may still grow. Places in it are bytes of output. Its methods may
@@ -43,13 +44,30 @@ func Open(path string) (*Log, error) {
 }
 
 func openShown(p part) (*shown, error) {
-	f, err := os.Open(p.name)
+	f, err := openFile(p.name)
 	if err != nil {
 		return nil, err
 	}
 	s := &shown{part: p, file: f}
-	s.index, _ = os.Open(p.name + indexSuffix) // without one, lines are counted
+	s.index, _ = openFile(p.name + indexSuffix) // without one, lines are counted
 	return s, nil
+}
+
+// openFile opens a file that a [Writer] has made. Whatever was put in its place, such as a
+// pipe that nobody writes to, is an error and holds nobody up; a link is not followed.
+func openFile(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a file")
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func (s *shown) close() error {
