@@ -13,9 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/charmbracelet/x/xpty"
 
+	"lifeboat/internal/journal"
+	"lifeboat/internal/run"
 	"lifeboat/internal/sandbox"
 )
 
@@ -32,10 +35,10 @@ func benchConsole(b *testing.B, t *table) {
 	_, err := sandbox.Make(b.Context(), filepath.Join(state, "sandbox"), sandbox.Options{})
 	check(b, err)
 	b.Run("first_frame", func(b *testing.B) {
-		openTerminal(b, exe, state) // the first start makes the journal
+		openTerminal(b, exe, state, firstFrame) // the first start makes the journal
 		var list []time.Duration
 		for range 3 * rounds {
-			list = append(list, openTerminal(b, exe, state))
+			list = append(list, openTerminal(b, exe, state, firstFrame))
 		}
 		ms := median(list).Seconds() * 1000
 		t.limit(b, "start to first frame", ms, 100, "ms")
@@ -51,31 +54,97 @@ func benchConsole(b *testing.B, t *table) {
 		b.ReportMetric(0, "ns/op")
 	})
 	benchIdle(b, t, exe, state)
+	benchMany(b, t, exe, dir)
 	benchLog(b, t, exe, dir)
 }
 
-// openTerminal measures from the start of the program to its first frame.
-func openTerminal(b *testing.B, exe, state string) time.Duration {
+// manyRuns is how many runs a long history has.
+const manyRuns = 10_000
+
+// benchMany measures from the start of the program to a bridge with its rows, when the
+// journal has very many runs.
+func benchMany(b *testing.B, t *table, exe, dir string) {
+	b.Run("many_runs", func(b *testing.B) {
+		state := filepath.Join(dir, "many")
+		_, err := sandbox.Make(b.Context(), filepath.Join(state, "sandbox"), sandbox.Options{})
+		check(b, err)
+		fillJournal(b, state)
+		openTerminal(b, exe, state, lastRun)
+		var list []time.Duration
+		for range 3 * rounds {
+			list = append(list, openTerminal(b, exe, state, lastRun))
+		}
+		ms := median(list).Seconds() * 1000
+		t.limit(b, fmt.Sprintf("start to the bridge with its rows, %d runs", manyRuns), ms, 150, "ms")
+		b.ReportMetric(ms, "ms")
+		b.ReportMetric(0, "ns/op")
+	})
+}
+
+// lastRun is the runbook of the newest run, which only a row of the bridge shows.
+const lastRun = "newest-of-all"
+
+// fillJournal writes very many runs, most of them ended.
+func fillJournal(b *testing.B, state string) {
 	b.Helper()
-	pty, err := xpty.NewPty(120, 40)
+	j, err := journal.Open(b.Context(), filepath.Join(state, "journal.db"))
+	check(b, err)
+	var history []run.Event
+	began := time.Now().Add(-manyRuns * time.Minute)
+	for i := range manyRuns {
+		at := began.Add(time.Duration(i) * time.Minute)
+		id := run.ID(fmt.Sprintf("%s-%04X", at.UTC().Format("20060102T150405Z"), i))
+		asset, book := fmt.Sprintf("asset-%d", i%40), "daily-backup"
+		if i == manyRuns-1 {
+			book = lastRun
+		}
+		started := run.Started{
+			Mode: run.Live, Book: book, Title: "Back up", Level: 3, Digest: "d", By: "ada", Host: "h", Version: "1", Asset: asset,
+			Steps: []run.Outline{{ID: "push", Title: "Push", Action: "vault.verify", Effect: "read"}},
+		}
+		events := []run.Event{
+			{Kind: run.RunStarted, Body: started},
+			{Kind: run.StepBegan, Step: "push", Attempt: 1, Body: run.Began{Action: "vault.verify", Digest: "p"}},
+			{Kind: run.StepFinished, Step: "push", Attempt: 1, Body: run.Finished{Evidence: "one point"}},
+			{Kind: run.StepVerified, Step: "push", Attempt: 1, Body: run.Verdict{Evidence: "it is there"}},
+			{Kind: run.RunEnded, Body: run.Ended{Outcome: run.Complete, By: "ada"}},
+		}
+		if i%1000 == 7 {
+			events = events[:2] // nobody has ended it
+		}
+		for n, ev := range events {
+			ev.Run, ev.Seq, ev.At = id, int64(n+1), at.Add(time.Duration(n)*time.Second)
+			history = append(history, ev)
+		}
+	}
+	check(b, j.AppendAll(b.Context(), history))
+	check(b, j.Close())
+}
+
+// openTerminal measures from the start of the program until a text is on the terminal.
+func openTerminal(b *testing.B, exe, state, want string) time.Duration {
+	b.Helper()
+	pty, err := xpty.NewPty(120, 50)
 	check(b, err)
 	defer pty.Close()
-	screen := vt.NewSafeEmulator(120, 40)
+	screen := vt.NewSafeEmulator(120, 50)
 	c := exec.CommandContext(b.Context(), exe, "--sandbox", "--state", state)
 	c.Env = append(os.Environ(), "TERM=xterm-256color")
 	c.Dir = state
 	began := time.Now()
 	check(b, pty.Start(c))
-	go io.Copy(pty, screen) // a terminal answers what it is asked; ends with the pty
+	go io.Copy(pty, screen)                                             // a terminal answers what it is asked; ends with the pty
+	late := time.AfterFunc(20*time.Second, func() { c.Process.Kill() }) // the screen is shown then
+	defer late.Stop()
 	var took time.Duration
 	buf := make([]byte, 32<<10)
 	for took == 0 {
 		n, err := pty.Read(buf)
 		if err != nil {
-			b.Fatalf("the console ended before its first frame: %v\n%s", err, screen.Render())
+			b.Fatalf("%q is not on the screen: %v\n%s", want, err, ansi.Strip(screen.Render()))
 		}
 		screen.Write(buf[:n])
-		if strings.Contains(screen.Render(), firstFrame) {
+		if strings.Contains(screen.Render(), want) {
 			took = time.Since(began)
 		}
 	}

@@ -243,6 +243,42 @@ func (j *Journal) Append(ctx context.Context, ev run.Event) error {
 	return nil
 }
 
+// AppendAll appends a history in one transaction, all of it or nothing: what Append makes
+// durable event by event would take minutes for thousands of runs.
+func (j *Journal) AppendAll(ctx context.Context, events []run.Event) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.broken != nil:
+		return fmt.Errorf("append events: stopped after an earlier error: %w", j.broken)
+	case j.write == nil:
+		return fmt.Errorf("append events: %w", ErrReadOnly)
+	}
+	if err := exec(ctx, j.write, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("append events: %w", explain(err))
+	}
+	head := j.head
+	err := func() error {
+		for _, ev := range events {
+			data, err := run.Encode(ev)
+			if err != nil {
+				return err
+			}
+			if j.head, err = j.insertLocked(ctx, ev, data); err != nil {
+				return fmt.Errorf("event %d of run %s: %w", ev.Seq, ev.Run.Short(), explain(err))
+			}
+		}
+		return exec(ctx, j.write, "COMMIT")
+	}()
+	if err != nil {
+		j.head, j.broken = head, err // of a run that was read meanwhile more may be known than is stored
+		_ = exec(context.WithoutCancel(ctx), j.write, "ROLLBACK")
+		return fmt.Errorf("append events: %w", err)
+	}
+	j.witness = writeWitness(j.path, j.head)
+	return nil
+}
+
 // errRefused marks events that this package does not store, found before any change.
 var errRefused = errors.New("refused")
 
