@@ -28,7 +28,7 @@ func cmdTheme(env environment, s *settings) *cobra.Command {
 		Example: "  lifeboat theme ls\n  lifeboat theme show red-night\n  lifeboat theme check ours.yaml    before you use your own",
 		Long: "List, show and check the themes of the console.\n\n" +
 			"A theme is chosen with --theme or LIFEBOAT_THEME, and in the console with ctrl+t.\n" +
-			"Yours lie in " + orElse(env.themeDir(), "$XDG_CONFIG_HOME/lifeboat/themes") + ", each NAME.yaml.",
+			"Yours lie in $XDG_CONFIG_HOME/lifeboat/themes (else ~/.config), each NAME.yaml.",
 		Args: exactly(0, "a command: ls, show or check"),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

@@ -52,7 +52,11 @@ func TestNothingRunsByItself(t *testing.T) {
 		{"resume " + id + " --yes", exitPerson},
 		{"resume " + id + " --yes --allow work=" + token, exitPerson},
 		{"resume " + id + " --yes --json --allow work=" + token, exitPerson},
-		{"attach " + id, exitUsage}, // without a terminal
+		{"attach " + id, exitPerson}, // line by line without a terminal, and nobody answers
+		{"status", exitComplete},
+		{"ready", exitCheck}, // nothing was ever backed up here
+		{"theme ls", exitComplete},
+		{"drill", exitComplete},
 		{"lint", exitComplete},
 		{"actions", exitComplete},
 		{"audit verify", exitComplete},
@@ -101,6 +105,10 @@ func cobraOwn(c *cobra.Command) bool { return c.Name() == "help" || c.Name() == 
 // hostAsks lets the process that consoles start take every open run up: it asks.
 func (p *place) hostAsks() {
 	p.t.Helper()
+	for _, pid := range p.hosts() { // attach has left one, which waits for people
+		must(p.t, syscall.Kill(pid, syscall.SIGTERM))
+	}
+	p.until("the end of the hosts", func() bool { return len(p.hosts()) == 0 })
 	for _, r := range p.runs() {
 		if !r.Open() {
 			continue

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -22,15 +23,16 @@ func TestReadinessByTheClock(t *testing.T) {
 		"vault/.keep":   "",
 		"runbooks/secrets-loss.md": "---\ntitle: Put the files back\nkind: recovery\nasset: files\nneeds: {fresh_backup: 24h}\n---\n\n# Put the files back\n\n" +
 			"## Put them back\n\n```sh\necho one >env\n```\n\n```sh verify\ntest -f env\n```\n",
-		"runbooks/secrets-loss.test.yaml": "title: The files are gone\nparams: {asset: env}\nbreak: {sh: \"rm -f env\"}\noracle: {sh: \"test -f env\"}\nscore: {pass: 1}\n",
+		"runbooks/secrets-loss.test.yaml": "title: The files are gone\nsummary: They have to come back.\nparams: {asset: env}\nbreak: {sh: \"rm -f env\"}\noracle: {sh: \"test -f env\"}\nscore: {pass: 1}\n",
 	} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	s := settings{state: filepath.Join(dir, "state"), estate: filepath.Join(dir, "lifeboat.yaml")}
 	for _, args := range [][]string{{"run", "daily-backup", "--yes", "--quiet"}, {"drill", "secrets-loss", "--plain", "--quiet"}, {"run", "daily-backup", "--yes", "--quiet"}} {
-		if got := Main(append(args, "--state", s.state, "--estate", s.estate), strings.NewReader("1\n"), io.Discard, io.Discard); got != 0 {
-			t.Fatalf("%v: exit code %d", args, got)
+		var out bytes.Buffer
+		if got := Main(append(args, "--state", s.state, "--estate", s.estate), strings.NewReader("1\n"), &out, &out); got != 0 {
+			t.Fatalf("%v: exit code %d\n%s", args, got, &out)
 		}
 	}
 	env, err := newEnvironment(t.Context(), nil, io.Discard, io.Discard)

@@ -89,7 +89,6 @@ type Model struct {
 	after   func(time.Duration, tea.Msg) tea.Cmd
 	wire    *wire // to the terminal; nil: not measured
 	pace    pace
-	beat    *beat // of the renderer; nil: left as it is
 
 	stack   []screen
 	seen    *snapshot // the run that was left last
@@ -202,7 +201,7 @@ func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.key(msg)
 	case tea.PasteMsg:
 		return m, m.paste(msg.Content)
-	case beginMsg, begunMsg, calmMsg:
+	case beginMsg, begunMsg:
 		m.dirty = dirty
 		return m, m.started(msg)
 	case tickMsg:

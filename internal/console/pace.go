@@ -6,6 +6,10 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
+// flushes is how often in a second Bubble Tea looks whether there is a new frame. A key
+// waits for that, so it is more often than frames change by themselves.
+const flushes = 75
+
 // pace keeps frames that nobody has asked for apart. What a person does is drawn at once.
 type pace struct {
 	every   time.Duration // between two frames; zero: they are not kept apart
@@ -16,20 +20,8 @@ type pace struct {
 // frameMsg ends the rest after a frame.
 type frameMsg struct{}
 
-// paced decides whether what msg has changed is drawn now, and sees to it that a frame
-// gets to the terminal soon.
+// paced decides whether what msg has changed is drawn now.
 func (m *Model) paced(msg tea.Msg, cmd tea.Cmd) tea.Cmd {
-	cmd = m.spaced(msg, cmd)
-	if m.dirty && !m.pace.hold {
-		if calm, ok := m.beat.quicken(); ok {
-			cmd = tea.Batch(cmd, m.after(beatCalm, calm))
-		}
-	}
-	return cmd
-}
-
-// spaced keeps frames apart.
-func (m *Model) spaced(msg tea.Msg, cmd tea.Cmd) tea.Cmd {
 	p := &m.pace
 	if p.every == 0 {
 		return cmd

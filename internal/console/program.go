@@ -66,8 +66,7 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 	out, way := output(o.Out)
 	m.wire, m.pace.every = way, time.Second/time.Duration(o.frames())
 	p := tea.NewProgram(m, append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(out),
-		tea.WithEnvironment(o.Env), tea.WithFPS(max(beatBase, o.frames())), tea.WithoutSignalHandler()}, more...)...)
-	m.beat = &beat{program: p, written: way.written}
+		tea.WithEnvironment(o.Env), tea.WithFPS(max(flushes, o.frames())), tea.WithoutSignalHandler()}, more...)...)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := p.Run()
@@ -92,4 +91,20 @@ func show(ctx context.Context, backend Backend, o Options, more ...tea.ProgramOp
 		return m.sayFarewell(o.Out)
 	}
 	return err
+}
+
+// started takes what concerns the program and no screen: its beginning.
+func (m *Model) started(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case beginMsg:
+		ctx, begin := m.ctx, m.o.Begin
+		return func() tea.Msg { return begunMsg{begin(ctx)} }
+	case begunMsg:
+		if msg.err != nil {
+			m.failed = msg.err
+			return tea.Quit
+		}
+		return m.reads()
+	}
+	return nil
 }

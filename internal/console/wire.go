@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -28,8 +27,6 @@ type wire struct {
 	to  io.Writer
 	now func() time.Time
 
-	writes atomic.Int64 // that have begun
-
 	mu   sync.Mutex
 	late int       // slow writes, each within quickFor of the one before
 	last time.Time // end of the newest of them
@@ -38,7 +35,6 @@ type wire struct {
 func newWire(to io.Writer) *wire { return &wire{to: to, now: time.Now} }
 
 func (l *wire) Write(p []byte) (int, error) {
-	l.writes.Add(1)
 	began := l.now()
 	n, err := l.to.Write(p)
 	end := l.now()
@@ -53,9 +49,6 @@ func (l *wire) Write(p []byte) (int, error) {
 	l.late, l.last = l.late+1, end
 	return n, err
 }
-
-// written counts the writes so far.
-func (l *wire) written() int64 { return l.writes.Load() }
 
 // slow says whether writes take too long. A nil wire is quick.
 func (l *wire) slow() bool {

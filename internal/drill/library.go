@@ -26,9 +26,10 @@ func NewLibrary(sources ...runbook.NamedFS) *Library {
 	byName := map[string]Scenario{}
 	for _, src := range sources {
 		for _, name := range l.files(src) {
-			s, ok := l.read(src, name)
-			if ok {
+			if s, ok := l.read(src, name); ok {
 				byName[s.Name] = s
+			} else { // what it was to stand in for is not what somebody wants to rehearse
+				delete(byName, strings.TrimSuffix(path.Base(name), Suffix))
 			}
 		}
 	}

@@ -176,9 +176,9 @@ func TestLibraryOfTests(t *testing.T) {
 	lib := drill.NewLibrary(
 		runbook.NamedFS{FS: fstest.MapFS{
 			"a.test.yaml": file("title: ours\nsummary: s\n"), "a.case.test.yaml": file("title: case\nsummary: s\n"),
-			"bad.test.yaml": file("title: [\n"), ".hidden/x.test.yaml": file("x"), "a.md": file("x"), "deep/er/z.test.yaml": file("title: z\nsummary: s\nrunbook: a\n"),
+			"half.test.yaml": file("title: half\nsummary: s\n"), "bad.test.yaml": file("title: [\n"), ".hidden/x.test.yaml": file("x"), "a.md": file("x"), "deep/er/z.test.yaml": file("title: z\nsummary: s\nrunbook: a\n"),
 		}},
-		runbook.NamedFS{Name: "/mine", FS: fstest.MapFS{"a.test.yaml": file("title: mine\nsummary: s\n")}},
+		runbook.NamedFS{Name: "/mine", FS: fstest.MapFS{"a.test.yaml": file("title: mine\nsummary: s\n"), "half.test.yaml": file("title: [\n")}},
 	)
 	if got := fmt.Sprint(lib.Names()); got != "[a a.case z]" {
 		t.Errorf("names %s", got)
@@ -194,6 +194,9 @@ func TestLibraryOfTests(t *testing.T) {
 	}
 	if _, err := lib.Find("bad"); err == nil || !strings.Contains(err.Error(), "bad.test.yaml:") {
 		t.Errorf("Find(bad): %v", err)
+	}
+	if _, err := lib.Find("half"); err == nil || !strings.Contains(err.Error(), "/mine/half.test.yaml:") {
+		t.Errorf("Find(half), which somebody has written anew and not soundly: %v", err)
 	}
 }
 
