@@ -289,9 +289,13 @@ func (p *plain) line(r *run.Run, word string) (string, error) { return p.command
 func (p *plain) read(r *run.Run, word string) (string, error) {
 	step := min(r.Current()+1, len(r.Steps))
 	p.out.ask(fmt.Sprintf("%s %d/%d%s> ", mode(*r), step, len(r.Steps), prefix(" ", word)))
+	asked := time.Now()
 	got, err := p.in.read(p.ctx)
 	text := got.text
 	p.out.answered()
+	if p.world != nil && p.world.env.terminal && err == nil && got.at.Sub(asked) < typedAhead {
+		fmt.Fprintln(p.out.w) // the terminal has shown the line, and its end, before the prompt
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) { // the question was withdrawn
 		fmt.Fprintln(p.out.w)
 		return "", err
@@ -330,6 +334,9 @@ func (p *plain) shows(r *run.Run, text string) {
 // was typed before, or in the same moment, was meant for something else. A token cannot be,
 // and words answer nothing.
 const readTime = 400 * time.Millisecond
+
+// typedAhead is how soon after a prompt a line is there that was typed before it.
+const typedAhead = 50 * time.Millisecond
 
 // tooEarly says that a line answers nothing, when it does not.
 func (p *plain) tooEarly() bool {
