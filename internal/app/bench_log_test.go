@@ -22,6 +22,10 @@ import (
 	"lifeboat/internal/command"
 )
 
+// heard waits until keys count: right after a change of its screen a console hears none.
+// A process of its own has no clock but that of the wall, and no figure contains this.
+func (x *viewer) heard() { time.Sleep(time.Second) }
+
 // flooder prints lines at a rate, as fast as it can with a rate of 0.
 const flooder = `package main
 
@@ -184,7 +188,7 @@ func logRun(b *testing.B, exe, dir, state string, rate, lines int) (id string, e
 	check(b, c.Start())
 	var runs []string
 	for len(runs) == 0 {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // between two looks for the file of another process
 		runs, _ = filepath.Glob(filepath.Join(state, "runs", "*", "01-print.1.log"))
 	}
 	id = filepath.Base(filepath.Dir(runs[0]))
@@ -207,9 +211,9 @@ func benchLog(b *testing.B, t *table, exe, dir string) {
 		id, end := logRun(b, exe, dir, state, rate, lines)
 		x := view(b, exe, dir, append([]string{"attach", id, "--state", state}, args...)...)
 		x.press("", "running")
-		time.Sleep(time.Second) // keys right after a new screen are not heard
+		x.heard()
 		x.press("l", "following")
-		time.Sleep(time.Second)
+		x.heard()
 		return x, end
 	}
 	start := func() { check(b, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600)) }
@@ -223,7 +227,7 @@ func benchLog(b *testing.B, t *table, exe, dir string) {
 		share := x.share(func() {
 			for until := time.Now().Add(8 * time.Second); time.Now().Before(until); {
 				list = append(list, x.press("k", "paused"), x.press("G", "following"))
-				time.Sleep(170 * time.Millisecond)
+				time.Sleep(170 * time.Millisecond) // a person's pace, part of what is measured
 			}
 		})
 		slices.Sort(list)
@@ -241,9 +245,9 @@ func benchLog(b *testing.B, t *table, exe, dir string) {
 			defer end()
 			defer x.leave()
 			start()
-			time.Sleep(time.Second)
+			x.heard()
 			before, began := x.bytes.Load(), time.Now()
-			time.Sleep(5 * time.Second)
+			time.Sleep(5 * time.Second) // what is measured: bytes in this time
 			rate := float64(x.bytes.Load()-before) / time.Since(began).Seconds()
 			t.remark(fmt.Sprintf("a log of 200 lines/s at %d frames/s, to the terminal", fps), fmt.Sprintf("%.1f kB/s", rate/1000))
 		})
@@ -251,7 +255,7 @@ func benchLog(b *testing.B, t *table, exe, dir string) {
 	b.Run("ten_million", func(b *testing.B) {
 		x, end := begin(0, 10_000_000)
 		start()
-		for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		for began := time.Now(); ; time.Sleep(50 * time.Millisecond) { // between two looks for the file of another process
 			if _, err := os.Stat(filepath.Join(dir, "stop.printed")); err == nil {
 				t.remark("10 million lines: printed and kept in", short(time.Since(began)))
 				break
@@ -260,14 +264,14 @@ func benchLog(b *testing.B, t *table, exe, dir string) {
 		x.leave()
 		x = view(b, exe, dir, "attach", x.c.Args[2], "--state", state)
 		t.remark("10 million lines: from the start of the console to all of it counted", short(x.press("", "10 000 001 lines")))
-		time.Sleep(time.Second)
+		x.heard()
 		x.press("l", "LOG  step 1")
-		time.Sleep(time.Second)
+		x.heard()
 		t.limit(b, "10 million lines: to the first line", x.press("g", "bookings_00000001").Seconds()*1000, 100, "ms")
 		t.limit(b, "10 million lines: to the end", x.press("G", "bookings_10000000").Seconds()*1000, 100, "ms")
 		io.WriteString(x.pty, "/")
 		x.press("", "SEARCH THE LOG")
-		time.Sleep(500 * time.Millisecond)
+		x.heard()
 		t.remark("10 million lines: the needle found in", short(x.press("the needle\r", "▸here lies")))
 		pid := x.c.Process.Pid
 		t.limit(b, "10 million lines: peak memory that the console owns", x.most(), 64, "MiB")
@@ -283,7 +287,7 @@ func benchIdle(b *testing.B, t *table, exe, state string) {
 		x := view(b, exe, state, "--sandbox", "--state", state)
 		defer x.leave()
 		x.press("", firstFrame)
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second) // what starts the console is over; the next 20 s are measured
 		t.limit(b, "the first screen, idle for 20 s", x.share(func() { time.Sleep(20 * time.Second) }), 1, "% of a core")
 		t.remark("memory that it owns then, and with pages of the program file", fmt.Sprintf("%.1f MiB, %.1f MiB", resident(x.c.Process.Pid, "RssAnon:"), resident(x.c.Process.Pid, "VmRSS:")))
 	})
