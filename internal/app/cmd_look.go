@@ -129,11 +129,7 @@ func cmdShow(env environment, s *settings) *cobra.Command {
 				return err
 			}
 			defer w.close()
-			id, err := w.chosenRun(args)
-			if err != nil {
-				return err
-			}
-			list, err := w.journal.Load(env.ctx, id)
+			list, err := w.recorded(args)
 			if err != nil {
 				return err
 			}

@@ -67,11 +67,7 @@ func reportRun(env environment, s settings, args []string) error {
 		return err
 	}
 	defer w.close()
-	id, err := w.chosenRun(args)
-	if err != nil {
-		return err
-	}
-	list, err := w.journal.Load(env.ctx, id)
+	list, err := w.recorded(args)
 	if err != nil {
 		return err
 	}
@@ -101,6 +97,15 @@ func reportPeriod(env environment, s settings, since, until string) (report.Peri
 	}
 	defer w.close()
 	return w.period(env.ctx, from, to)
+}
+
+// recorded loads the run of a command line.
+func (w *world) recorded(args []string) ([]run.Event, error) {
+	id, err := w.chosenRun(args)
+	if err != nil {
+		return nil, err
+	}
+	return w.journal.Load(w.env.ctx, id)
 }
 
 // chosenRun finds the run of a command line, the newest when it names none.
