@@ -57,7 +57,7 @@ func find(bs []binding, key string) (binding, bool) {
 }
 
 // footer lays out the keys that work now, most likely first, in one row of w cells. It
-// drops keys from the right, but never the way to the help screen.
+// drops keys from the right, but never whom to call and the way to the help screen.
 func footer(bs []binding, w int, remark string) row {
 	brief := w < 100
 	sep := "   "
@@ -74,7 +74,9 @@ func footer(bs []binding, w int, remark string) row {
 		switch {
 		case b.off != "" || b.help == "":
 		case slices.Contains(b.keys, "?"):
-			help = one(b)
+			help = append(help, one(b)...)
+		case slices.Equal(b.keys, callKeys), slices.Equal(b.keys, callKeys[1:]):
+			help = append(one(b), txt(rText, sep))
 		default:
 			rest = append(rest, one(b))
 		}

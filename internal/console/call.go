@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"strings"
 
 	"lifeboat/internal/console/widget"
@@ -16,14 +17,43 @@ type callScreen struct {
 	scroll int
 }
 
-// callKey is the one key for it. Where letters are text it is F2.
-func callKey(w *world, typing bool) binding {
-	b := binding{keys: []string{"c", "f2"}, show: "c", help: "call", long: "Whom to call, and what to say. F2 also while you type.",
-		act: func() Intent { return push{&callScreen{run: w.snap != nil}} }}
-	if typing {
-		b.keys, b.show = []string{"f2"}, "f2"
+// caller is a screen that knows more about what happened than that something did.
+type caller interface{ calls(w *world) *callScreen }
+
+// aid are the keys that work on every screen, whatever else it is about: whom to call, and
+// in an open run the higher level. Where letters are text they are F2 and F3.
+func (m *Model) aid(s screen, own []binding) []binding {
+	var bs []binding
+	typing := s.field() != nil
+	if _, bound := find(own, callKeys[1]); !bound {
+		b := binding{keys: callKeys, show: "c", help: "call", long: "Whom to call, and what to say. F2 also while you type.",
+			act: func() Intent { return push{m.call()} }}
+		if typing {
+			b.keys, b.show = callKeys[1:], "f2"
+		}
+		bs = append(bs, b)
 	}
-	return b
+	if _, bound := find(own, "f3"); !bound && m.snap != nil && m.snap.ID != "" {
+		if _, raises := s.(*raiseScreen); !raises {
+			bs = append(bs, raiseKey(&m.world, typing).unlisted())
+		}
+	}
+	return bs
+}
+
+var callKeys = []string{"c", "f2"}
+
+// call is about the run on the screen, and without one about what somebody has said so far.
+func (m *Model) call() *callScreen {
+	if m.snap != nil {
+		return &callScreen{run: true}
+	}
+	for _, on := range slices.Backward(m.stack) {
+		if c, ok := on.(caller); ok {
+			return c.calls(&m.world)
+		}
+	}
+	return &callScreen{}
 }
 
 // now is the level that it is about.
@@ -59,8 +89,8 @@ func (c *callScreen) bindings(w *world) []binding {
 			return copyText{strings.Join(c.words(w), "\n"), "Handed to the clipboard of the terminal. Where it does not reach, lifeboat contacts prints it."}
 		}).named("", "copy").unless(noText),
 		binding{keys: []string{"up", "k"}, long: "Scroll back.", act: func() Intent { c.scroll = max(c.scroll-2, 0); return nil }},
-		binding{keys: []string{"down", "j"}, show: "up down", help: "scroll", long: "Scroll.", act: func() Intent { c.scroll = min(c.scroll+2, 60); return nil }},
-		binding{keys: []string{"esc", "c", "f2"}, show: "esc", help: "go back", act: wish(pop{})})
+		binding{keys: []string{"down", "j"}, show: "up down", help: "scroll", long: "Scroll.", act: func() Intent { c.scroll += 2; return nil }},
+		binding{keys: append([]string{"esc"}, callKeys...), show: "esc", help: "go back", act: wish(pop{})})
 }
 
 // words are what is said.

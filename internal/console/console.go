@@ -306,7 +306,7 @@ func (m *Model) keysOf(s screen) []binding {
 	if d, ok := s.(interface{ deaf() bool }); ok && d.deaf() {
 		return bs
 	}
-	bs = append(bs, lookKeys(&m.world)...)
+	bs = append(append(bs, m.aid(s, bs)...), lookKeys(&m.world)...)
 	if _, ok := s.(*finderScreen); !ok {
 		finder := func(all bool) func() Intent {
 			return func() Intent { return push{newFinder(s, func() []binding { return m.keysOf(s) }, all)} }

@@ -228,6 +228,12 @@ func TestPlaybackIsReadOnly(t *testing.T) {
 		for _, key := range []string{"1", "2", "3", "y", "s", "x", "r", "n", "u", "R", "a", "enter", "tab", "o", "c", "M", "m", "A", "@", "f", "9"} {
 			d.send(keyPress(key))
 			d.wake()
+			if key == "c" { // whom to call is a key of every screen, and of no run here
+				if _, ok := d.m.top().(*callScreen); !ok {
+					t.Fatalf("c put %T on top", d.m.top())
+				}
+				d.press("1", "esc")
+			}
 			if d.m.top() != screen(p) {
 				t.Fatalf("%q at event %d put %T on top", key, i, d.m.top())
 			}

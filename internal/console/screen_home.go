@@ -106,7 +106,6 @@ func (h *homeScreen) bindings(w *world) []binding {
 	bs = append(bs,
 		does("a", "attach", "Attach to the open run. It shows the run; gates still ask you.", func() Intent { return openRun{runs[0].ID} }).unless(noRun),
 		takeOver(w, runs),
-		callKey(w, false),
 		does("d", "drill", "What can be rehearsed, and what is due. Nothing begins at once.", func() Intent { return push{newDrills()} }),
 		does("t", "training", "The drills in the order to learn them, for a new colleague. Nothing begins at once.", func() Intent { return push{newTraining()} }).unlisted())
 	for _, p := range places {

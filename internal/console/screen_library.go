@@ -189,15 +189,14 @@ func (l *libraryScreen) bindings(w *world) []binding {
 		{keys: []string{"down"}, long: "Next in the list.", act: move(1)},
 		{keys: []string{"pgup"}, long: "Ten up.", act: move(-10)},
 		{keys: []string{"pgdown"}, long: "Ten down.", act: move(10)},
-		does("tab", "level", "Only one level or kind; what matches outside of it is named.", level(1)),
-		does("shift+tab", "", "The level or kind before.", level(-1)),
 		does("enter", "open the plan", "Open the plan of the runbook. Runs nothing.", func() Intent {
 			return push{newPlan(w, l.book(w))}
 		}).named("", "plan").unless(noBook),
+		does("tab", "level", "Only one level or kind; what matches outside of it is named.", level(1)),
+		does("shift+tab", "", "The level or kind before.", level(-1)),
 		does("ctrl+d", "drill it", "Rehearse the runbook as a drill.", func() Intent { return w.drill(l.book(w)) }).named("", "drill").unless(noBook).unless(w.noDrill(l.book(w))),
 		esc,
 		does("ctrl+r", "read it", "Read the whole document.", func() Intent { return push{&docScreen{book: l.book(w)}} }).named("", "read").unless(noBook),
-		callKey(w, true),
 	}
 }
 

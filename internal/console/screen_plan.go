@@ -55,6 +55,11 @@ func (p *planScreen) begins() int { return max(p.level, p.book.Level) }
 
 func (p *planScreen) card() bool { return false }
 
+// calls knows the level that the run would begin on.
+func (p *planScreen) calls(*world) *callScreen {
+	return &callScreen{level: p.begins(), seen: cmp.Or(p.seen, p.book.Title)}
+}
+
 // asks wants to know how long its steps usually take.
 func (p *planScreen) asks(w *world) Intent { return w.wantUsual(p.book) }
 
@@ -110,8 +115,6 @@ func (p *planScreen) bindings(w *world) []binding {
 		}
 	}
 	word, _, _ := modeLook(p.mode)
-	call := callKey(w, false)
-	call.act = func() Intent { return push{&callScreen{level: p.begins(), seen: cmp.Or(p.seen, p.book.Title)}} }
 	noParams := ""
 	if len(p.params()) == 0 {
 		noParams = "the runbook takes none"
@@ -132,7 +135,6 @@ func (p *planScreen) bindings(w *world) []binding {
 			return nil
 		}).named("", "mode"),
 		does("r", "read it", "Read the whole document.", func() Intent { return push{&docScreen{book: p.book}} }).named("", "read"),
-		call,
 		does("esc", "back", "Back to where you came from.", wish(pop{})),
 		does("q", "leave", "Leave the console.", wish(leave{})).unlisted(),
 	}

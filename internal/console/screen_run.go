@@ -110,7 +110,7 @@ func (r *runScreen) keys(w *world) []binding {
 	}
 	if g.over() || g.field() != nil { // after what it is first of all about
 		typing := g.field() != nil
-		return append(slices.Insert(bs, min(2, len(bs)), aside), callKey(w, typing), raiseKey(w, typing).unlisted(), driverKey(w, typing))
+		return append(slices.Insert(bs, min(2, len(bs)), aside), driverKey(w, typing))
 	}
 	return append(append(bs, aside.unlisted()), runKeys(w, r)...)
 }
@@ -153,7 +153,6 @@ func runKeys(w *world, r *runScreen) []binding {
 		does("s", "stop step", "Stop the step that is running. Asks first.", func() Intent { return push{stopCard(w, working)} }).named("", "stop").unless(noStop).unless(w.watching()),
 		does("l", "full log", "Show the whole log of the step, and search it.", wish(push{&logScreen{}})).named("", "log"),
 		noteKey(w),
-		callKey(w, false),
 		raiseKey(w, false),
 		does("u", "undo plan", "Show what has been changed and how to go back. Runs nothing.", wish(push{&undoScreen{}})).named("", "undo").unless(noUndo),
 		does("tab", "all steps", "Show all steps with their evidence.", wish(push{&stepsScreen{at: -1}})).named("", "steps"),

@@ -48,6 +48,12 @@ func triageKeys(q *incident.Question, pick func(n int) Intent) []binding {
 func (t *triageScreen) card() bool           { return true }
 func (t *triageScreen) field() *widget.Field { return nil }
 
+// calls knows what was said up to here.
+func (t *triageScreen) calls(w *world) *callScreen {
+	p, _ := w.place(t.given)
+	return &callScreen{level: p.Level, seen: p.Seen}
+}
+
 func (t *triageScreen) bindings(w *world) []binding {
 	back := does("esc", "go back", "Back to the question before. Nothing has been run.", func() Intent {
 		if len(t.given) <= 1 {
@@ -60,8 +66,6 @@ func (t *triageScreen) bindings(w *world) []binding {
 	if !ok {
 		return []binding{back}
 	}
-	call := callKey(w, false)
-	call.act = func() Intent { return push{&callScreen{level: p.Level, seen: p.Seen}} }
 	if p.Done() {
 		missing := ""
 		if !p.Found {
@@ -70,11 +74,11 @@ func (t *triageScreen) bindings(w *world) []binding {
 		return []binding{
 			does("enter", "open its plan", "Open the plan of the runbook. Runs nothing.", func() Intent {
 				return push{newPlanFor(w, w.book(p.Runbook), p.Level, p.Seen)}
-			}).named("", "plan").unless(missing), call, back}
+			}).named("", "plan").unless(missing), back}
 	}
 	bs := triageKeys(p.Question, func(n int) Intent { t.given = append(t.given, n); return nil })
 	bs[0].help, bs[0].brief = "answer", "answer"
-	return append(bs, call, back)
+	return append(bs, back)
 }
 
 func (t *triageScreen) draw(w *world, a area) {

@@ -116,6 +116,17 @@ func TestCall(t *testing.T) {
 		{"in doubt", (*story).doubt, []string{"c"}, true},
 		{"at the end", (*story).closing, []string{"c"}, true},
 		{"at an input", (*story).told, []string{"f2"}, true},
+		{"in the full log", (*story).keeping, []string{"l", "c"}, true},
+		{"in the search of the log", (*story).keeping, []string{"l", "/", "f2"}, true},
+		{"c is text in the search of the log", (*story).keeping, []string{"l", "/", "c"}, false},
+		{"among all steps", (*story).keeping, []string{"tab", "c"}, true},
+		{"in the undo plan", (*story).lateGate, []string{"esc", "u", "c"}, true},
+		{"while a note is typed", (*story).keeping, []string{"n", "f2"}, true},
+		{"before a step is stopped", (*story).keeping, []string{"s", "c"}, true},
+		{"among the other ways on", (*story).keepGate, []string{"x", "c"}, true},
+		{"while the level is raised", (*story).keeping, []string{"R", "f2"}, true},
+		{"among the keys", (*story).keeping, []string{"?", "f2"}, true},
+		{"among the ways to leave", (*story).keeping, []string{"ctrl+c", "c"}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := drive(t, 120, 36, tc.story(newStory(t)))
@@ -130,8 +141,9 @@ func TestCall(t *testing.T) {
 			if diff := cmp.Diff([]string{"told R. Moss (DevOps), +1 555 0163"}, d.b.notes); diff != "" {
 				t.Error(diff)
 			}
+			top := d.m.stack[len(d.m.stack)-2]
 			d.press("esc")
-			if _, ok := d.m.top().(*runScreen); !ok || len(d.b.answers) != 0 {
+			if d.m.top() != top || len(d.b.answers) != 0 {
 				t.Errorf("%T is on top, answers %v", d.m.top(), d.b.answers)
 			}
 		})
