@@ -232,7 +232,7 @@ func TestPlaybackIsReadOnly(t *testing.T) {
 				if _, ok := d.m.top().(*callScreen); !ok {
 					t.Fatalf("c put %T on top", d.m.top())
 				}
-				d.press("1", "esc")
+				d.press("esc")
 			}
 			if d.m.top() != screen(p) {
 				t.Fatalf("%q at event %d put %T on top", key, i, d.m.top())
