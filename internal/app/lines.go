@@ -371,6 +371,11 @@ func (l *lines) ended(r *run.Run, ev run.Event, b run.Ended) {
 			l.add("%s: the way back: %s", s.Title, s.Back)
 		}
 	}
+	for _, n := range r.Notes {
+		if n.By == "lifeboat" { // what must not be overlooked
+			l.add("NOTE %s %s", n.At.UTC().Format(time.TimeOnly), n.Text)
+		}
+	}
 }
 
 func mode(r run.Run) string {

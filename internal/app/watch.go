@@ -20,45 +20,47 @@ type driven interface {
 }
 
 // watch looks at the clocks of a run while a process hosts it: it puts on record that a
-// debt is overdue, tells whoever is listed under alerts, and reminds whoever reads along.
+// debt is overdue, tells whoever is listed under alerts of that, of a level that was raised
+// and of a recovery that came to no good end, and reminds whoever reads along.
 // It belongs to the process of the host. What it puts on record is there once, however
 // many hosts drive the run one after another; a crash between record and alert loses the
 // alert, and never the record.
 type watch struct {
 	world  *world
 	tick   <-chan time.Time
-	raised chan run.Raise  // that became true; room for all levels, so nobody waits
+	news   chan any        // run.Raise and run.Ended that became true; room for all, so nobody waits
 	remind func(r run.Run) // reads the clock of the level out; nil: nobody reads along
 	told   map[int64]bool  // debts that were noticed, by the Seq of their opening
 }
 
 func (w *world) newWatch(tick <-chan time.Time) *watch {
-	return &watch{world: w, tick: tick, raised: make(chan run.Raise, run.MaxLevel), remind: w.remind, told: map[int64]bool{}}
+	return &watch{world: w, tick: tick, news: make(chan any, run.MaxLevel+1), remind: w.remind, told: map[int64]bool{}}
 }
 
 // observe takes what became true. It never blocks.
 func (t *watch) observe(ev run.Event) {
-	if b, ok := ev.Body.(run.Raise); ok {
+	switch ev.Body.(type) {
+	case run.Raise, run.Ended:
 		select {
-		case t.raised <- b:
-		default: // there are no more levels than there is room
+		case t.news <- ev.Body:
+		default: // there are no more levels than there is room, and a run ends once
 		}
 	}
 }
 
-// run watches until ctx ends; what was raised until then is still told of.
+// run watches until ctx ends; what became true until then is still told of.
 func (t *watch) run(ctx context.Context, e driven) {
 	t.owed(ctx, e) // also where the host leaves at once, because nobody answers
 	for {
 		select {
 		case <-t.tick:
 			t.look(ctx, e)
-		case b := <-t.raised:
+		case b := <-t.news:
 			t.spread(ctx, e, b)
 		case <-ctx.Done():
 			for {
 				select {
-				case b := <-t.raised:
+				case b := <-t.news:
 					t.spread(ctx, e, b)
 				default:
 					return
@@ -92,7 +94,7 @@ func (t *watch) owed(ctx context.Context, e driven) {
 			continue // the run has just ended, or nothing can be recorded any more: then the engine says so
 		}
 		t.told[d.Seq] = true
-		t.tell(ctx, alert.Message{
+		t.tell(ctx, e, alert.Message{
 			Event: alert.DebtOverdue, Asset: r.Started.Asset, Runbook: r.Started.Book, Run: string(r.ID), Level: r.Level,
 			Text:   fmt.Sprintf("%s, %s", d.Text, incident.Left(d, now)),
 			Advice: "lifeboat attach " + r.ID.Short() + " shows the run; it does not end before this is put back",
@@ -100,23 +102,62 @@ func (t *watch) owed(ctx context.Context, e driven) {
 	}
 }
 
-// tell hands a message on. What a channel did not take is complained about: the record
-// of the run has what happened in any case.
-func (t *watch) tell(ctx context.Context, m alert.Message) {
+// tell hands a message on. What a channel did not take is on the record of the run, which
+// people read also where the process that hosts it has no terminal.
+func (t *watch) tell(ctx context.Context, e driven, m alert.Message) {
 	for _, d := range t.world.tell(ctx, m) {
-		if !d.Done {
-			fmt.Fprintf(t.world.env.stderr, "ALERT NOT DELIVERED: %s: %s\n", m.Event, d)
+		if d.Done {
+			continue
+		}
+		said := fmt.Sprintf("Alert %s: %s", m.Event, d)
+		if err := e.Note(context.WithoutCancel(ctx), "lifeboat", said); err != nil {
+			fmt.Fprintln(t.world.env.stderr, said)
 		}
 	}
 }
 
-// spread hands on that the level went up.
-func (t *watch) spread(ctx context.Context, e driven, b run.Raise) {
-	r, level := e.Snapshot(), incident.Level(t.world.estate, b.To)
-	t.tell(ctx, alert.Message{
-		Event: alert.LevelRaised, Asset: r.Started.Asset, Runbook: r.Started.Book, Run: string(r.ID), Level: b.To, By: b.By,
-		Text: fmt.Sprintf("level raised from %d to %d by %s%s; %s, within %s",
-			b.From, b.To, b.By, prefix(": ", b.Reason), level.Response, incident.Span(level.Recovery)),
-		Advice: "lifeboat contacts --run " + r.ID.Short() + " says whom to call and what to say",
-	})
+// spread hands on what became true.
+func (t *watch) spread(ctx context.Context, e driven, body any) {
+	r := e.Snapshot()
+	m := alert.Message{Asset: r.Started.Asset, Runbook: r.Started.Book, Run: string(r.ID), Level: r.Level}
+	switch b := body.(type) {
+	case run.Raise:
+		level := incident.Level(t.world.estate, b.To)
+		m.Event, m.Level, m.By = alert.LevelRaised, b.To, b.By
+		m.Text = fmt.Sprintf("level raised from %d to %d by %s%s; %s, within %s",
+			b.From, b.To, b.By, prefix(": ", b.Reason), level.Response, incident.Span(level.Recovery))
+		m.Advice = "lifeboat contacts --run " + r.ID.Short() + " says whom to call and what to say"
+	case run.Ended:
+		if !awaited(&r) {
+			return
+		}
+		m.Event, m.By = alert.NotRecovered, r.EndedBy
+		m.Text = fmt.Sprintf("%q ended %s%s. What it had begun may be half done.", r.Started.Title, b.Outcome, prefix(": ", b.Reason))
+		for _, d := range incident.Debts(r.Debts) {
+			m.Text += " Not put back: " + d.Text + "."
+		}
+		m.Advice = "lifeboat show " + r.ID.Short() + " says what was done; lifeboat run " + r.Started.Book + " begins anew"
+	}
+	t.tell(ctx, e, m)
+}
+
+// awaited says whether people wait for the end of a run that came to no good one: they were
+// told that it began, and not that it is over.
+func awaited(r *run.Run) bool {
+	if r.Outcome != run.NotComplete && r.Outcome != run.Aborted {
+		return false
+	}
+	waits := false
+	for _, s := range r.Steps {
+		if s.Action != "notify.send" || s.Plan == nil || s.State != run.Verified {
+			continue
+		}
+		switch s.Plan.Args["event"] {
+		case alert.RecoveryBegun, alert.SecurityBreach:
+			waits = true
+		case alert.Recovered, alert.NotRecovered:
+			waits = false
+		}
+	}
+	return waits
 }

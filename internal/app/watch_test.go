@@ -146,8 +146,9 @@ func TestLevelRaisedIsTold(t *testing.T) {
 		if !strings.Contains(told(), "level raised from 1 to 3 by s.kaya: it spreads; the whole incident response team is called, within 24 h") {
 			t.Errorf("%s: told %q", command, told())
 		}
-		if failed := strings.Contains(w.env.stderr.(*bytes.Buffer).String(), "ALERT NOT DELIVERED"); failed != strings.HasSuffix(command, "3") {
-			t.Errorf("%s: %s", command, w.env.stderr)
+		// The process that hosts a run has no terminal: a dead channel stands on its record.
+		if failed := len(c.r.Notes) == 1 && strings.Contains(c.r.Notes[0].Text, "NOT DELIVERED: sh: exit 3"); failed != strings.HasSuffix(command, "3") {
+			t.Errorf("%s: %v", command, c.r.Notes)
 		}
 	}
 }

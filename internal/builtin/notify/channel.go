@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -241,8 +242,15 @@ func (s *Sender) answered(res *http.Response, to secret.String) error {
 		if said := excerpt(res, to); said != "" {
 			text += ": " + said
 		}
+		err := errors.New(text)
+		switch code {
+		case http.StatusUnauthorized, http.StatusForbidden:
+			err = hint.Wrap(err, "the key in its address is not taken any more: make a new one there, and put it where the estate looks for it")
+		case http.StatusNotFound, http.StatusGone:
+			err = hint.Wrap(err, "there is no such channel any more: make a new one there, and put its address where the estate looks for it")
+		}
 		retry := code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly || code >= 500
-		return &failure{err: errors.New(text), final: !retry, after: s.retryAfter(res.Header.Get("Retry-After"))}
+		return &failure{err: err, final: !retry, after: s.retryAfter(res.Header.Get("Retry-After"))}
 	}
 }
 
@@ -251,8 +259,8 @@ func (s *Sender) retryAfter(text string) time.Duration {
 	if text == "" {
 		return 0
 	}
-	if d, err := time.ParseDuration(text + "s"); err == nil && d > 0 && d < 24*time.Hour {
-		return d
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, (24*time.Hour).Seconds()) * float64(time.Second))
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(0, at.Sub(s.now()))

@@ -12,6 +12,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -220,12 +221,12 @@ func (d Deps) run(ctx context.Context, env *action.Env, p params, _ action.Plan)
 	if err := ctx.Err(); err != nil {
 		return res, err
 	}
-	var said, dead, told []string
+	var said, dead, told, names []string
 	for _, one := range deliveries {
 		env.Printf("%s", one)
-		said = append(said, one.String())
+		said = append(said, one.Brief())
 		if !one.Done {
-			dead = append(dead, one.String())
+			dead, names = append(dead, one.String()), append(names, one.Channel)
 			continue
 		}
 		told = append(told, one.Channel)
@@ -238,21 +239,26 @@ func (d Deps) run(ctx context.Context, env *action.Env, p params, _ action.Plan)
 	if len(dead) == 0 {
 		return res, nil
 	}
-	advice := strings.Trim("tell the readers of the dead channels yourself; "+Advice(deliveries), "; ")
-	if p.Required {
-		return res, hint.Wrap(fmt.Errorf("not everybody was told: %s", strings.Join(dead, "; ")), advice)
+	do := "tell the readers of " + strings.Join(names, ", ") + " yourself"
+	if told == nil {
+		do = "tell " + d.whom() + " yourself"
+		res.Evidence = fmt.Sprintf("NOBODY WAS TOLD: %s; %s: %s", res.Evidence, do, m.Short())
 	}
-	env.Remark("%s. %s", strings.Join(dead, "; "), sentence(advice))
+	if p.Required {
+		return res, hint.Wrap(fmt.Errorf("not everybody was told: %s", strings.Join(dead, "; ")), strings.Trim(do+"; "+Advice(deliveries), "; "))
+	}
+	env.Remark("%s. %s of %q", strings.Join(dead, "; "), sentence(do), m.Short())
 	return res, nil
+}
+
+// whom names the people to tell by hand.
+func (d Deps) whom() string {
+	return cmp.Or(strings.Join(d.people(), "; "), "whoever has to know")
 }
 
 // byHand is what happens where there is nobody to send to.
 func (d Deps) byHand(env *action.Env, p params, m alert.Message, res action.Result) (action.Result, error) {
-	why := d.nobody(p)
-	whom := strings.Join(d.people(), "; ")
-	if whom == "" {
-		whom = "whoever has to know"
-	}
+	why, whom := d.nobody(p), d.whom()
 	env.Printf("%s. Tell %s yourself:\n\n%s\n", sentence(why), whom, m.Long())
 	res.Evidence = fmt.Sprintf("NOBODY WAS TOLD: %s; tell %s yourself: %s", why, whom, m.Short())
 	if p.Required {

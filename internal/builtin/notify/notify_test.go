@@ -82,20 +82,28 @@ func TestSend(t *testing.T) {
 // A dead channel fails no step, and is on record.
 func TestSendToTheDead(t *testing.T) {
 	t.Parallel()
-	well, dead := newSink(t), newSink(t, status(403), status(403))
+	well, dead := newSink(t), newSink(t, status(403), status(403), status(403))
 	s := newStage(t, webhook("dead", dead.URL), webhook("well", well.URL))
 	_, res, err := s.play(map[string]any{"event": "recovered"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(res.Evidence, "dead (webhook at 127.0.0.1): NOT DELIVERED: it answers 403") || !strings.Contains(res.Evidence, "well (webhook at 127.0.0.1): delivered") {
+	if !strings.Contains(res.Evidence, "dead (webhook at 127.0.0.1): NOT DELIVERED;") || !strings.Contains(res.Evidence, "well (webhook at 127.0.0.1): delivered") {
 		t.Errorf("evidence %q", res.Evidence)
 	}
 	if res.Outputs["dead"] != int64(1) || !slices.Equal(res.Outputs["channels"].([]string), []string{"well"}) || len(res.Checks) != 0 {
 		t.Errorf("%+v", res)
 	}
-	if len(s.notes) != 1 || !strings.Contains(s.notes[0], "NOT DELIVERED") || !strings.Contains(s.notes[0], "Tell the readers of the dead channels yourself") {
+	if len(s.notes) != 1 || !strings.Contains(s.notes[0], "NOT DELIVERED: it answers 403") || !strings.Contains(s.notes[0], "Tell the readers of dead yourself") {
 		t.Errorf("notes %q", s.notes)
+	}
+	// Where nobody at all was told, the step says whom to call: that it was done would be no news.
+	s = newStage(t, webhook("dead", dead.URL))
+	s.people = []string{"Technical Lead, +27 11 555 0100"}
+	_, res, err = s.play(map[string]any{"event": "recovered", "text": "main is back"})
+	want := "NOBODY WAS TOLD: dead (webhook at 127.0.0.1): NOT DELIVERED; tell Technical Lead, +27 11 555 0100 yourself: RECOVERED: main is back"
+	if err != nil || res.Evidence != want || len(s.notes) != 1 || !strings.Contains(s.notes[0], "Tell Technical Lead, +27 11 555 0100 yourself") {
+		t.Errorf("%v %q %q", err, res.Evidence, s.notes)
 	}
 	s = newStage(t, webhook("dead", dead.URL))
 	if _, _, err := s.play(map[string]any{"event": "recovered", "required": true}); err == nil || errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "not everybody was told: dead") || s.notes != nil {

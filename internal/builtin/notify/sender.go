@@ -60,12 +60,24 @@ type Delivery struct {
 	Unclear bool  // it may have arrived all the same
 }
 
+// Brief says whether it was delivered, and not why.
+func (d Delivery) Brief() string {
+	if d.Done {
+		return d.String()
+	}
+	return d.who() + ": NOT DELIVERED"
+}
+
+func (d Delivery) who() string {
+	if d.How == "" {
+		return d.Channel
+	}
+	return d.Channel + " (" + d.How + ")"
+}
+
 // String is one line about the delivery.
 func (d Delivery) String() string {
-	who := d.Channel
-	if d.How != "" {
-		who += " (" + d.How + ")"
-	}
+	who := d.who()
 	switch {
 	case d.Already:
 		return who + ": delivered before, not sent again"
@@ -74,7 +86,7 @@ func (d Delivery) String() string {
 	case d.Done:
 		return who + ": delivered"
 	}
-	text := fmt.Sprintf("%s: NOT DELIVERED: %s", who, strings.ReplaceAll(fmt.Sprint(d.Err), "\n", "; "))
+	text := fmt.Sprintf("%s: %s", d.Brief(), strings.ReplaceAll(fmt.Sprint(d.Err), "\n", "; "))
 	if d.Tries > 1 {
 		text += fmt.Sprintf(", %d times", d.Tries)
 	}

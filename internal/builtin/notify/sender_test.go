@@ -153,6 +153,7 @@ func TestWebhook(t *testing.T) {
 		"429 seconds":    {[]http.HandlerFunc{status(429, "Retry-After", "7")}, 2, 2, true, false, "delivered at try 2", 7 * time.Second},
 		"429 a date":     {[]http.HandlerFunc{later}, 2, 2, true, false, "delivered at try 2", 2 * time.Second},
 		"429 too long":   {[]http.HandlerFunc{status(429, "Retry-After", "3600")}, 1, 1, false, false, "it asks to wait 1h", 0},
+		"429 for years":  {[]http.HandlerFunc{status(429, "Retry-After", "99999999")}, 1, 1, false, false, "it asks to wait 24h", 0},
 		"429 nonsense":   {[]http.HandlerFunc{status(429, "Retry-After", "-5")}, 2, 2, true, false, "delivered at try 2", 500 * time.Millisecond},
 		"redirect":       {[]http.HandlerFunc{status(307, "Location", "/elsewhere")}, 1, 1, false, false, "a redirect, which is not followed", 0},
 		"hang":           {[]http.HandlerFunc{hang, hang, hang}, 3, 3, false, true, "no answer in time, 3 times (it may have arrived all the same)", 500 * time.Millisecond},
