@@ -212,7 +212,9 @@ func (b *backend) Answer(ctx context.Context, id run.ID, a run.Answer) error {
 }
 
 // Stop implements console.Backend.
-func (b *backend) Stop(ctx context.Context, id run.ID) error { return b.client.Stop(ctx, id) }
+func (b *backend) Stop(ctx context.Context, id run.ID, which run.Attempt) error {
+	return b.client.Stop(ctx, id, which)
+}
 
 // Raise implements console.Backend.
 func (b *backend) Raise(ctx context.Context, id run.ID, to int, reason string) error {

@@ -81,7 +81,7 @@ func (p *play) look(ctx context.Context) error {
 // here on is answered so that the run ends.
 func (p *play) End(_ context.Context, by string) error {
 	p.by.Store(&by)
-	p.engine.Stop()
+	p.engine.StopAny()
 	p.end()
 	return nil
 }

@@ -45,7 +45,7 @@ type hand interface {
 	Snapshot() run.Run
 	Note(ctx context.Context, text string) error
 	Raise(ctx context.Context, to int, reason string) error
-	Stop(ctx context.Context) error
+	Stop(ctx context.Context, which run.Attempt) error
 	Room(ctx context.Context) (runner.Room, error)
 	AskToDrive(ctx context.Context) error
 	Decide(ctx context.Context, asked int64, yes bool) error

@@ -88,21 +88,18 @@ func (p *plain) idle(ctx context.Context, r *run.Run, text string) error {
 // stop asks once more, and says whether stopping is safe.
 func (p *plain) stop(r *run.Run, text string) error {
 	now := p.hand.Snapshot()
-	for i := range now.Steps {
-		s := &now.Steps[i]
-		if s.State != run.Running && s.State != run.Checking {
-			continue
-		}
-		p.out.add("STOP step %d, %s? Is it safe: %s", i+1, s.Title, orElse(stopWords(s.Plan), "nothing is known about it"))
-		p.out.add("Type stop to stop it, an empty line goes on.")
-		text, err := p.read(r, "STOP")
-		if err != nil || strings.TrimSpace(text) != "stop" {
-			return err
-		}
-		return p.tell(p.hand.Stop(p.ctx))
+	s := now.Working()
+	if s == nil {
+		p.out.add("No step is running.")
+		return nil
 	}
-	p.out.add("No step is running.")
-	return nil
+	p.out.add("STOP step %d, %s? Is it safe: %s", now.Current()+1, s.Title, orElse(stopWords(s.Plan), "nothing is known about it"))
+	p.out.add("Type stop to stop it, an empty line goes on.")
+	text, err := p.read(r, "STOP")
+	if err != nil || strings.TrimSpace(text) != "stop" {
+		return err
+	}
+	return p.tell(p.hand.Stop(p.ctx, now.Attempt()))
 }
 
 func stopWords(p *run.Plan) string {

@@ -32,7 +32,7 @@ type Backend interface {
 	// Answer answers the open gate. A gate that has been closed meanwhile is an error.
 	Answer(ctx context.Context, id run.ID, a run.Answer) error
 	// Stop asks the running step to stop: its process group gets the signal ladder.
-	Stop(ctx context.Context, id run.ID) error
+	Stop(ctx context.Context, id run.ID, which run.Attempt) error
 	// Raise puts the incident of the run on a more serious level.
 	Raise(ctx context.Context, id run.ID, to int, reason string) error
 	// Team tells whom to call, what the levels mean, and the questions of triage.

@@ -15,23 +15,9 @@ type card struct {
 	badge widget.Role
 	body  string
 	hints []string
-	yes   binding // what 1 does; without keys it is only to be read
-	gate  bool    // it goes when the gate below it goes
-	at    attempt // of a step that it is about: it goes when that has ended; zero: of none
-}
-
-// attempt is one go at a step.
-type attempt struct {
-	step string
-	n    int
-}
-
-// attempt is the one that works; zero for none.
-func (s *snapshot) attempt() attempt {
-	if st := s.working(); st != nil {
-		return attempt{st.ID, st.Attempt}
-	}
-	return attempt{}
+	yes   binding     // what 1 does; without keys it is only to be read
+	gate  bool        // it goes when the gate below it goes
+	at    run.Attempt // of a step that it is about: it goes when that has ended; zero: of none
 }
 
 func (c *card) card() bool           { return true }
@@ -109,9 +95,9 @@ func stopCard(w *world, st *run.Step) screen {
 	}
 	_, badge, _ := modeLook(w.snap.Started.Mode)
 	return &card{
-		title: "STOP THE STEP?", badge: badge, at: w.snap.attempt(),
+		title: "STOP THE STEP?", badge: badge, at: w.snap.Attempt(),
 		body: st.Title + "\n\nIts programs get an interrupt, then are asked to end, then are ended. The run stays open and asks what to do next.\n\n" + safe,
-		yes:  does("1", "stop the step", "Stop the step.", wish(several{pop{}, stopStep{w.snap.ID}})),
+		yes:  does("1", "stop the step", "Stop the step.", wish(several{pop{}, stopStep{w.snap.ID, w.snap.Attempt()}})),
 	}
 }
 

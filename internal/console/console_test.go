@@ -358,8 +358,8 @@ func TestStop(t *testing.T) {
 		t.Fatal("s stopped without asking")
 	}
 	d.press("s", "1")
-	if d.b.stopped != 1 {
-		t.Errorf("stopped %d times, want 1", d.b.stopped)
+	if now := d.m.snap.Attempt(); d.b.stopped != 1 || d.b.which != now || now.N != 1 {
+		t.Errorf("stopped %d times, want 1; %+v, want %+v", d.b.stopped, d.b.which, now)
 	}
 	d = drive(t, 120, 36, newStory(t).decision())
 	d.press("s", "1")

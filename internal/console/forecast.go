@@ -28,7 +28,7 @@ func (m *Model) knows(msg pastMsg) {
 // progressLeft is what the progress of the working step says about its rest; 0 for nothing.
 func (w *world) progressLeft() time.Duration {
 	s := w.snap
-	p, st := s.progress, s.working()
+	p, st := s.progress, s.Working()
 	if st == nil || p.Step != st.ID || st.State != run.Running || p.Done <= 0 || p.Total <= p.Done {
 		return 0
 	}

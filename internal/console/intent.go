@@ -42,7 +42,10 @@ type (
 		id     run.ID
 		answer run.Answer
 	}
-	stopStep   struct{ id run.ID }
+	stopStep struct {
+		id    run.ID
+		which run.Attempt
+	}
 	raiseLevel struct {
 		id     run.ID
 		to     int
@@ -225,7 +228,7 @@ func (m *Model) perform(i Intent) tea.Cmd {
 			return doneMsg{doing: "answer the gate", gate: i.answer.Gate, err: b.Answer(ctx, i.id, i.answer)}
 		}
 	case stopStep:
-		return func() tea.Msg { return doneMsg{doing: "stop the step", err: b.Stop(ctx, i.id)} }
+		return func() tea.Msg { return doneMsg{doing: "stop the step", err: b.Stop(ctx, i.id, i.which)} }
 	case raiseLevel:
 		return func() tea.Msg { return doneMsg{doing: "raise the level", err: b.Raise(ctx, i.id, i.to, i.reason)} }
 	case addNote:

@@ -34,7 +34,7 @@ func (l *leaveScreen) field() *widget.Field { return nil }
 
 func (l *leaveScreen) bindings(w *world) []binding {
 	s, none := w.snap, ""
-	working := s.working()
+	working := s.Working()
 	switch {
 	case w.watching() != "":
 		none = w.watching()
@@ -56,7 +56,7 @@ func (l *leaveScreen) draw(w *world, a area) {
 	width := min(a.w-4, 76)
 	s := w.snap
 	goes := "It waits at its question."
-	if s.working() != nil {
+	if s.Working() != nil {
 		goes = "Its step goes on."
 	}
 	bs := l.bindings(w)

@@ -332,7 +332,7 @@ func (m *Model) follow() tea.Cmd {
 		}
 		cmds = append(cmds, m.hush())
 	}
-	if c, ok := m.top().(*card); ok && c.at != (attempt{}) && c.at != s.attempt() {
+	if c, ok := m.top().(*card); ok && c.at != (run.Attempt{}) && c.at != s.Attempt() {
 		cmds = append(cmds, m.do(pop{}), m.do(say{"The step has ended, nothing was stopped."}))
 	}
 	cmds = append(cmds, m.do(m.arrivals()))

@@ -270,7 +270,7 @@ func logTitle(w *world, width int, full bool) []span {
 		state = txt(rWarn, "cannot be read")
 	case w.log.name == "":
 		state = txt(rDim, "nothing yet")
-	case following && w.snap.working() != nil && (!w.log.pinned || w.log.name == w.snap.logName()):
+	case following && w.snap.Working() != nil && (!w.log.pinned || w.log.name == w.snap.logName()):
 		state = txt(rOK, words)
 	case following:
 		state = txt(rDim, "the last lines")

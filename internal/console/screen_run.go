@@ -131,7 +131,7 @@ func runKeys(w *world, r *runScreen) []binding {
 	if adrift(w) {
 		hosted = ""
 	}
-	working := s.working()
+	working := s.Working()
 	if working == nil {
 		noStop = "no step is running"
 	}
@@ -235,7 +235,7 @@ func (r *runScreen) drawMain(w *world, a area) {
 	}
 	room := a.h - tail
 	logMin := 5
-	if a.w < 78 || room < 13 || (w.log.name == "" || w.log.pane.Total() == "0 lines") && w.snap.working() == nil {
+	if a.w < 78 || room < 13 || (w.log.name == "" || w.log.pane.Total() == "0 lines") && w.snap.Working() == nil {
 		logMin = 0 // behind l, or there is none yet
 	}
 	f, head, foot := r.current(w, a.w-4)

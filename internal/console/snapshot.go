@@ -83,16 +83,6 @@ func (s *snapshot) step() *run.Step {
 	return &s.Steps[s.now()]
 }
 
-// working says whether a step has an effect or makes its checks right now.
-func (s *snapshot) working() *run.Step {
-	for i := range s.Steps {
-		if st := s.Steps[i].State; st == run.Running || st == run.Checking {
-			return &s.Steps[i]
-		}
-	}
-	return nil
-}
-
 // started is when the clock began: the incident if it is known.
 func (s *snapshot) started() time.Time {
 	if t := s.Started.Incident; !t.IsZero() {

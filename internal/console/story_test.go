@@ -291,6 +291,7 @@ type fakeBackend struct {
 	attached []run.ID
 	answers  []run.Answer
 	stopped  int
+	which    run.Attempt // was stopped last
 	notes    []string
 	raised   []string
 	team     Team
@@ -346,7 +347,11 @@ func (b *fakeBackend) Raise(_ context.Context, _ run.ID, to int, reason string) 
 
 func (b *fakeBackend) Team(context.Context) (Team, error) { return b.team, nil }
 
-func (b *fakeBackend) Stop(context.Context, run.ID) error { b.stopped++; return b.fail }
+func (b *fakeBackend) Stop(_ context.Context, _ run.ID, which run.Attempt) error {
+	b.stopped++
+	b.which = which
+	return b.fail
+}
 
 func (b *fakeBackend) Note(_ context.Context, _ run.ID, text string) error {
 	b.notes = append(b.notes, text)

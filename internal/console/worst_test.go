@@ -66,7 +66,7 @@ func TestStopIsForItsStep(t *testing.T) {
 			t.Fatalf("%v shows %T", keys, d.m.top())
 		}
 		d.play(newStory(t).pushing()).wake()
-		if w := d.m.snap.working(); w == nil || w.ID != "push" {
+		if w := d.m.snap.Working(); w == nil || w.ID != "push" {
 			t.Fatal("no other step runs")
 		}
 		d.press("1")

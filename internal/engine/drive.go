@@ -203,15 +203,32 @@ func (e *Engine) Raise(ctx context.Context, by string, to int, reason string) er
 	return e.commit(ctx, run.LevelRaised, "", 0, run.Raise{By: by, From: from, To: to, Reason: reason})
 }
 
-// Stop asks the running step to stop; false when none runs.
-func (e *Engine) Stop() bool {
+// What a stop is refused for.
+var (
+	ErrIdle = errors.New("no step is running")
+	ErrOver = errors.New("the step has ended, nothing was stopped")
+)
+
+// Stop asks an attempt to stop. A wish that comes too late hits no other: it is [ErrOver],
+// or [ErrIdle] when nothing runs at all.
+func (e *Engine) Stop(which run.Attempt) error {
+	return e.halt(func(now run.Attempt) bool { return now == which })
+}
+
+// StopAny asks whatever runs to stop, if anything does.
+func (e *Engine) StopAny() { _ = e.halt(func(run.Attempt) bool { return true }) }
+
+func (e *Engine) halt(meant func(now run.Attempt) bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.stop == nil {
-		return false
+	switch {
+	case e.stop == nil:
+		return ErrIdle
+	case !meant(e.state.Attempt()):
+		return ErrOver
 	}
 	e.stop(errStopped)
-	return true
+	return nil
 }
 
 // commit makes an event durable and only then true. It is the only writer of e.state.

@@ -267,11 +267,19 @@ func TestStopOfADestructiveStepIsInDoubt(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.during = func(ctx context.Context, _ string) error {
-		if !e.Stop() {
-			t.Error("nothing to stop")
+		for _, other := range []run.Attempt{{}, {Step: "look", N: 1}, {Step: "set-it", N: 2}} { // too late, or too early
+			if err := e.Stop(other); !errors.Is(err, ErrOver) || ctx.Err() != nil {
+				t.Errorf("stop of %+v: %v, %v", other, err, ctx.Err())
+			}
+		}
+		if err := e.Stop(run.Attempt{Step: "set-it", N: 1}); err != nil {
+			t.Error(err)
 		}
 		<-ctx.Done()
 		return ctx.Err()
+	}
+	if err := e.Stop(run.Attempt{Step: "set-it", N: 1}); !errors.Is(err, ErrIdle) {
+		t.Errorf("stop before anything runs: %v", err)
 	}
 	r, err := e.Run(t.Context())
 	if !errors.Is(err, ErrLeft) || r.Step("set-it").State != run.InDoubt {

@@ -332,7 +332,7 @@ func (m *model) effect(ctx context.Context, name string, once bool) error {
 	case 3:
 		panic("broken action")
 	case 4:
-		m.engine.Stop()
+		m.engine.StopAny()
 		return ctx.Err()
 	case 5:
 		m.dead = true

@@ -209,6 +209,30 @@ func (r *Run) Current() int {
 	return len(r.Steps)
 }
 
+// Working is the step that runs, or whose checks are made; nil for none.
+func (r *Run) Working() *Step {
+	for i := range r.Steps {
+		if s := r.Steps[i].State; s == Running || s == Checking {
+			return &r.Steps[i]
+		}
+	}
+	return nil
+}
+
+// Attempt is one go at a step, or at its inverse. Zero: at none.
+type Attempt struct {
+	Step string `json:"step"`
+	N    int    `json:"n"`
+}
+
+// Attempt is the one that is being made.
+func (r *Run) Attempt() Attempt {
+	if s := r.Working(); s != nil {
+		return Attempt{s.ID, s.Attempt}
+	}
+	return Attempt{}
+}
+
 // Open says whether the run has not ended.
 func (r *Run) Open() bool { return r.Outcome == "" }
 

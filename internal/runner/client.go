@@ -111,9 +111,10 @@ func (c Client) Answer(ctx context.Context, id run.ID, a run.Answer) error {
 	return err
 }
 
-// Stop asks the running step to stop. Only the driver may.
-func (c Client) Stop(ctx context.Context, id run.ID) error {
-	_, err := c.call(ctx, id, request{Verb: verbStop})
+// Stop asks an attempt at a step to stop; one that has ended is an error, and whatever runs
+// by then goes on. Only the driver may.
+func (c Client) Stop(ctx context.Context, id run.ID, which run.Attempt) error {
+	_, err := c.call(ctx, id, request{Verb: verbStop, Which: which})
 	return err
 }
 

@@ -396,10 +396,7 @@ func (h *Host) carryOut(req request, rep *reply) error {
 	case verbGive, verbKeep:
 		return h.decide(ctx, e, req.Who, req.Asked, req.Verb == verbGive)
 	case verbStop:
-		if !e.Stop() {
-			return errors.New("no step is running")
-		}
-		return nil
+		return e.Stop(req.Which)
 	}
 	if req.Answer == nil {
 		return errors.New("there is no answer in the request")

@@ -100,7 +100,8 @@ func TestStopNoteProgress(t *testing.T) {
 	id := b.begin()
 	b.drive(id, nil)
 	g := b.gate(id, "write")
-	if err := b.client.Stop(t.Context(), id); err == nil || !strings.Contains(err.Error(), "no step is running") {
+	write := run.Attempt{Step: "write", N: 1}
+	if err := b.client.Stop(t.Context(), id, write); err == nil || !strings.Contains(err.Error(), "no step is running") {
 		t.Errorf("stop at a gate: %v", err)
 	}
 	b.hold()
@@ -131,7 +132,12 @@ func TestStopNoteProgress(t *testing.T) {
 	if r := b.fold(id); r.Level != 3 || len(r.Raised) != 1 || r.Raised[0].By != "a.chen" {
 		t.Errorf("level %d, raised %+v", r.Level, r.Raised)
 	}
-	if err := b.client.Stop(t.Context(), id); err != nil {
+	for _, other := range []run.Attempt{{}, {Step: "write", N: 2}} {
+		if err := b.client.Stop(t.Context(), id, other); err == nil || !strings.Contains(err.Error(), "has ended, nothing was stopped") {
+			t.Errorf("stop of %+v: %v", other, err)
+		}
+	}
+	if err := b.client.Stop(t.Context(), id, write); err != nil {
 		t.Fatal(err)
 	}
 	// What was stopped may have happened: it is in doubt, and nothing is tried again.
@@ -240,8 +246,8 @@ func TestNonsense(t *testing.T) {
 		{"NUL", "\x00\x00\n", "not understood"},
 		{"unknown verb", `{"v":2,"verb":"format"}` + "\n", `"format" is not known`},
 		{"no verb", `{"v":2}` + "\n", "is not known"},
-		{"no version", `{"verb":"ping"}` + "\n", "this console speaks protocol 1, the process that hosts the run speaks 2"},
-		{"a version to come", `{"v":3,"verb":"ping"}` + "\n", "this console speaks protocol 3"},
+		{"no version", `{"verb":"ping"}` + "\n", "this console speaks protocol 1, the process that hosts the run speaks 3"},
+		{"a version to come", `{"v":4,"verb":"ping"}` + "\n", "this console speaks protocol 4"},
 		{"no answer", `{"v":2,"verb":"answer","who":{"by":"m.ito","session":"s1"}}` + "\n", "no answer in the request"},
 		{"empty answer", `{"v":2,"verb":"answer","answer":{},"who":{"by":"m.ito","session":"s1"}}` + "\n", "another gate"},
 		{"answer of nobody", `{"v":2,"verb":"answer","answer":{}}` + "\n", "m.ito drives this run"},

@@ -79,7 +79,7 @@ func TestWatcher(t *testing.T) {
 		do   func(Client) error
 	}{
 		{"answer", func(c Client) error { return c.Answer(t.Context(), id, b.approve(g)) }},
-		{"stop", func(c Client) error { return c.Stop(t.Context(), id) }},
+		{"stop", func(c Client) error { return c.Stop(t.Context(), id, run.Attempt{}) }},
 		{"give", func(c Client) error { return c.Give(t.Context(), id, 1) }},
 		{"keep", func(c Client) error { return c.Keep(t.Context(), id, 1) }},
 	} {
@@ -119,7 +119,7 @@ func TestReadOnly(t *testing.T) {
 	for _, c := range []Client{b.as("p.osei", "s9"), b.client} { // also where the driver says that they only look
 		c.Who.ReadOnly = true
 		for name, err := range map[string]error{
-			"answer": c.Answer(t.Context(), id, b.approve(g)), "stop": c.Stop(t.Context(), id), "note": c.Note(t.Context(), id, "x"),
+			"answer": c.Answer(t.Context(), id, b.approve(g)), "stop": c.Stop(t.Context(), id, run.Attempt{}), "note": c.Note(t.Context(), id, "x"),
 			"raise": c.Raise(t.Context(), id, 3, "x"), "ask": c.AskToDrive(t.Context(), id), "give": c.Give(t.Context(), id, 1), "keep": c.Keep(t.Context(), id, 1),
 		} {
 			if err == nil || err.Error() != "this console is read-only" {
@@ -270,7 +270,7 @@ func TestApprovalStays(t *testing.T) {
 	if err := b.client.Give(t.Context(), id, b.fold(id).Asked.Seq); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.client.Stop(t.Context(), id); err == nil || err.Error() != "s.kaya drives this run" {
+	if err := b.client.Stop(t.Context(), id, run.Attempt{}); err == nil || err.Error() != "s.kaya drives this run" {
 		t.Errorf("stop of the one who drove before: %v", err)
 	}
 	release()

@@ -23,8 +23,9 @@ import (
 )
 
 // protocol is raised when a request or a reply changes its meaning. Version 1 had no number
-// and knew no drivers.
-const protocol = 2
+// and knew no drivers; in version 2 a stop named no attempt, and could hit the step after the one that
+// was meant.
+const protocol = 3
 
 // verb names a request.
 type verb string
@@ -57,6 +58,7 @@ type request struct {
 	Level   int         `json:"level,omitempty"`
 	Asked   int64       `json:"asked,omitempty"` // Seq of the wish that is answered
 	Name    string      `json:"name,omitempty"`
+	Which   run.Attempt `json:"which,omitzero"` // that is to stop
 }
 
 type reply struct {

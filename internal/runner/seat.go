@@ -40,9 +40,9 @@ func (s Seat) Raise(_ context.Context, level int, reason string) error {
 	return err
 }
 
-// Stop asks the running step to stop. Only the driver may.
-func (s Seat) Stop(context.Context) error {
-	_, err := s.do(request{Verb: verbStop})
+// Stop asks an attempt at a step to stop. Only the driver may.
+func (s Seat) Stop(_ context.Context, which run.Attempt) error {
+	_, err := s.do(request{Verb: verbStop, Which: which})
 	return err
 }
 
@@ -85,8 +85,10 @@ func (v Visit) Raise(ctx context.Context, level int, reason string) error {
 	return v.Client.Raise(ctx, v.ID, level, reason)
 }
 
-// Stop asks the running step to stop.
-func (v Visit) Stop(ctx context.Context) error { return v.Client.Stop(ctx, v.ID) }
+// Stop asks an attempt at a step to stop.
+func (v Visit) Stop(ctx context.Context, which run.Attempt) error {
+	return v.Client.Stop(ctx, v.ID, which)
+}
 
 // Room says who is here.
 func (v Visit) Room(ctx context.Context) (Room, error) { return v.Client.Hello(ctx, v.ID) }
