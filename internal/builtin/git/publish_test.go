@@ -268,3 +268,32 @@ func TestStatus(t *testing.T) {
 		t.Errorf("evidence: %s", r.Evidence)
 	}
 }
+
+// In a rebase HEAD is detached: what is pushed at the end, and where an undo leads, is the
+// branch that is being rebased.
+func TestStatusInRebase(t *testing.T) {
+	t.Parallel()
+	b := newBay(t)
+	b.git(b.them, "fetch", "--quiet", "origin")
+	b.write(filepath.Join(b.them, "one.txt"), "theirs\n")
+	b.git(b.them, "commit", "--quiet", "-am", "theirs")
+	b.git(b.them, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+	b.commit(b.clone, "fine")
+	b.write(filepath.Join(b.clone, "one.txt"), "ours\n")
+	b.git(b.clone, "commit", "--quiet", "-am", "ours")
+	tip := b.git(b.clone, "rev-parse", "HEAD")
+	if _, err := b.tryGit(b.clone, "pull", "--rebase"); err == nil {
+		t.Fatal("no conflict")
+	}
+	r := b.do("git.status", map[string]any{"asset": "monorepo"})
+	if r.Outputs["operation"] != "rebase" || r.Outputs["branch"] != "main" || r.Outputs["before"] != tip || r.Outputs["head"] == tip || r.Outputs["ahead"] != int64(2) {
+		t.Errorf("half a rebase: %v", r.Outputs)
+	}
+	if !strings.Contains(r.Evidence, "main is being rebased, HEAD is ") {
+		t.Errorf("evidence: %s", r.Evidence)
+	}
+	b.git(b.clone, "rebase", "--abort")
+	if r = b.do("git.status", map[string]any{"asset": "monorepo"}); r.Outputs["before"] != tip || r.Outputs["operation"] != "" {
+		t.Errorf("given up: %v", r.Outputs)
+	}
+}

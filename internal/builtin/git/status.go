@@ -10,13 +10,15 @@ import (
 	"strings"
 
 	"lifeboat/internal/action"
+	repo "lifeboat/internal/asset/git"
 	"lifeboat/internal/command"
 	"lifeboat/internal/printable"
 )
 
-const statusDoc = `Says where the working clone stands: its directory, the branch, whether a merge, rebase,
-cherry-pick or revert is half done, which files are in conflict and which staged, and how far
-the branch is from the one it follows, as the clone last saw it. It reads no file of the work
+const statusDoc = `Says where the working clone stands: its directory, the branch (in a rebase the one that is
+rebased), whether a merge, rebase, cherry-pick or revert is half done, which files are in
+conflict and which staged, and how far the branch is from the one it follows, as the clone
+last saw it. It reads no file of the work
 tree and runs nothing that the clone names, so it does not know of changes that were not
 staged; ` + "`git status`" + ` in a sh block shows those.
 
@@ -24,9 +26,10 @@ staged; ` + "`git status`" + ` in a sh block shows those.
 asset: monorepo
 ` + "```" + `
 
-Saves: dir, git_dir, branch (empty when detached), head, short, operation (empty, merge,
-rebase, cherry-pick, revert, am, bisect), conflicts, conflicted (their number), staged (number), remote (its
-name), upstream, ahead, behind.
+Saves: dir, git_dir, branch (empty when detached), head, short, before (where the branch was
+before what is half done began), operation (empty, merge, rebase, cherry-pick, revert, am,
+bisect), conflicts, conflicted (their number), staged (number), remote (its name), upstream,
+ahead, behind.
 `
 
 type statusParams struct {
@@ -43,7 +46,7 @@ func (d Deps) status() action.Action {
 
 // underway maps what git leaves in its directory to what was begun and not ended.
 var underway = []struct{ file, what string }{
-	{"MERGE_HEAD", "merge"}, {"rebase-merge", "rebase"}, {"rebase-apply/applying", "am"}, {"rebase-apply", "rebase"},
+	{"rebase-merge", "rebase"}, {"rebase-apply/applying", "am"}, {"rebase-apply", "rebase"}, {"MERGE_HEAD", "merge"},
 	{"CHERRY_PICK_HEAD", "cherry-pick"}, {"REVERT_HEAD", "revert"}, {"BISECT_LOG", "bisect"},
 }
 
@@ -72,10 +75,25 @@ func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ 
 	}
 	branch := git("symbolic-ref", "--quiet", "--short", "HEAD")
 	head := git("rev-parse", "--verify", "--quiet", "HEAD")
-	operation := ""
+	tip, before, operation := "HEAD", head, ""
 	for _, u := range underway {
 		if _, err := os.Lstat(filepath.Join(gitDir, filepath.FromSlash(u.file))); err == nil {
 			operation = u.what
+			break
+		}
+	}
+	state := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(gitDir, filepath.FromSlash(name))) // what is not there says nothing
+		return strings.TrimSpace(string(text))
+	}
+	for _, dir := range []string{"rebase-merge/", "rebase-apply/"} { // HEAD is detached meanwhile
+		if name, ok := strings.CutPrefix(state(dir+"head-name"), "refs/heads/"); ok && branch == "" && repo.ValidRef("refs/heads/"+name) {
+			branch, tip = name, "refs/heads/"+name
+		}
+	}
+	for _, name := range []string{"rebase-merge/orig-head", "rebase-apply/orig-head", "sequencer/head"} {
+		if oid := state(name); operation != "" && isOID(oid) {
+			before = oid
 			break
 		}
 	}
@@ -94,10 +112,13 @@ func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ 
 	var ahead, behind int
 	if tracking := "refs/remotes/" + r.remoteName() + "/" + branch; branch != "" && git("rev-parse", "--verify", "--quiet", tracking) != "" {
 		upstream = strings.TrimPrefix(tracking, "refs/remotes/")
-		_, _ = fmt.Sscan(git("rev-list", "--left-right", "--count", "HEAD..."+tracking), &ahead, &behind)
+		_, _ = fmt.Sscan(git("rev-list", "--left-right", "--count", tip+"..."+tracking), &ahead, &behind)
 	}
 	text := "no branch is checked out, HEAD is " + orAbsent(head)
-	if branch != "" {
+	switch {
+	case tip != "HEAD":
+		text = fmt.Sprintf("%s is being rebased, HEAD is %s", printable.Line(branch), orAbsent(head))
+	case branch != "":
 		text = fmt.Sprintf("on %s at %s", printable.Line(branch), orAbsent(head))
 	}
 	if operation != "" {
@@ -116,7 +137,7 @@ func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ 
 		env.Printf("in conflict: %s", name)
 	}
 	return action.Result{Evidence: text, Outputs: map[string]any{
-		"dir": r.Dir, "git_dir": gitDir, "branch": branch, "head": head, "short": short(head), "operation": operation,
+		"dir": r.Dir, "git_dir": gitDir, "branch": branch, "head": head, "short": short(head), "before": before, "operation": operation,
 		"conflicts": nonNil(conflicts), "conflicted": int64(len(conflicts)), "staged": int64(staged),
 		"remote": r.remoteName(), "upstream": upstream, "ahead": int64(ahead), "behind": int64(behind),
 	}}, nil
