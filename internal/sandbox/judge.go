@@ -42,8 +42,9 @@ type Check struct {
 // it changes nothing. It may be called at any time, also for a sandbox that was never
 // broken: then it says whether a rehearsal did harm.
 //
-// Uncommitted files and the stash of the developer are not part of recovered: they are
-// in Lost when they are gone. An error means that no judgement is possible, not that
+// What only the working clone had (commits, tags, the stash, uncommitted work) may have been
+// put somewhere else in the sandbox; when it is nowhere it is in Lost and nothing is
+// recovered, unless it was the breakage that took it. An error means that no judgement is possible, not that
 // something is wrong with the sandbox.
 func (s *Sandbox) Judge(ctx context.Context) (Verdict, error) {
 	if err := s.still(); err != nil {
@@ -129,7 +130,11 @@ func survey(ctx context.Context, r repo) holding {
 		h.broken = err
 		return h
 	}
-	for _, id := range ids {
+	entries, err := stashed(ctx, r, h.refs)
+	if err != nil {
+		h.broken = err
+	}
+	for _, id := range append(ids, entries...) {
 		h.commits[id] = true
 	}
 	return h

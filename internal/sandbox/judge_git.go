@@ -183,19 +183,54 @@ func (j *judge) clone(ctx context.Context) {
 		j.branches(ctx, has)
 	}
 	missing := slices.DeleteFunc(slices.Clone(j.t.Local), func(id string) bool { return has.commits[id] })
+	gone := j.losing(func() { j.whereabouts(ctx, missing) })
+	j.only("commit", gone, fmt.Sprintf("%d of %d in place, %d kept elsewhere", len(j.t.Local)-len(missing), len(j.t.Local), len(missing)-gone))
+	gone = j.losing(func() {
+		for _, id := range j.t.Stash { // not below each other, so each by itself
+			if !has.commits[id] {
+				j.whereabouts(ctx, []string{id})
+			}
+		}
+		j.tags(has)
+		j.files()
+	})
+	j.only("stash, tag or file in work", gone, fmt.Sprintf("%d of %d are nowhere", gone, len(j.t.Stash)+len(j.t.tags())+len(j.t.Files)))
+}
+
+// losing counts what a look finds to be lost.
+func (j *judge) losing(look func()) int {
 	before := len(j.v.Lost)
-	j.whereabouts(ctx, missing)
-	text := "no commit that only the working clone had is lost"
-	ok := len(j.v.Lost) == before
+	look()
+	return len(j.v.Lost) - before
+}
+
+// only checks that nothing of what only the working clone had is lost.
+func (j *judge) only(what string, gone int, evidence string) {
+	text := "no " + what + " that only the working clone had is lost"
 	if j.t.Breakage == CloneWiped { // nobody could bring it back, so nobody has to
-		ok, text = true, "what only the working clone had is counted"
+		gone, text = 0, "what only the working clone had is counted: "+what
 	}
-	j.check(ok, text,
-		fmt.Sprintf("%d of %d in place, %d kept elsewhere", len(j.t.Local)-len(missing), len(j.t.Local), len(missing)-(len(j.v.Lost)-before)))
-	if id := j.t.Clone["refs/stash"]; id != "" && !has.commits[id] {
-		j.whereabouts(ctx, []string{id})
+	j.check(gone == 0, text, evidence)
+}
+
+// tags are those that only the clone has.
+func (t truth) tags() []string {
+	return only(t.Clone, func(ref string) bool { return strings.HasPrefix(ref, "refs/tags/") && t.Origin[ref] != t.Clone[ref] })
+}
+
+// tags looks for them in the clone, or else anywhere under any name.
+func (j *judge) tags(has holding) {
+	for _, ref := range j.t.tags() {
+		id := j.t.Clone[ref]
+		if has.refs[ref] == id {
+			continue
+		}
+		if i := slices.IndexFunc(j.repos, func(h holding) bool { return slices.Contains(slices.Collect(maps.Values(h.refs)), id) }); i >= 0 {
+			j.kept("%s at %s: in %s", ref, short(id), j.repos[i].name)
+		} else {
+			j.lost("%s of the working clone, it was at %s", ref, short(id))
+		}
 	}
-	j.files()
 }
 
 // branches compares the clone's own branches. One that is missing does no harm as long

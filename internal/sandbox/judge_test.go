@@ -147,7 +147,7 @@ func TestJudgeForcePush(t *testing.T) {
 				}
 				git(t, s.Dir(), "clone", "--no-local", "origin.git", "monorepo")
 			},
-			expected{false, []string{"no commit that only the working clone had"}, append(append(many(3, "no repository has it"), "no repository has it"), many(8, "never committed")...), many(2, "origin.git")},
+			expected{false, []string{"no commit that only the working clone had", "no stash, tag or file in work"}, append(append(many(3, "no repository has it"), "no repository has it"), many(8, "never committed")...), many(2, "origin.git")},
 		},
 		"the demo in a bundle in the vault": {
 			func(t *testing.T, s *sandbox.Sandbox) {
@@ -223,6 +223,7 @@ func TestJudgeCorruptObject(t *testing.T) {
 		readable = "the history of the working clone can be read"
 		branches = "the branches of the working clone"
 		own      = "no commit that only the working clone had"
+		work     = "no stash, tag or file in work that only the working clone had"
 	)
 	renew := func(t *testing.T, s *sandbox.Sandbox, aside string) {
 		if err := os.Rename(s.Clone(), aside); err != nil {
@@ -236,7 +237,7 @@ func TestJudgeCorruptObject(t *testing.T) {
 	}{
 		"nothing done": {
 			func(*testing.T, *sandbox.Sandbox) {},
-			expected{false, []string{fsck, readable, branches, own}, many(4, "monorepo still has its object"), nil},
+			expected{false, []string{fsck, readable, branches, own, work}, many(4, "monorepo still has its object"), nil},
 		},
 		"mended in place": {func(*testing.T, *sandbox.Sandbox) {}, expected{recovered: true}},
 		"a fresh clone, its own commits fetched, the old one put aside": {
@@ -257,14 +258,24 @@ func TestJudgeCorruptObject(t *testing.T) {
 			func(t *testing.T, s *sandbox.Sandbox) {
 				renew(t, s, filepath.Join(t.TempDir(), "old"))
 			},
-			expected{false, []string{own}, append(many(4, "no repository has it"), many(8, "never committed")...), nil},
+			expected{false, []string{own, work}, append(many(4, "no repository has it"), many(8, "never committed")...), nil},
 		},
 		"mended, the own branch deleted": {
 			func(t *testing.T, s *sandbox.Sandbox) {
 				git(t, s.Clone(), "branch", "-D", "feature/offline-calendar")
 				git(t, s.Clone(), "stash", "drop")
 			},
-			expected{false, []string{own}, many(4, "monorepo still has its object"), nil},
+			expected{false, []string{own, work}, many(4, "monorepo still has its object"), nil},
+		},
+		"mended, stashed once more": {
+			func(t *testing.T, s *sandbox.Sandbox) {
+				readme := filepath.Join(s.Clone(), "README.md")
+				if err := os.WriteFile(readme, []byte("another idea\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				git(t, s.Clone(), "stash", "push", "--quiet", "--", "README.md")
+			},
+			expected{recovered: true},
 		},
 		"mended, main moved back": {
 			func(t *testing.T, s *sandbox.Sandbox) {
@@ -276,7 +287,7 @@ func TestJudgeCorruptObject(t *testing.T) {
 			func(t *testing.T, s *sandbox.Sandbox) {
 				git(t, s.Clone(), "reset", "--hard", "--quiet")
 			},
-			expected{true, nil, []string{"apps/booking/src/lib/pricing.ts", "apps/dashboard/src/lib/staff.ts"}, nil},
+			expected{false, []string{work}, []string{"apps/booking/src/lib/pricing.ts", "apps/dashboard/src/lib/staff.ts"}, nil},
 		},
 		"the damage deleted": {
 			func(t *testing.T, s *sandbox.Sandbox) {
@@ -287,7 +298,7 @@ func TestJudgeCorruptObject(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			expected{false, []string{fsck, branches, own}, many(4, "no repository has it"), nil},
+			expected{false, []string{fsck, branches, own, work}, many(4, "no repository has it"), nil},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

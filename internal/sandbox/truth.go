@@ -28,6 +28,7 @@ type truth struct {
 	Clone    map[string]string `json:"clone"`              // the same of the working clone, refs/remotes left out
 	Head     string            `json:"head"`               // branch that the clone had checked out: "refs/heads/main"
 	Local    []string          `json:"local"`              // commits of branches of the clone that nobody else has
+	Stash    []string          `json:"stash,omitempty"`    // entries of the stash of the clone, the newest first
 	Files    map[string]string `json:"files"`              // work in progress, untracked and env files -> SHA-256
 	Rows     map[string]table  `json:"rows"`
 	Guards   guards            `json:"guards,omitempty"` // what protects branches at the forge
@@ -90,6 +91,9 @@ func (s *Sandbox) look(ctx context.Context) (truth, error) {
 	if t.Local, err = clone.list(ctx, "rev-list", "--branches", "--not", "--remotes"); err != nil {
 		return t, fmt.Errorf("read the clone: %w", err)
 	}
+	if t.Stash, err = stashed(ctx, clone, t.Clone); err != nil {
+		return t, fmt.Errorf("read the clone: %w", err)
+	}
 	if t.Files, err = ownFiles(ctx, clone); err != nil {
 		return t, fmt.Errorf("read the clone: %w", err)
 	}
@@ -134,6 +138,14 @@ func refs(ctx context.Context, r repo) (map[string]string, error) {
 		out[ref] = id
 	}
 	return out, nil
+}
+
+// stashed lists the entries of the stash, of which only the newest is a ref.
+func stashed(ctx context.Context, r repo, refs map[string]string) ([]string, error) {
+	if refs["refs/stash"] == "" {
+		return nil, nil
+	}
+	return r.list(ctx, "rev-list", "--walk-reflogs", "refs/stash")
 }
 
 // ownFiles lists what a fresh clone would not have: changed, new and ignored files.

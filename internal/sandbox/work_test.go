@@ -75,7 +75,7 @@ func TestJudgeMergeConflict(t *testing.T) {
 		}, expected{false, []string{ours}, nil, nil}},
 		"everything thrown away": {func(t *testing.T, s *sandbox.Sandbox) {
 			git(t, s.Clone(), "reset", "--quiet", "--hard", "origin/main")
-		}, expected{false, []string{ours, wip, "the branches of the working clone", "no commit that only the working clone had"},
+		}, expected{false, []string{ours, wip, "the branches of the working clone", "no commit that only the working clone had", "no stash, tag or file in work"},
 			[]string{"docs: call earlier", "apps/booking/src/lib/pricing.ts", "apps/dashboard/src/lib/staff.ts"}, nil}},
 		"the own version forced over the other": {func(t *testing.T, s *sandbox.Sandbox) {
 			git(t, s.Clone(), "merge", "--abort")
