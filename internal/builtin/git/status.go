@@ -50,6 +50,43 @@ var underway = []struct{ file, what string }{
 	{"CHERRY_PICK_HEAD", "cherry-pick"}, {"REVERT_HEAD", "revert"}, {"BISECT_LOG", "bisect"},
 }
 
+// undertaking is what was begun in a clone and not ended.
+type undertaking struct {
+	what   string // empty: nothing
+	branch string // that is being rebased
+	before string // where the branch was, where git has written it down
+}
+
+// begun reads it from the files that git leaves in its directory.
+func begun(gitDir string) (u undertaking) {
+	path := func(name string) string { return filepath.Join(gitDir, filepath.FromSlash(name)) }
+	for _, one := range underway {
+		if _, err := os.Lstat(path(one.file)); err == nil {
+			u.what = one.what
+			break
+		}
+	}
+	if u.what == "" {
+		return u
+	}
+	state := func(name string) string {
+		text, _ := os.ReadFile(path(name)) // what is not there says nothing
+		return strings.TrimSpace(string(text))
+	}
+	for _, dir := range []string{"rebase-merge/", "rebase-apply/"} {
+		if ref := state(dir + "head-name"); strings.HasPrefix(ref, "refs/heads/") && repo.ValidRef(ref) {
+			u.branch = strings.TrimPrefix(ref, "refs/heads/")
+		}
+		if oid := state(dir + "orig-head"); isOID(oid) {
+			u.before = oid
+		}
+	}
+	if oid := state("sequencer/head"); isOID(oid) {
+		u.before = oid
+	}
+	return u
+}
+
 func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ action.Plan) (action.Result, error) {
 	r, err := d.Repo(p.Asset)
 	if err == nil {
@@ -75,28 +112,15 @@ func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ 
 	}
 	branch := git("symbolic-ref", "--quiet", "--short", "HEAD")
 	head := git("rev-parse", "--verify", "--quiet", "HEAD")
-	tip, before, operation := "HEAD", head, ""
-	for _, u := range underway {
-		if _, err := os.Lstat(filepath.Join(gitDir, filepath.FromSlash(u.file))); err == nil {
-			operation = u.what
-			break
-		}
+	u := begun(gitDir)
+	tip, before := "HEAD", head
+	if branch == "" && u.branch != "" { // HEAD is detached meanwhile
+		branch, tip = u.branch, "refs/heads/"+u.branch
 	}
-	state := func(name string) string {
-		text, _ := os.ReadFile(filepath.Join(gitDir, filepath.FromSlash(name))) // what is not there says nothing
-		return strings.TrimSpace(string(text))
+	if u.before != "" {
+		before = u.before
 	}
-	for _, dir := range []string{"rebase-merge/", "rebase-apply/"} { // HEAD is detached meanwhile
-		if name, ok := strings.CutPrefix(state(dir+"head-name"), "refs/heads/"); ok && branch == "" && repo.ValidRef("refs/heads/"+name) {
-			branch, tip = name, "refs/heads/"+name
-		}
-	}
-	for _, name := range []string{"rebase-merge/orig-head", "rebase-apply/orig-head", "sequencer/head"} {
-		if oid := state(name); operation != "" && isOID(oid) {
-			before = oid
-			break
-		}
-	}
+	operation := u.what
 	var conflicts []string
 	for entry := range bytes.SplitSeq([]byte(git("ls-files", "--unmerged", "-z")), []byte{0}) {
 		_, name, ok := strings.Cut(string(entry), "\t")
