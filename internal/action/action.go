@@ -125,6 +125,10 @@ type Probe struct {
 	Command               []string
 	Before, Wanted, Found string
 	Means                 string // one sentence
+
+	// Outputs are those that the effect would have saved, where it did happen: without them
+	// no later step could go by them.
+	Outputs map[string]any
 }
 
 // Env is what an action may use of the world. Everything else it was built with.

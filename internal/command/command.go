@@ -109,7 +109,7 @@ func telling(stderr string) string {
 			line = l
 			break
 		}
-		if strings.TrimSpace(l) != "" {
+		if strings.TrimSpace(l) != "" && !strings.HasSuffix(l, " --help' for usage.") { // kubectl, behind what was wrong
 			line = l
 		}
 	}

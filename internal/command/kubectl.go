@@ -52,7 +52,7 @@ func Refused(err error) bool {
 	}
 	reasons := []string{"Forbidden", "Unauthorized", "NotFound", "Conflict", "Invalid", "BadRequest", "MethodNotAllowed", "TooManyRequests", "NotAcceptable"}
 	// Some reasons kubectl puts into words of its own.
-	words := []string{"error: Expected ", "error: You must be logged in to the server", "The request is invalid", " is invalid: "}
+	words := []string{"error: Expected ", "error: You must be logged in to the server", "The request is invalid", " is invalid: ", "Error: unknown flag: "}
 	return slices.Contains(reasons, Reason(err)) || slices.ContainsFunc(words, func(w string) bool { return strings.Contains(exit.Stderr, w) })
 }
 
@@ -67,7 +67,10 @@ func adviseKubectl(e *ExitError) error {
 		{"context was not found", "\"kubectl config get-contexts\" lists those there are."},
 		{"context \"", "\"kubectl config get-contexts\" lists those there are; mend context: of the application in lifeboat.yaml, or the KUBECONFIG that is set."},
 		{"localhost:8080", "kubectl has no configuration: set KUBECONFIG, or name a context of it."},
-		{"executable", "The context authenticates with a program that is not installed, or not in PATH."},
+		{"cannot support interactive mode", "The login program of the context wants to ask you something, and Lifeboat never lets kubectl ask. Log in by hand first (any kubectl command does it), then try again."},
+		{"getting credentials: exec: executable", "The login program of the context did not work: run any kubectl command by hand to see what it wants, log in, then try again. Where it is said not to be found, install it or add it to PATH."},
+		{"getting credentials: exec: ", "The context logs in with a program that cannot be started: install it, or mend its path in the KUBECONFIG."},
+		{"unknown flag: ", "This kubectl is too old, or no kubectl: \"kubectl version\" tells. Take one within a minor version of the cluster."},
 		{"Unable to connect to the server", "The cluster does not answer: check the network, the VPN, and the server that \"kubectl config view --minify\" shows."},
 		{"was refused - did you specify", "The cluster does not answer: check the network, the VPN, and the server that \"kubectl config view --minify\" shows."},
 	} {

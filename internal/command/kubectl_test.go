@@ -69,14 +69,23 @@ func TestKubectlEnds(t *testing.T) {
 		`Unable to connect to the server: net/http: TLS handshake timeout`:                                        {"", "VPN", false},
 		`error: context "prod" does not exist`:                                                                    {"", "get-contexts", false},
 		`The connection to the server localhost:8080 was refused - did you specify the right host or port?`:       {"", "KUBECONFIG", false},
-		`Unable to connect to the server: getting credentials: exec: executable gke-gcloud-auth-plugin not found`: {"", "not installed", false},
-		"Warning: something\nError from server (Forbidden): no":                                                   {"Forbidden", "account", true},
+		`Unable to connect to the server: getting credentials: exec: executable gke-gcloud-auth-plugin not found`: {"", "add it to PATH", false},
+
+		`Unable to connect to the server: getting credentials: exec: fork/exec /opt/aws: no such file or directory`:                           {"", "cannot be started", false},
+		"Enter password:\nUnable to connect to the server: getting credentials: exec: executable aws failed with exit code 255":               {"", "log in", false},
+		`Unable to connect to the server: getting credentials: exec plugin cannot support interactive mode: standard input is not a terminal`: {"", "Log in by hand first", false},
+		"Error: unknown flag: --current-replicas\nSee 'kubectl scale --help' for usage.":                                                      {"", "too old", true},
+		"Warning: something\nError from server (Forbidden): no":                                                                               {"Forbidden", "account", true},
 	} {
 		dir := fakeKubectl(t, "cat >&2 <<'X'\n"+said+"\nX\nexit 1")
 		_, err := command.Run(command.InFront(t.Context(), dir), command.Kubectl("", "", "get"))
 		if err == nil || command.Reason(err) != want.reason || command.Refused(err) != want.refused || !strings.Contains(strings.Join(hint.All(err), ""), want.advice) {
 			t.Errorf("%q: %v, reason %q, refused %v, advice %q", said, err, command.Reason(err), command.Refused(err), hint.All(err))
 		}
+	}
+	dir := fakeKubectl(t, "printf 'Error: unknown flag: --x\\nSee '\\''kubectl scale --help'\\'' for usage.\\n' >&2; exit 1")
+	if _, err := command.Run(command.InFront(t.Context(), dir), command.Kubectl("", "", "scale")); err == nil || !strings.Contains(err.Error(), "unknown flag: --x") {
+		t.Errorf("the line that tells is another: %v", err)
 	}
 	if command.Refused(errors.New("error: Expected ")) || command.Reason(nil) != "" {
 		t.Error("an error that is not of kubectl")

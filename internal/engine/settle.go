@@ -285,7 +285,11 @@ func (e *Engine) probe(ctx context.Context, u *unit, s run.Step) run.Probe {
 	if err != nil {
 		return unknown(err)
 	}
-	return run.Probe{Finding: run.Finding(p.Finding), Command: p.Command, Before: p.Before, Wanted: p.Wanted, Found: p.Found, Means: p.Means}
+	out := run.Probe{Finding: run.Finding(p.Finding), Command: p.Command, Before: p.Before, Wanted: p.Wanted, Found: p.Found, Means: p.Means}
+	if !s.Undoing && u.do.block.Save != "" {
+		out.Save, out.Scope, out.Outputs = u.do.block.Save, u.scope.id, p.Outputs
+	}
+	return out
 }
 
 // probeBlock runs the step's own probe: exit 0 says it happened, exit 1 that it did

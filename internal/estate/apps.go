@@ -23,7 +23,7 @@ type App struct {
 	Context    string // of kubectl; empty: the current one
 
 	Stop, Start []string // outside of a cluster: argument lists; a program with a slash in its name is absolute
-	Status      []string // exits with 0 while the application runs, with 1 to 4 while it does not
+	Status      []string // exits with 0 while the application runs, with 1 or 3 while it does not
 
 	Health string // http or https URL that answers 200 when the application works; empty when there is none
 }

@@ -319,4 +319,9 @@ type Probe struct {
 	Wanted  string   `json:"wanted,omitempty"`
 	Found   string   `json:"found,omitempty"`
 	Means   string   `json:"means,omitempty"` // in words
+
+	// What the effect saves, if it did happen.
+	Save    string         `json:"save,omitempty"`
+	Scope   string         `json:"scope,omitempty"`
+	Outputs map[string]any `json:"outputs,omitempty"`
 }

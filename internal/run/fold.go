@@ -96,6 +96,9 @@ func (n *Run) foldStep(s *Step, from State, ev Event, illegal refuse) error {
 			}
 			s.By, s.Evidence, s.Back = b.By, b.Reason, b.Extra[BackKey]
 			s.changed(ev.Seq)
+			if p := s.Probe; p != nil && p.Outputs != nil {
+				n.save(p.Scope, p.Save, p.Outputs)
+			}
 			break
 		}
 		if n.Gate == nil || n.Gate.Seq != b.Gate || n.Gate.Step != ev.Step {

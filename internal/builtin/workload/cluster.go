@@ -108,6 +108,16 @@ func (d deployment) wanted() int {
 	return *d.Spec.Replicas
 }
 
+// applied is the number of the manifest that "kubectl apply" was given last.
+func (d deployment) applied() (int, bool) {
+	var manifest struct{ Spec struct{ Replicas *int } }
+	err := json.Unmarshal([]byte(d.Metadata.Annotations["kubectl.kubernetes.io/last-applied-configuration"]), &manifest)
+	if err != nil || manifest.Spec.Replicas == nil {
+		return 0, false
+	}
+	return *manifest.Spec.Replicas, true
+}
+
 // get reads the Deployment.
 func (d Deps) get(ctx context.Context, env *action.Env, a App) (deployment, error) {
 	var out deployment
@@ -117,6 +127,11 @@ func (d Deps) get(ctx context.Context, env *action.Env, a App) (deployment, erro
 	}
 	if err == nil && (out.Metadata.Name != a.Deployment || out.Metadata.UID == "" || out.wanted() < 0) {
 		err = strange(text, errors.New("it is not that of this deployment"))
+	}
+	if command.Reason(err) == "NotFound" {
+		if _, serr := d.kubectl(ctx, env, a, "get", "statefulset/"+a.Deployment, "--output=name"); serr == nil {
+			err = hint.Wrap(err, "There is a StatefulSet of that name. Only Deployments are scaled here: scale it in a step with sh, or by hand: "+typed(a, "scale", "statefulset/"+a.Deployment, "--replicas=NUMBER"))
+		}
 	}
 	if err != nil {
 		return out, fmt.Errorf("read deployment %q: %w", a.Deployment, err)
@@ -235,8 +250,11 @@ func (d Deps) pods(ctx context.Context, env *action.Env, a App, live deployment)
 
 // scaler is a HorizontalPodAutoscaler of a Deployment.
 type scaler struct {
-	Metadata struct{ Name string }
-	Spec     struct {
+	Metadata struct {
+		Name   string
+		Labels map[string]string
+	}
+	Spec struct {
 		ScaleTargetRef struct{ Kind, Name string }
 		MinReplicas    *int
 		MaxReplicas    int
@@ -275,7 +293,11 @@ func (d Deps) others(ctx context.Context, env *action.Env, a App, live deploymen
 			least = *s.Spec.MinReplicas
 		}
 		name := fmt.Sprintf("autoscaler %q keeps %d to %d replicas", printable.Line(s.Metadata.Name), least, s.Spec.MaxReplicas)
+		keda := printable.Line(s.Metadata.Labels["scaledobject.keda.sh/name"])
 		switch {
+		case to == 0 && keda != "":
+			return lines, append(checks, action.Check{Text: "the autoscaler rests at 0", Evidence: fmt.Sprintf("%s for KEDA, which may scale it up from 0: pause it first: %s",
+				name, typed(a, "annotate", "scaledobject/"+keda, "autoscaling.keda.sh/paused-replicas=0"))})
 		case to == 0:
 			lines = append(lines, action.Line{Label: "autoscaler", Text: name + "; it rests while the deployment is at 0, and takes over again above"})
 			return lines, append(checks, action.Check{Text: "the autoscaler rests at 0", OK: true, Evidence: name})

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -122,8 +121,28 @@ func TestScale(t *testing.T) {
 		t.Errorf("again: %+v", again)
 	}
 
+	// Stopped for a second time, in this run or by hand, the number from before the first
+	// time is still the one.
+	s.set(0)
+	again := r.plan(down)
+	res, err = down.Run(t.Context(), r.env, again)
+	if err != nil || !again.Nothing || len(again.Opens) != 0 || res.Outputs["replicas"] != int64(3) {
+		t.Errorf("stopped again: %v %+v %+v", err, again, res)
+	}
+	if probe, err := down.Probe(t.Context(), r.env, again); err != nil || probe.Outputs["replicas"] != int64(3) {
+		t.Errorf("stopped again: %v %+v", err, probe)
+	}
+
 	// Without a debt nobody knows the number.
 	r.env.Debts = nil
+	if again := r.plan(down); !again.Nothing || !tells(again, "how many it had is not known here") {
+		t.Errorf("stopped by somebody else: %+v", again)
+	}
+	s.annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": `{"spec":{"replicas":4}}`}
+	if _, err := back.Plan(t.Context(), r.env); !strings.Contains(strings.Join(hint.All(err), "\n"), "applied last asks for 4") || !strings.Contains(strings.Join(hint.All(err), "\n"), "--current-replicas=0 --replicas=NUMBER") {
+		t.Errorf("%v %q", err, hint.All(err))
+	}
+	s.annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{"}
 	if _, err := back.Plan(t.Context(), r.env); !errors.Is(err, action.ErrRefused) || !strings.Contains(strings.Join(hint.All(err), ""), "replicas: NUMBER") {
 		t.Errorf("%v %q", err, hint.All(err))
 	}
@@ -148,6 +167,9 @@ func TestScaleUndo(t *testing.T) {
 		t.Errorf("it does not give back what is owed: %v %+v", err, undo)
 	}
 	p.Facts["uid"] = "of the deployment that the context of before has"
+	if probe, err := down.Probe(t.Context(), r.env, p); err != nil || probe.Finding != action.Unknown || !strings.Contains(probe.Means, "made anew") {
+		t.Errorf("another deployment proves nothing: %+v, %v", probe, err)
+	}
 	if undo, err := down.PlanUndo(t.Context(), r.env, p, res); err != nil || !tells(undo, "another cluster") {
 		t.Errorf("%v %+v", err, undo)
 	}
@@ -299,6 +321,11 @@ func TestScaleExplains(t *testing.T) {
 		"autoscaler at 0":   {func(s *server) { s.scalers = []map[string]any{hpa(2, 10)} }, 0, "rests while the deployment is at 0"},
 		"autoscaler undoes": {func(s *server) { s.scalers = []map[string]any{hpa(2, 10)} }, 1, "and will soon change 1"},
 		"autoscaler agrees": {func(s *server) { s.scalers = []map[string]any{hpa(2, 10)} }, 4, "may change the number"},
+		"autoscaler of KEDA": {func(s *server) {
+			h := hpa(2, 10)
+			h["metadata"].(object)["labels"] = object{"scaledobject.keda.sh/name": "booking"}
+			s.scalers = []map[string]any{h}
+		}, 0, "pause it first: kubectl --context=test annotate scaledobject/booking autoscaling.keda.sh/paused-replicas=0"},
 		"autoscaler unseen": {func(s *server) { s.refuse["GET scalers"] = 403 }, 0, "false no autoscaler changes the number: could not be looked at"},
 		"paused":            {func(s *server) { s.paused = true }, 0, "its rollout is paused"},
 		"kept by Flux":      {func(s *server) { s.labels = map[string]string{"kustomize.toolkit.fluxcd.io/name": "x"} }, 0, "Flux keeps this deployment"},
@@ -332,6 +359,7 @@ func TestScaleBadTargets(t *testing.T) {
 		"no such deployment": {map[string]any{"deployment": "boking-app", "replicas": 0}, "NotFound", "--all-namespaces"},
 		"no such namespace":  {map[string]any{"deployment": "booking-app", "namespace": "nowhere", "replicas": 0}, "NotFound", "namespace"},
 		"no such context":    {map[string]any{"deployment": "booking-app", "context": "staging", "replicas": 0}, "staging", "get-contexts"},
+		"a stateful set":     {map[string]any{"deployment": "mongo", "replicas": 0}, "NotFound", "StatefulSet of that name"},
 		"not in a cluster":   {map[string]any{"app": "queue", "replicas": 0}, "does not run in a cluster", "service.stop"},
 		"no such app":        {map[string]any{"app": "boking", "replicas": 0}, `no application "boking"`, ""},
 	} {
@@ -398,14 +426,14 @@ func TestWait(t *testing.T) {
 		t.Fatalf("%v, progress %d of %d", err, last, total)
 	}
 	for _, want := range []string{
-		"1 of 3 replicas of shop/booking-app are ready", "booking-app-2: container app: ImagePullBackOff: Back-off", "booking-app-3: container app: Error: exit 3: started 7 times over",
+		"1 of 3 replicas of shop/booking-app in test are ready; booking-app-2", "booking-app-2: container app: ImagePullBackOff: Back-off", "booking-app-3: container app: Error: exit 3: started 7 times over",
 		"booking-app-4: Unschedulable: 0/5 nodes are available",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
-	if strings.Contains(err.Error(), "\x1b") || strings.Contains(err.Error(), "-old") || !strings.Contains(strings.Join(hint.All(err), ""), "kubectl describe pod/booking-app-2") {
+	if strings.Contains(err.Error(), "\x1b") || strings.Contains(err.Error(), "-old") || !strings.Contains(strings.Join(hint.All(err), ""), "kubectl --context=test describe pod/booking-app-2") {
 		t.Errorf("%q %q", err, hint.All(err))
 	}
 
@@ -437,6 +465,64 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// A rollout that is stuck keeps its old pods, and all of those may be ready.
+func TestWaitForRollout(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.old = 2
+	s.pods = []map[string]any{podNamed("booking-app-4", object{"phase": "Running", "containerStatuses": []object{{"name": "app", "ready": false, "restartCount": 4,
+		"state": object{"waiting": object{"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}}}}})}
+	r := newRig(t, s.kubectl())
+	c := r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "1s"})
+	_, err := c.Run(t.Context(), r.env, r.plan(c))
+	if want := "3 of 3 replicas of shop/booking-app in test are ready; 1 of 3 are of the newest version; booking-app-4: container app: CrashLoopBackOff"; !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v does not say %q", err, want)
+	}
+	s.mu.Lock()
+	s.paused = true // then it is as it is wanted
+	s.mu.Unlock()
+	if res, err := c.Run(t.Context(), r.env, r.plan(c)); err != nil {
+		t.Errorf("%v %+v", err, res)
+	}
+}
+
+// TestKubectlLogsIn: what a login program of a context wants is said, and nothing waits for
+// an answer that nobody can give.
+func TestKubectlLogsIn(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for name, tt := range map[string]struct{ script, mode, advice string }{
+		"wants a terminal": {"exit 0", "Always", "Log in by hand first"},
+		"asks":             {"read -r answer </dev/tty && exit 0; echo 'no terminal' >&2; exit 4", "IfAvailable", "did not work"},
+		"reads":            {"read -r answer && exit 0; exit 5", "IfAvailable", "did not work"},
+		"expired":          {"echo 'the token has expired' >&2; exit 254", "Never", "log in, then try again"},
+		"is not there":     {"", "Never", "cannot be started"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			program := s.kubectl()
+			dir := filepath.Dir(program)
+			plugin := filepath.Join(dir, "login")
+			config := fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: %q, interactiveMode: %s}}}]
+contexts: [{name: test, context: {cluster: c, user: u, namespace: shop}}]
+current-context: test
+`, plugin, tt.mode)
+			write(t, filepath.Join(dir, "config"), config)
+			if tt.script != "" {
+				write(t, plugin, "#!/bin/sh\n"+tt.script+"\n")
+			}
+			r := newRig(t, program)
+			_, err := r.call("kube.scale", stopIt).Plan(t.Context(), r.env)
+			if advice := strings.Join(hint.All(err), "\n"); err == nil || !strings.Contains(advice, tt.advice) || strings.Contains(advice, "VPN") {
+				t.Errorf("%v\n%s", err, advice)
+			}
+		})
+	}
+}
+
 // TestWaitForNone: a pod that is being ended may still write.
 func TestWaitForNone(t *testing.T) {
 	t.Parallel()
@@ -447,7 +533,7 @@ func TestWaitForNone(t *testing.T) {
 	s.pods = []map[string]any{ending}
 	r := newRig(t, s.kubectl())
 	c := r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "1s"})
-	if _, err := c.Run(t.Context(), r.env, r.plan(c)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "shop/booking-app still has 1 pod; booking-app-1: is being ended") {
+	if _, err := c.Run(t.Context(), r.env, r.plan(c)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "shop/booking-app in test still has 1 pod; booking-app-1: is being ended") {
 		t.Errorf("%v", err)
 	}
 	s.mu.Lock()
@@ -459,7 +545,7 @@ func TestWaitForNone(t *testing.T) {
 	s.mu.Lock()
 	s.refuse, s.pods = map[string]int{}, nil
 	s.mu.Unlock()
-	if res, err := c.Run(t.Context(), r.env, r.plan(c)); err != nil || !strings.Contains(res.Evidence, "no pod of shop/booking-app is left") {
+	if res, err := c.Run(t.Context(), r.env, r.plan(c)); err != nil || !strings.Contains(res.Evidence, "no pod of shop/booking-app in test is left") {
 		t.Errorf("%v %+v", err, res)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -483,12 +569,7 @@ func TestStrangeAnswers(t *testing.T) {
 		"negative":    `{"metadata": {"name": "booking-app", "uid": "u"}, "spec": {"replicas": -1}}`, "a list": "[]", "hostile": "\x1b]0;x\x07",
 	} {
 		path := filepath.Join(t.TempDir(), "kubectl")
-		syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
-		err := os.WriteFile(path, []byte("#!/bin/sh\ncat <<'X'\n"+said+"\nX\n"), 0o700)
-		syscall.ForkLock.RUnlock()
-		if err != nil {
-			t.Fatal(err)
-		}
+		write(t, path, "#!/bin/sh\ncat <<'X'\n"+said+"\nX\n")
 		r := newRig(t, path)
 		for _, action := range []string{"kube.scale", "kube.wait"} {
 			_, err := r.call(action, map[string]any{"deployment": "booking-app", "replicas": 0}).Plan(t.Context(), r.env)

@@ -96,7 +96,13 @@ func owed(env *action.Env, place string) (numbers []int, ids []string) {
 	return numbers, ids
 }
 
-// planScale plans to have so many replicas; -1 is as many as are owed.
+// What stands for a number.
+const (
+	asOwed      = -1 // as many as are owed
+	asOwedOrNow = -2 // or, where none are, as many as it has, if it has any
+)
+
+// planScale plans to have so many replicas.
 func (d Deps) planScale(ctx context.Context, env *action.Env, a App, to int, within time.Duration) (action.Plan, error) {
 	a = d.pin(ctx, env, a)
 	live, err := d.get(ctx, env, a)
@@ -106,13 +112,17 @@ func (d Deps) planScale(ctx context.Context, env *action.Env, a App, to int, wit
 	where, from := place(a, live), live.wanted()
 	numbers, ids := owed(env, where)
 	switch {
-	case to == -1 && len(numbers) > 0:
+	case to < 0 && len(numbers) > 0:
 		to = max(numbers[0], from) // whoever gave it more meanwhile is not overruled
-	case to == -1:
-		return action.Plan{}, hint.Wrap(fmt.Errorf("%w: to how many replicas %s is to be scaled is not known: this run has not scaled it to 0", action.ErrRefused, where),
-			"give replicas: NUMBER; infrastructure as code may know it")
+	case to == asOwedOrNow && from > 0:
+		to = from
+	case to < 0:
+		return action.Plan{}, notKnown(env, a, live, to)
 	}
 	out := d.planned(ctx, env, a, live, to)
+	if to == 0 && from == 0 && len(numbers) == 0 {
+		out.Summary += ", and not by this run: how many it had is not known here. Find that out before it is to start again"
+	}
 	if to == 0 && from > 0 {
 		out.Opens = []action.Debt{{ID: strconv.Itoa(from) + debtMark + where, Within: within,
 			Text: fmt.Sprintf("%s is scaled to 0 and serves nobody: scale it back to %d", where, from)}}
@@ -125,6 +135,27 @@ func (d Deps) planScale(ctx context.Context, env *action.Env, a App, to int, wit
 		}
 	}
 	return out, nil
+}
+
+// notKnown says that nobody here knows how many replicas a Deployment should have, and who
+// may.
+func notKnown(env *action.Env, a App, live deployment, to int) error {
+	where, now := place(a, live), live.wanted()
+	err := fmt.Errorf("%w: to how many replicas %s is to be scaled is not known: this run has not scaled it to 0", action.ErrRefused, where)
+	for _, debt := range env.Debts {
+		if _, at, ok := strings.Cut(debt.ID, debtMark); ok && at != where {
+			err = hint.Wrap(err, "This run owes "+debt.ID+", and kubectl speaks of "+where+" now: name the context in the estate.")
+		}
+	}
+	if n, ok := live.applied(); ok {
+		err = hint.Wrap(err, fmt.Sprintf("The manifest that was applied last asks for %d.", n))
+	}
+	then := "then accept this step as it is"
+	if to == asOwedOrNow {
+		then = "then try this step again"
+	}
+	return hint.Wrap(err, fmt.Sprintf("Give it the number that it should have by hand (%s), %s; or give replicas: NUMBER in the runbook. \"lifeboat runs\" lists what other runs owe.",
+		typed(a, scaleArgs(a, now, "NUMBER")...), then))
 }
 
 // planned says what a change of the number means.
@@ -144,7 +175,7 @@ func (d Deps) planned(ctx context.Context, env *action.Env, a App, live deployme
 		return out
 	}
 	out.Summary = fmt.Sprintf("scales %s from %d to %d replicas", where, from, to)
-	out.Command = []string{typed(a, scaleArgs(a, from, to)...)}
+	out.Command = []string{typed(a, scaleArgs(a, from, strconv.Itoa(to))...)}
 	out.Lines = []action.Line{{Label: "from", Text: fmt.Sprintf("%d replicas, %d of them ready", from, live.Status.ReadyReplicas)}, {Label: "to", Text: fmt.Sprintf("%d replicas", to)}}
 	if to == 0 {
 		out.Effect, out.Token = action.Destroy, a.Deployment+"@"+strconv.Itoa(from)
@@ -156,8 +187,17 @@ func (d Deps) planned(ctx context.Context, env *action.Env, a App, live deployme
 	return out
 }
 
-func scaleArgs(a App, from, to int) []string {
-	return []string{"scale", "deployment/" + a.Deployment, "--current-replicas=" + strconv.Itoa(from), "--replicas=" + strconv.Itoa(to)}
+func scaleArgs(a App, from int, to string) []string {
+	return []string{"scale", "deployment/" + a.Deployment, "--current-replicas=" + strconv.Itoa(from), "--replicas=" + to}
+}
+
+// saved is what a change leaves for later steps. A second stop does not forget the number
+// from before the first one.
+func saved(env *action.Env, plan action.Plan, from, to int) map[string]any {
+	if numbers, _ := owed(env, plan.Target); from == 0 && len(numbers) > 0 {
+		from = numbers[0]
+	}
+	return map[string]any{"replicas": int64(from), "now": int64(to)}
 }
 
 // planOf reads what a plan is about, which the estate may no longer say.
@@ -188,15 +228,16 @@ func (d Deps) runScale(ctx context.Context, env *action.Env, plan action.Plan) (
 		return action.Result{}, changed(plan.Target, from, live.wanted(), to)
 	}
 	out := action.Result{
-		Outputs: map[string]any{"replicas": int64(from), "now": int64(to)},
+		Outputs: saved(env, plan, from, to),
 		Back:    fmt.Sprintf("scales %s back to %d replicas", plan.Target, from),
 	}
 	if plan.Nothing {
 		out.Evidence, out.Back = fmt.Sprintf("%s asks for %d replicas, as before", plan.Target, to), ""
 		return out, nil
 	}
-	env.Printf("$ %s", typed(a, scaleArgs(a, from, to)...))
-	text, err := d.kubectl(ctx, env, a, scaleArgs(a, from, to)...)
+	args := scaleArgs(a, from, strconv.Itoa(to))
+	env.Printf("$ %s", typed(a, args...))
+	text, err := d.kubectl(ctx, env, a, args...)
 	env.Printf("%s", strings.TrimSpace(string(text)))
 	return d.settle(ctx, env, a, plan, out, err)
 }
@@ -249,6 +290,7 @@ func (d Deps) probeScale(ctx context.Context, env *action.Env, plan action.Plan)
 	out := action.Probe{
 		Command: []string{typed(a, "get", "deployment/"+a.Deployment)},
 		Before:  fmt.Sprintf("%d replicas", from), Wanted: fmt.Sprintf("%d replicas", to),
+		Outputs: saved(env, plan, from, to),
 	}
 	live, err := d.get(ctx, env, a)
 	if err != nil {
@@ -256,10 +298,12 @@ func (d Deps) probeScale(ctx context.Context, env *action.Env, plan action.Plan)
 		return out, nil
 	}
 	out.Found = fmt.Sprintf("%d replicas", live.wanted())
-	switch live.wanted() {
-	case to:
+	switch {
+	case live.Metadata.UID != plan.Facts["uid"]:
+		out.Finding, out.Means = action.Unknown, "The deployment was deleted and made anew since: this one is not that of the step."
+	case live.wanted() == to:
 		out.Finding, out.Means = action.Applied, "The deployment asks for what the step wanted."
-	case from:
+	case live.wanted() == from:
 		out.Finding, out.Means = action.NotApplied, "The deployment asks for what it did before the step."
 	default:
 		out.Finding, out.Means = action.Unknown, "The deployment asks for neither: somebody else has scaled it."

@@ -26,7 +26,8 @@ type server struct {
 	version, generation int
 	uid                 string
 	gone, paused        bool
-	labels              map[string]string
+	labels, annotations map[string]string
+	old                 int // replicas of an older version
 	pods, scalers       []map[string]any
 	refuse              map[string]int // "METHOD resource" -> HTTP status
 	fault               string         // of the next write of the scale, see put
@@ -71,15 +72,20 @@ current-context: test
 `, url, cluster)
 	path := filepath.Join(dir, "kubectl")
 	script := fmt.Sprintf("#!/bin/sh\nHOME='%[1]s' KUBECONFIG='%[1]s/config' exec '%[2]s' \"$@\"\n", dir, real)
-	for name, text := range map[string]string{"config": config, "kubectl": script} {
-		syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
-		err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700)
-		syscall.ForkLock.RUnlock()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	write(t, filepath.Join(dir, "config"), config)
+	write(t, path, script)
 	return path
+}
+
+// write makes a file, which may be a program.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
+	err := os.WriteFile(path, []byte(text), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func give(w http.ResponseWriter, status int, v any) {
@@ -100,7 +106,7 @@ var reasons = map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "NotFou
 func resources(group string, names ...string) object {
 	var list []object
 	for _, n := range names {
-		kind := map[string]string{"deployments": "Deployment", "deployments/scale": "Scale", "pods": "Pod", "horizontalpodautoscalers": "HorizontalPodAutoscaler", "namespaces": "Namespace"}[n]
+		kind := map[string]string{"deployments": "Deployment", "deployments/scale": "Scale", "statefulsets": "StatefulSet", "pods": "Pod", "horizontalpodautoscalers": "HorizontalPodAutoscaler", "namespaces": "Namespace"}[n]
 		r := object{"name": n, "singularName": strings.TrimSuffix(n, "s"), "namespaced": n != "namespaces", "kind": kind, "verbs": []string{"get", "list", "update", "patch"}}
 		if n == "deployments/scale" {
 			r["group"], r["version"] = "autoscaling", "v1"
@@ -131,7 +137,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		give(w, 200, resources("v1", "pods", "namespaces"))
 		return
 	case "/apis/apps/v1":
-		give(w, 200, resources("apps/v1", "deployments", "deployments/scale"))
+		give(w, 200, resources("apps/v1", "deployments", "deployments/scale", "statefulsets"))
 		return
 	case "/apis/autoscaling/v1", "/apis/autoscaling/v2":
 		give(w, 200, resources(strings.TrimPrefix(path, "/apis/"), "horizontalpodautoscalers"))
@@ -143,6 +149,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const base = "/apis/apps/v1/namespaces/shop/deployments/booking-app"
+	if path == "/apis/apps/v1/namespaces/shop/statefulsets/mongo" {
+		give(w, 200, object{"kind": "StatefulSet", "apiVersion": "apps/v1", "metadata": object{"name": "mongo", "namespace": "shop"}})
+		return
+	}
 	what := map[string]string{base: "deployment", base + "/scale": "scale", "/api/v1/namespaces/shop/pods": "pods"}[path]
 	if strings.HasSuffix(path, "/namespaces/shop/horizontalpodautoscalers") {
 		what = "scalers"
@@ -187,14 +197,14 @@ func (s *server) set(replicas int) {
 }
 
 func (s *server) meta() object {
-	return object{"name": "booking-app", "namespace": "shop", "uid": s.uid, "resourceVersion": strconv.Itoa(s.version), "generation": s.generation, "labels": s.labels}
+	return object{"name": "booking-app", "namespace": "shop", "uid": s.uid, "resourceVersion": strconv.Itoa(s.version), "generation": s.generation, "labels": s.labels, "annotations": s.annotations}
 }
 
 func (s *server) deployment() object {
 	return object{
 		"kind": "Deployment", "apiVersion": "apps/v1", "metadata": s.meta(),
 		"spec":   object{"replicas": s.replicas, "paused": s.paused, "selector": object{"matchLabels": object{"app": "booking-app"}}},
-		"status": object{"observedGeneration": s.generation, "replicas": s.replicas, "updatedReplicas": s.replicas, "readyReplicas": s.ready, "availableReplicas": s.ready},
+		"status": object{"observedGeneration": s.generation, "replicas": s.replicas, "updatedReplicas": s.replicas - s.old, "readyReplicas": s.ready, "availableReplicas": s.ready},
 	}
 }
 

@@ -19,7 +19,7 @@ app: booking-app
 ` + "```" + `
 
 In the estate, outside of a cluster (no shell reads these, and status ends with 0 while the
-application runs, with 1 to 4 while it does not):
+application runs, with 1 or 3 while it does not, and with neither when it cannot tell):
 
     apps:
       booking-app:
@@ -31,7 +31,8 @@ application runs, with 1 to 4 while it does not):
 
 const startDoc = `Starts an application of the estate, and waits until its status says that it runs and its
 health page answers with 200. A Deployment gets back the number of replicas that it had
-before it was stopped in this run, or that of replicas:.
+before it was stopped in this run, or that of replicas:; one that runs and owes nothing keeps
+what it has. One page that answers now and then is not enough: it has to three times in a row.
 
 ` + "```service.start" + `
 app: booking-app
@@ -104,7 +105,11 @@ func (d Deps) start() action.Action {
 				return action.Plan{}, err
 			}
 			if a.Deployment != "" {
-				return waiting(d.planScale(ctx, env, a, p.Replicas, 0))
+				to := p.Replicas
+				if to == asOwed {
+					to = asOwedOrNow // whoever has started it by hand meanwhile has done no harm
+				}
+				return waiting(d.planScale(ctx, env, a, to, 0))
 			}
 			return d.planTurn(ctx, env, a, on, 0)
 		},
@@ -163,10 +168,7 @@ func (d Deps) turn(ctx context.Context, env *action.Env, name string, plan actio
 		return out, err // the number is set, and can be set back
 	}
 	out.Evidence = waited.Evidence
-	if to == 0 {
-		return d.deserted(ctx, env, a, out), nil
-	}
-	return d.healthy(ctx, env, a, out, limit-env.Now().Sub(began))
+	return d.tried(ctx, env, a, out, to > 0, limit-env.Now().Sub(began))
 }
 
 // unfinished is a wait that was in vain after the number was set. The number stays.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -38,12 +37,7 @@ func newDaemon(t *testing.T) *daemon {
 func (d *daemon) script(name, text string) []string {
 	d.t.Helper()
 	path := filepath.Join(filepath.Dir(d.path), name)
-	syscall.ForkLock.RLock() // a child of another test that inherited the open file would keep it from being started
-	err := os.WriteFile(path, []byte("#!/bin/sh\necho x >>"+path+".calls\n"+text+"\n"), 0o700)
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	write(d.t, path, "#!/bin/sh\necho x >>"+path+".calls\n"+text+"\n")
 	return []string{path}
 }
 
@@ -198,7 +192,7 @@ func TestServiceChanged(t *testing.T) {
 	if _, err := c.Run(t.Context(), r.env, p); !errors.Is(err, action.ErrChanged) || d.calls("stop") != 0 {
 		t.Errorf("%v", err)
 	}
-	for _, script := range []string{"exit 7", "kill -9 $$"} { // an answer that means neither
+	for _, script := range []string{"exit 7", "kill -9 $$", "exit 2", "exit 4", "exec pgrep --nonsense", "exec sh /nowhere/status"} { // an answer that means neither
 		d.app.Status = d.script("status", script)
 		r = newRig(t, "", d.app)
 		if _, err := r.call("service.stop", map[string]any{"app": "queue"}).Plan(t.Context(), r.env); err == nil || !strings.Contains(strings.Join(hint.All(err), ""), "must end with 0") {
@@ -242,9 +236,99 @@ func TestServiceElsewhere(t *testing.T) {
 	defer health.Close()
 	d.app.Health = health.URL
 	r := newRig(t, "", d.app)
-	c := r.call("service.stop", map[string]any{"app": "queue"})
-	if res, err := c.Run(t.Context(), r.env, r.plan(c)); err != nil || !strings.Contains(res.Evidence, "somebody else serves it") {
+	c := r.call("service.stop", map[string]any{"app": "queue", "for": "1s"})
+	res, err := c.Run(t.Context(), r.env, r.plan(c))
+	if err != nil || len(res.Checks) != 1 || res.Checks[0].OK || !strings.Contains(res.Checks[0].Evidence, "somebody else serves it") {
 		t.Errorf("%v %+v", err, res)
+	}
+	if res, err := c.Run(t.Context(), r.env, r.plan(c)); err != nil || len(res.Checks) != 1 || res.Checks[0].OK { // its status says that it is stopped
+		t.Errorf("%v %+v", err, res)
+	}
+}
+
+// TestServiceFlaps: a health page that answers now and then is no application that works,
+// and what stands before a stopped one may take a moment to notice.
+func TestServiceFlaps(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t)
+	d.set(false)
+	var asked atomic.Int64
+	var failing func(n int64) bool
+	health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if failing(asked.Add(1)) {
+			http.Error(w, "no upstream", http.StatusBadGateway)
+		}
+	}))
+	defer health.Close()
+	d.app.Health = health.URL
+	r := newRig(t, "", d.app)
+	r.env.Drill = true
+	start, stop := r.call("service.start", map[string]any{"app": "queue", "for": "2s"}), r.call("service.stop", map[string]any{"app": "queue", "for": "10s"})
+	failing = func(n int64) bool { return n%3 == 0 } // twice in a row it answers
+	res, err := start.Run(t.Context(), r.env, r.plan(start))
+	if err != nil || len(res.Checks) != 1 || res.Checks[0].OK || !strings.Contains(res.Checks[0].Evidence, "now and then") {
+		t.Errorf("%v %+v", err, res)
+	}
+	asked.Store(0)
+	failing = func(n int64) bool { return n < 4 }
+	res, err = start.Run(t.Context(), r.env, r.plan(start))
+	if err != nil || len(res.Checks) != 1 || !res.Checks[0].OK || asked.Load() != 6 || !strings.Contains(res.Checks[0].Evidence, "3 times in a row") {
+		t.Errorf("%v %+v, asked %d times", err, res, asked.Load())
+	}
+	asked.Store(0)
+	failing = func(n int64) bool { return n > 3 }
+	res, err = stop.Run(t.Context(), r.env, r.plan(stop))
+	if err != nil || len(res.Checks) != 1 || !res.Checks[0].OK || asked.Load() != 4 {
+		t.Errorf("%v %+v, asked %d times", err, res, asked.Load())
+	}
+}
+
+// TestServiceForks: a start program that leaves the application in the background with its
+// own output: that goes on working when the program has ended and the step is over.
+func TestServiceForks(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t)
+	d.set(false)
+	ticks := d.path + ".ticks"
+	d.app.Start = d.script("start", "echo it begins\ntouch "+d.path+"\nwhile test -e "+d.path+"; do echo tick || exit; echo t >>"+ticks+"; sleep 0.05; done &")
+	r := newRig(t, "", d.app)
+	c := r.call("service.start", map[string]any{"app": "queue"})
+	if _, err := c.Run(t.Context(), r.env, r.plan(c)); err != nil || !strings.Contains(r.log.String(), "it begins") {
+		t.Fatalf("%v\n%s", err, r.log)
+	}
+	size := func() int64 {
+		info, err := os.Stat(ticks)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(time.Minute)
+	defer tick.Stop()
+	for from := size(); size() < from+10; {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("the application has died with its start program")
+		}
+	}
+	d.set(false)
+}
+
+// TestServiceInForeground: a start program that is the application never ends.
+func TestServiceInForeground(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t)
+	d.set(false)
+	d.app.Start = d.script("start", "trap 'rm -f "+d.path+"; exit 0' INT TERM\ntouch "+d.path+"\nwhile :; do sleep 0.1; done")
+	r := newRig(t, "", d.app)
+	c := r.call("service.start", map[string]any{"app": "queue", "for": "1s"})
+	p := r.plan(c)
+	if _, err := c.Run(t.Context(), r.env, p); !errors.Is(err, action.ErrUnclear) || !strings.Contains(strings.Join(hint.All(err), ""), "running in the background and to end") {
+		t.Errorf("%v %q", err, hint.All(err))
+	}
+	if probe, err := c.Probe(t.Context(), r.env, p); err != nil || probe.Finding != action.NotApplied {
+		t.Errorf("%+v, %v", probe, err)
 	}
 }
 
@@ -275,6 +359,12 @@ func TestServiceInCluster(t *testing.T) {
 	undo, err := start.PlanUndo(t.Context(), r.env, p, res)
 	if err != nil || undo.Effect != action.Destroy || !tells(undo, "from 3 to 0") {
 		t.Fatalf("%v %+v", err, undo)
+	}
+
+	// Nothing is owed any more, and whoever has started it by hand has done no harm.
+	r.env.Debts = nil
+	if p := r.plan(start); !p.Nothing || !tells(p, "has 3 replicas already") {
+		t.Errorf("plan %+v", p)
 	}
 
 	// The pods do not come: the number stays, the step fails with the reason.

@@ -56,6 +56,7 @@ func (d Deps) wait() action.Action {
 			if err != nil {
 				return action.Plan{}, err
 			}
+			a = d.pin(ctx, env, a)
 			live, err := d.get(ctx, env, a)
 			if err != nil {
 				return action.Plan{}, err
@@ -71,7 +72,7 @@ func (d Deps) wait() action.Action {
 			if err != nil {
 				return action.Result{}, err
 			}
-			return d.await(ctx, env, a, p.Replicas, p.For)
+			return d.await(ctx, env, d.pin(ctx, env, a), p.Replicas, p.For)
 		},
 	})
 }
@@ -159,8 +160,25 @@ type sight struct {
 	left          int      // pods that have not ended
 	notReady      []string // "pod: why"
 	first         string   // name of the first of them
+	late          []string // what the Deployment says that is still to come
 	failure       string   // of the Deployment itself
 	noPods        error    // why the pods could not be listed
+}
+
+// late lists what keeps a Deployment from being what it asks for.
+func (d deployment) late() (out []string) {
+	wanted, now := d.wanted(), d.Status
+	say := func(yes bool, format string, args ...any) {
+		if yes {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	say(now.ObservedGeneration < d.Metadata.Generation, "the cluster has not taken notice of the change yet")
+	say(now.UpdatedReplicas < wanted && !d.Spec.Paused, "%d of %d are of the newest version", now.UpdatedReplicas, wanted)
+	say(now.Replicas > wanted, "%s more than it asks for", printable.Count(now.Replicas-wanted, "pod"))
+	say(now.Replicas < wanted, "%s still to be made", printable.Count(wanted-now.Replicas, "pod"))
+	say(now.AvailableReplicas < wanted, "%d of %d have been ready for long enough", now.AvailableReplicas, wanted)
+	return out
 }
 
 // look reads the Deployment, and its pods where they matter.
@@ -170,8 +188,8 @@ func (d Deps) look(ctx context.Context, env *action.Env, a App, replicas int) (s
 		return sight{}, err
 	}
 	s := sight{where: place(a, live), wanted: expected(replicas, live), ready: live.Status.ReadyReplicas, asks: live.wanted()}
-	settled := live.Status.ObservedGeneration >= live.Metadata.Generation && s.asks == s.wanted && live.Status.Replicas == s.wanted &&
-		live.Status.AvailableReplicas >= s.wanted && (live.Spec.Paused || live.Status.UpdatedReplicas >= s.wanted)
+	s.late = live.late()
+	settled := s.asks == s.wanted && len(s.late) == 0
 	if settled && s.wanted > 0 {
 		s.done = true
 		return s, nil
@@ -220,6 +238,9 @@ func (s sight) words() string {
 	}
 	if s.asks != s.wanted {
 		out += fmt.Sprintf("; the deployment asks for %d", s.asks)
+	}
+	if s.ready >= s.wanted { // else there is more to say of each pod
+		out = strings.Join(append([]string{out}, s.late...), "; ")
 	}
 	if s.failure != "" {
 		out += "; " + s.failure
