@@ -24,6 +24,7 @@ const (
 	Recovered          = "recovered"
 	NotRecovered       = "not-recovered"
 	LevelRaised        = "level-raised"
+	LevelTime          = "level-time"
 	DebtOverdue        = "debt-overdue"
 	ProtectionOff      = "protection-off"
 	ProtectionOn       = "protection-on"
@@ -53,6 +54,7 @@ func events() []event {
 		{Recovered, "RECOVERED", "The recovery is over and was checked."},
 		{NotRecovered, "NOT RECOVERED", "The recovery came to no good end. Somebody has to take over."},
 		{LevelRaised, "LEVEL RAISED", "The incident is more serious than it was taken for."},
+		{LevelTime, "TIME RUNS OUT", "The time that the level of the incident allows is nearly spent."},
 		{DebtOverdue, "NOT PUT BACK", "Something that was switched off for a recovery is still off."},
 		{ProtectionOff, "PROTECTION OFF", "The protection of a branch is off. Please push nothing until it is back."},
 		{ProtectionOn, "PROTECTION ON", "The protection of the branch is back as it was."},

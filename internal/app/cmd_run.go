@@ -212,7 +212,6 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	}
 	if out.lines != nil {
 		out.lines.guidance = p.Guidance()
-		w.remind = func(r run.Run) { out.lines.remind(&r) }
 	}
 	if r.Seq == 1 { // it begins here; its first event was stored before anybody watched
 		out.observe(r, run.Event{Run: id, Seq: 1, At: r.At, Kind: run.RunStarted, Body: r.Started})

@@ -159,9 +159,14 @@ func (l *lines) event(r run.Run, ev run.Event) {
 		l.start(&r)
 	case run.Resumed:
 		l.say(ev.At, "%s run %s taken up again by %s, at step %d of %d", mode(r), r.ID.Short(), b.By, min(r.Current()+1, len(r.Steps)), len(r.Steps))
+		l.remind(&r)
 	case run.Ended:
 		l.ended(&r, ev, b)
 	case run.Note:
+		if incident.OfTime(b) && !l.replay {
+			l.remind(&r) // in words of now
+			return
+		}
 		l.say(ev.At, "NOTE %s: %s", b.By, b.Text)
 	case run.Raise:
 		l.raised(ev.At, b)

@@ -28,8 +28,8 @@ func (l *lines) remind(r *run.Run) {
 	c := l.clock(r)
 	l.mu.Lock()
 	defer l.settle()
-	if !c.Reminds() || c.Level == l.reminded.Level && c.Over == l.reminded.Over {
-		return
+	if !c.Reminds() || c.Level == l.reminded.Level && (c.Over == l.reminded.Over || l.reminded.Over) {
+		return // a clock that was put back tells nobody twice
 	}
 	l.reminded = c
 	l.put(l.now().UTC().Format("15:04:05")+" ", "TIME "+c.Says)
@@ -40,6 +40,8 @@ func (l *lines) remind(r *run.Run) {
 		text := fmt.Sprintf("In doubt it is the higher level. Level %d: %s, within %s.", c.Next.Number, c.Next.Response, incident.Span(c.Next.Recovery))
 		if l.raises {
 			text += " Type raise to raise it."
+		} else {
+			text += " lifeboat attach " + r.ID.Short() + " raises it."
 		}
 		l.put(indent, text)
 	}

@@ -20,21 +20,21 @@ type driven interface {
 }
 
 // watch looks at the clocks of a run while a process hosts it: it puts on record that a
-// debt is overdue, tells whoever is listed under alerts of that, of a level that was raised
-// and of a recovery that came to no good end, and reminds whoever reads along.
+// debt is overdue and that the time of the level runs out, and tells whoever is listed under
+// alerts of that, of a level that was raised and of a recovery that came to no good end.
 // It belongs to the process of the host. What it puts on record is there once, however
 // many hosts drive the run one after another; a crash between record and alert loses the
 // alert, and never the record.
 type watch struct {
-	world  *world
-	tick   <-chan time.Time
-	news   chan any        // run.Raise and run.Ended that became true; room for all, so nobody waits
-	remind func(r run.Run) // reads the clock of the level out; nil: nobody reads along
-	told   map[int64]bool  // debts that were noticed, by the Seq of their opening
+	world *world
+	tick  <-chan time.Time
+	news  chan any        // run.Raise and run.Ended that became true; room for all, so nobody waits
+	told  map[int64]bool  // debts that were noticed, by the Seq of their opening
+	timed map[string]bool // remarks about the time of a level that were made
 }
 
 func (w *world) newWatch(tick <-chan time.Time) *watch {
-	return &watch{world: w, tick: tick, news: make(chan any, run.MaxLevel+1), remind: w.remind, told: map[int64]bool{}}
+	return &watch{world: w, tick: tick, news: make(chan any, run.MaxLevel+1), told: map[int64]bool{}, timed: map[string]bool{}}
 }
 
 // observe takes what became true. It never blocks.
@@ -50,7 +50,7 @@ func (t *watch) observe(ev run.Event) {
 
 // run watches until ctx ends; what became true until then is still told of.
 func (t *watch) run(ctx context.Context, e driven) {
-	t.owed(ctx, e) // also where the host leaves at once, because nobody answers
+	t.look(ctx, e) // also where the host leaves at once, because nobody answers
 	for {
 		select {
 		case <-t.tick:
@@ -73,9 +73,29 @@ func (t *watch) run(ctx context.Context, e driven) {
 // look is one look at the clocks.
 func (t *watch) look(ctx context.Context, e driven) {
 	t.owed(ctx, e)
-	if r := e.Snapshot(); t.remind != nil && r.Open() {
-		t.remind(r)
+	t.time(ctx, e)
+}
+
+// time puts on record that the time of the level is nearly spent, or over, and tells of it:
+// whoever works alone should have company then. Who reads along is reminded by the remark.
+func (t *watch) time(ctx context.Context, e driven) {
+	r := e.Snapshot()
+	c := incident.LevelClock(&r, incident.Levels(t.world.estate), t.world.env.now())
+	if !c.Reminds() || t.timed[c.Note()] || c.Reminded(&r) {
+		return
 	}
+	if err := e.Note(ctx, incident.Host, c.Note()); err != nil {
+		return // as with debts
+	}
+	t.timed[c.Note()] = true
+	advice := "lifeboat attach " + r.ID.Short() + " shows the run"
+	if c.Next.Number > 0 {
+		advice += fmt.Sprintf("; R there raises it to level %d: %s, within %s", c.Next.Number, c.Next.Response, incident.Span(c.Next.Recovery))
+	}
+	t.tell(ctx, e, alert.Message{
+		Event: alert.LevelTime, Asset: r.Started.Asset, Runbook: r.Started.Book, Run: string(r.ID), Level: r.Level,
+		Text: c.Says + prefix(" ", c.Forecast), Advice: advice,
+	})
 }
 
 // owed puts on record what is overdue, and tells of it.
@@ -90,7 +110,7 @@ func (t *watch) owed(ctx context.Context, e driven) {
 		if !d.Overdue(now) || t.told[d.Seq] || incident.Noticed(&r, d) {
 			continue
 		}
-		if err := e.Note(ctx, "lifeboat", incident.OverdueNote(d)); err != nil {
+		if err := e.Note(ctx, incident.Host, incident.OverdueNote(d)); err != nil {
 			continue // the run has just ended, or nothing can be recorded any more: then the engine says so
 		}
 		t.told[d.Seq] = true
@@ -110,7 +130,7 @@ func (t *watch) tell(ctx context.Context, e driven, m alert.Message) {
 			continue
 		}
 		said := fmt.Sprintf("Alert %s: %s", m.Event, d)
-		if err := e.Note(context.WithoutCancel(ctx), "lifeboat", said); err != nil {
+		if err := e.Note(context.WithoutCancel(ctx), incident.Host, said); err != nil {
 			fmt.Fprintln(t.world.env.stderr, said)
 		}
 	}

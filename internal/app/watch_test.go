@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ type record struct {
 	r    run.Run
 	fail error               // of the next note
 	mask func(string) string // what takes secrets out of notes; nil: nothing
+	// noted is called after a note; nil: nobody is.
+	noted func()
 }
 
 func newRecord(t *testing.T) *record {
@@ -53,6 +56,9 @@ func (c *record) Note(_ context.Context, by, text string) error {
 		text = c.mask(text)
 	}
 	c.add(run.NoteAdded, "", run.Note{By: by, Text: text})
+	if c.noted != nil {
+		c.noted()
+	}
 	return nil
 }
 
@@ -123,7 +129,7 @@ func TestDebtOverdueOnceBehindAMask(t *testing.T) {
 	watch := w.newWatch(nil)
 	watch.look(t.Context(), c)
 	watch.look(t.Context(), c)
-	if n := strings.Count(told(), "\n"); n != 1 || len(c.r.Notes) != 1 {
+	if n := strings.Count(told(), "\n"); n != 1 || len(c.r.Notes) != 2 { // the other one is about the time of the level
 		t.Errorf("told %d times, %d notes", n, len(c.r.Notes))
 	}
 }
@@ -153,20 +159,95 @@ func TestLevelRaisedIsTold(t *testing.T) {
 	}
 }
 
+// The time of a level is put on record and told of once when it is nearly spent and once when
+// it is over, by whichever host sees it first, also where the clock of the machine is put back
+// and ahead; a raised level has a time of its own.
+func TestLevelTimeOnce(t *testing.T) {
+	t.Parallel()
+	const (
+		nearly1 = "TIME: the 30 min of level 1 are nearly spent"
+		over1   = "TIME: the 30 min of level 1 are over"
+		nearly2 = "TIME: the 4 h of level 2 are nearly spent"
+		over2   = "TIME: the 4 h of level 2 are over"
+	)
+	up := func(to int) run.Raise { return run.Raise{By: "s.kaya", To: to, Reason: "it spreads"} }
+	for _, tc := range []struct {
+		name string
+		at   []time.Duration // of the looks, from the start; below 0: nothing can be recorded
+		up   map[int]run.Raise
+		want []string
+	}{
+		{"in time", []time.Duration{0, 22 * time.Minute}, nil, nil},
+		{"nearly", []time.Duration{23 * time.Minute, 29 * time.Minute}, nil, []string{nearly1}},
+		{"then over", []time.Duration{23 * time.Minute, 31 * time.Minute, 5 * time.Hour}, nil, []string{nearly1, over1}},
+		{"over when somebody looks first", []time.Duration{time.Hour, 2 * time.Hour}, nil, []string{over1}},
+		{"the clock goes back", []time.Duration{31 * time.Minute, 25 * time.Minute, -time.Hour, 26 * time.Minute, 32 * time.Minute}, nil, []string{over1}},
+		{"the clock goes back before it is over", []time.Duration{25 * time.Minute, 2 * time.Minute, 24 * time.Minute, 40 * time.Minute}, nil, []string{nearly1, over1}},
+		{"raised in time", []time.Duration{25 * time.Minute, 40 * time.Minute, 2 * time.Hour}, map[int]run.Raise{1: up(2)}, []string{nearly1}},
+		{"raised, and nearly again", []time.Duration{25 * time.Minute, 3 * time.Hour, 5 * time.Hour}, map[int]run.Raise{1: up(2)}, []string{nearly1, nearly2, over2}},
+		{"raised twice", []time.Duration{25 * time.Minute, 3 * time.Hour, 5 * time.Hour}, map[int]run.Raise{1: up(2), 2: up(3)}, []string{nearly1, nearly2}},
+	} {
+		c := newRecord(t)
+		w, told := c.watched("cat >>told", alert.LevelTime)
+		var out bytes.Buffer
+		w.env.stdout = &out
+		l, began := w.lines(), c.now
+		host := w.newWatch(nil)
+		for i, d := range tc.at {
+			if b, ok := tc.up[i]; ok {
+				b.From = c.r.Level
+				c.add(run.LevelRaised, "", b)
+			}
+			c.now = began.Add(d)
+			had := len(c.r.Notes)
+			host.look(t.Context(), c)
+			w.newWatch(nil).look(t.Context(), c) // the next one
+			for _, n := range c.r.Notes[had:] {
+				l.event(c.r, run.Event{Run: c.r.ID, Kind: run.NoteAdded, At: n.At, Body: n.Note})
+				l.event(c.r, run.Event{Run: c.r.ID, Kind: run.NoteAdded, At: n.At, Body: n.Note})
+			}
+		}
+		var got []string
+		for _, n := range c.r.Notes {
+			got = append(got, n.Text)
+			if n.By != incident.Host {
+				t.Errorf("%s: said by %s", tc.name, n.By)
+			}
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: on record %q, want %q", tc.name, got, tc.want)
+		}
+		if n := strings.Count(told(), `"event":"level-time"`); n != len(tc.want) {
+			t.Errorf("%s: told %d times: %s", tc.name, n, told())
+		}
+		if n := strings.Count(out.String(), " TIME "); n != len(tc.want) {
+			t.Errorf("%s: read out %d times:\n%s", tc.name, n, &out)
+		}
+	}
+	c := newRecord(t)
+	w, told := c.watched("cat >>told")
+	c.now, c.fail = c.now.Add(time.Hour), errors.New("the disk is full")
+	w.newWatch(nil).look(t.Context(), c)
+	if told() != "" {
+		t.Errorf("told of what is not on record: %s", told())
+	}
+}
+
 // The watch looks when its clock ticks, and ends with its context.
 func TestWatchTicks(t *testing.T) {
 	t.Parallel()
 	c := newRecord(t)
 	w, _ := c.watched("true")
-	tick, seen := make(chan time.Time), make(chan run.Run, 1)
-	w.remind = func(r run.Run) { seen <- r }
+	c.now = c.now.Add(25 * time.Minute)
+	tick, seen := make(chan time.Time), make(chan bool, 1)
+	c.noted = func() { seen <- true }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); w.newWatch(tick).run(ctx, c) }()
+	<-seen // it looks before its clock ticks
+	c.now = c.now.Add(time.Hour)
 	tick <- c.now
-	if r := <-seen; r.ID != c.r.ID {
-		t.Errorf("reminded of %q", r.ID)
-	}
+	<-seen
 	cancel()
 	<-done
 }

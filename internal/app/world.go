@@ -73,7 +73,6 @@ type world struct {
 	practice bool                                              // no estate was found, and the sandbox stands in for one
 	reading  atomic.Bool                                       // the vault is being read for the board
 	alerted  atomic.Bool                                       // somebody was told of a failure
-	remind   func(r run.Run)                                   // of the time of its level, while a run is hosted; nil: nobody reads along
 	progress func(step string, done, total int64, unit string) // of the running step; nil: not shown
 }
 

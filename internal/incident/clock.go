@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/estate"
@@ -31,10 +32,40 @@ type Clock struct {
 // Reminds says whether somebody has to be told.
 func (c *Clock) Reminds() bool { return c.Nearly || c.Over }
 
-// LevelClock reads the clock of a run.
+// timeHead begins the remarks about the time of a level.
+const timeHead = "TIME: "
+
+// Note is the remark by which a host puts on record that the time of the level is nearly
+// spent, or over: it is there once each, however many hosts drive the run one after another.
+// It is empty while there is time.
+func (c *Clock) Note() string {
+	switch {
+	case c.Over:
+		return fmt.Sprintf("%sthe %s of level %d are over", timeHead, Span(c.Of), c.Level)
+	case c.Nearly:
+		return fmt.Sprintf("%sthe %s of level %d are nearly spent", timeHead, Span(c.Of), c.Level)
+	}
+	return ""
+}
+
+// Reminded says whether the record has that remark. What is over was nearly spent before,
+// also where the clock of the machine was put back since.
+func (c *Clock) Reminded(r *run.Run) bool {
+	over := Clock{Level: c.Level, Of: c.Of, Over: true}
+	return slices.ContainsFunc(r.Notes, func(n run.Noted) bool { return n.Text == c.Note() || n.Text == over.Note() })
+}
+
+// OfTime says whether a remark is one that [Clock.Note] makes.
+func OfTime(n run.Note) bool { return n.By == Host && strings.HasPrefix(n.Text, timeHead) }
+
+// Host is who puts on record what no person said.
+const Host = "lifeboat"
+
+// LevelClock reads the clock of a run. It stops where the thing is back, and a dry run, which
+// answers no incident, has none.
 func LevelClock(r *run.Run, levels []estate.Level, now time.Time) Clock {
 	l, ok := level(levels, r.Level)
-	if !ok || l.Recovery <= 0 || !r.Open() {
+	if !ok || l.Recovery <= 0 || !r.Open() || r.Started.Mode == run.Dry || !r.Back().IsZero() {
 		return Clock{}
 	}
 	c := Clock{Level: l.Number, Of: l.Recovery, Spent: max(now.Sub(r.Began()), 0)}
@@ -72,7 +103,7 @@ func steps(r *run.Run) (done, rest int) {
 
 // pace takes the pace of the steps so far for that of the rest.
 func pace(r *run.Run, l estate.Level, now time.Time, done, rest int) string {
-	needs := now.Sub(r.At) / time.Duration(done) * time.Duration(rest)
+	needs := max(now.Sub(r.At), 0) / time.Duration(done) * time.Duration(rest) // a clock may lie
 	margin := r.Began().Add(l.Recovery).Sub(now.Add(needs))
 	at := "at this pace over at " + now.Add(needs).UTC().Format("15:04")
 	if margin < 0 {
