@@ -198,9 +198,16 @@ func (w *world) missedRun(ctx context.Context, p *engine.Program, r run.Run, err
 	if err == nil && !r.Open() {
 		err = outcome(r)
 	}
-	if r.Started.Mode != run.Dry {
+	if r.Started.Mode != run.Dry && !complained(&r) {
 		w.missed(ctx, p.Book.Meta.Kind, step, r.ID, err)
 	}
+}
+
+// complained says whether a step of the runbook itself has told people of what is wrong.
+func complained(r *run.Run) bool {
+	return slices.ContainsFunc(r.Steps, func(s run.Step) bool {
+		return s.Action == "notify.send" && s.State == run.Verified && s.Plan != nil && s.Plan.Args["event"] == alert.HealthProblem
+	})
 }
 
 // told remembers in the directory of a run which channels heard what.

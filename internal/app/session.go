@@ -70,6 +70,9 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 			return "", usage(err)
 		}
 	}
+	if kind := p.Book.Meta.Kind; kind == runbook.Backup || kind == runbook.Verification {
+		start.RTO = 0 // nothing is broken that somebody waits for
+	}
 	if err := w.preflight(ctx, p, start); err != nil {
 		w.missed(ctx, p.Book.Meta.Kind, "", "", err)
 		return "", usage(err)

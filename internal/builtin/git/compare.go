@@ -128,16 +128,12 @@ func (d Deps) compareAll(ctx context.Context, env *action.Env, r Repo, p compare
 	}
 	defer k.close()
 	live, err := k.remoteRefs(ctx, r, "refs/heads/*", "refs/tags/*")
-	if err != nil && p.Allow && ctx.Err() == nil { // to find that out is what was asked
-		text := "it cannot be read: " + printable.Line(err.Error())
-		return action.Result{Evidence: r.remoteName() + ": " + text, Outputs: map[string]any{"equal": false, "refs": int64(0), "differing": text}}, nil
-	}
 	if err != nil {
-		return action.Result{}, err
+		return uncompared(ctx, r, p, "it cannot be read", err)
 	}
 	other, what, err := d.counterpart(ctx, env, k, r, p)
 	if err != nil {
-		return action.Result{}, err
+		return uncompared(ctx, r, p, "there is nothing to compare it with", err)
 	}
 	live, other = shared(live), shared(other)
 	diff := repo.Difference(live, other)
@@ -167,6 +163,16 @@ func (d Deps) compareAll(ctx context.Context, env *action.Env, r Repo, p compare
 		return result, nil
 	}
 	return result, fmt.Errorf("%w: %s differs from %s: on %s, %s", action.ErrCheck, r.remoteName(), what, r.remoteName(), diff)
+}
+
+// uncompared says that one of the two sides cannot be read: where differences are allowed, to
+// find that out is what was asked.
+func uncompared(ctx context.Context, r Repo, p compareParams, what string, err error) (action.Result, error) {
+	if !p.Allow || ctx.Err() != nil {
+		return action.Result{}, err
+	}
+	text := what + ": " + printable.Line(err.Error())
+	return action.Result{Evidence: r.remoteName() + ": " + text, Outputs: map[string]any{"equal": false, "refs": int64(0), "differing": text}}, nil
 }
 
 // counterpart is what all refs are compared with.
