@@ -107,6 +107,28 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
+// An event can have a template of its own, beside that of all others.
+func TestTemplateForEvent(t *testing.T) {
+	t.Parallel()
+	short, err := alert.ParseTemplate("short")
+	own, err2 := alert.ParseTemplate("{{.Run}} is over")
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	both := short.For(alert.Recovered, own)
+	other := full
+	other.Event = alert.NotRecovered
+	if got := both.Render(full); got != "7F3A is over" {
+		t.Errorf("of the event: %q", got)
+	}
+	if got := both.Render(other); got != other.Short() {
+		t.Errorf("of another one: %q", got)
+	}
+	if short.Render(full) != full.Short() || both.Equal(short) || !both.Equal(short.For(alert.Recovered, own)) {
+		t.Error("For changed what it was made of")
+	}
+}
+
 func TestTemplateErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -25,10 +25,24 @@ type Template struct {
 	text  string // as it was read; "" and "long" are the same
 	tree  *template.Template
 	short bool
+	per   map[string]Template // of single events, in place of this one
 }
 
-// Equal says whether two templates are the same text.
-func (t Template) Equal(o Template) bool { return t.text == o.text }
+// For gives t with another template for the messages of one event.
+func (t Template) For(event string, of Template) Template {
+	per := maps.Clone(t.per)
+	if per == nil {
+		per = map[string]Template{}
+	}
+	per[event] = of
+	t.per = per
+	return t
+}
+
+// Equal says whether two templates are the same text, for every event.
+func (t Template) Equal(o Template) bool {
+	return t.text == o.text && maps.EqualFunc(t.per, o.per, Template.Equal)
+}
 
 // Bounds of a template and of what it gives.
 const (
@@ -239,6 +253,9 @@ var _ io.Writer = (*bounded)(nil)
 
 // Render writes a message. A message that does not fit is written in its long form.
 func (t Template) Render(m Message) string {
+	if of, ok := t.per[m.Event]; ok {
+		return of.Render(m)
+	}
 	if t.short {
 		return m.Short()
 	}

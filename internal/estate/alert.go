@@ -46,7 +46,7 @@ func (l *loader) alerts(n ast.Node) {
 			}),
 			l.line("url", func(n ast.Node, t string) { a.URL = l.address(n, t) }),
 			{"command", func(n ast.Node) { a.Command = l.argv(n, "command") }},
-			{"template", func(n ast.Node) { a.Template = l.template(n) }},
+			{"template", func(n ast.Node) { a.Template = l.templates(n) }},
 			{"on", func(n ast.Node) {
 				texts, nodes := l.list(n, "on")
 				for i, t := range texts {
@@ -123,6 +123,34 @@ func (l *loader) address(n ast.Node, t string) string {
 		return t
 	}
 	return ""
+}
+
+// allEvents is the key of the template for the events that have none of their own.
+const allEvents = "default"
+
+// templates reads a template for all messages of a channel, or one for each event.
+func (l *loader) templates(n ast.Node) alert.Template {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+	default:
+		return l.template(n)
+	}
+	var all alert.Template
+	per := map[string]alert.Template{}
+	l.entries(n, "template", func(name string, key, value ast.Node) {
+		switch {
+		case name == allEvents:
+			all = l.template(value)
+		case !slices.Contains(alert.Events(), name):
+			l.add(l.pos(key), "value", choice(name, append(alert.Events(), allEvents)), "template: there is no event %q", name)
+		default:
+			per[name] = l.template(value)
+		}
+	})
+	for event, t := range per {
+		all = all.For(event, t)
+	}
+	return all
 }
 
 // template reads the text of a channel's messages, and points into it where it is wrong.

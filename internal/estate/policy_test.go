@@ -214,6 +214,8 @@ var policyProblems = map[string]struct{ src, want, fix string }{
 	"alert path":             {"alerts: [{url: 'https://hooks.example.com/services/T000/B000/hunter2hunter2'}]", "2:16: error: url: this address may", ""},
 	"alert nowhere":          {"alerts: [{url: 'https:///team'}]", "2:16: error: url names no host", ""},
 	"alert field":            {"alerts: [{url: 'env:A', template: '{{.Assett}}'}]", `2:38: error: template: there is no field "Assett"`, "Asset,"},
+	"alert event template":   {"alerts: [{url: 'env:A', template: {recoverd: short}}]", `2:36: error: template: there is no event "recoverd"`, "recovered"},
+	"alert event field":      {"alerts:\n  - url: env:A\n    template:\n      default: short\n      recovered: '{{.Assett}}'", `6:21: error: template: there is no field "Assett"`, "Asset,"},
 	"alert template":         {"alerts:\n  - url: env:A\n    template: |\n      {{.Short}}\n      {{if .Asset}}for {{.Asset}}", "7:7: error: template: unexpected EOF", "{{if"},
 	"alert template field":   {"alerts:\n  - url: env:A\n    template: |\n      {{.Short}}\n      for {{.When}}", `6:13: error: template: there is no field "When"`, "Time"},
 	"alert as shell":         {"alerts: [{command: 'x | y'}]", "2:20: error: command must be a list, not a single value", "no shell"},

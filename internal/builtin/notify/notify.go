@@ -45,6 +45,9 @@ The event decides who is told: a channel has a list of those that it wants, its 
       - name: pager
         url: file:./secret/pager.url
         template: "{{.Short}}{{if .Advice}} - {{.Advice}}{{end}}"
+      - name: boss
+        url: env:BOSS_ALERTS
+        template: {recovered: "{{.Asset}} is back.", default: short}   # for each event
       - command: [./tell.sh]              # gets the message as JSON on its standard input
 
 An address with a token in it stands in a variable or a file, never in lifeboat.yaml. Beside
