@@ -69,7 +69,7 @@ func rebuild(ctx context.Context, env *action.Env, r Repo, s site, from string) 
 		return nil, err
 	}
 	if s.before != "" {
-		if notes, err = takeOver(ctx, env, s); err != nil {
+		if notes, err = takeOver(ctx, env, r, s); err != nil {
 			return nil, err
 		}
 		if old := oldBranch(s.dir); old != "" {
@@ -82,8 +82,12 @@ func rebuild(ctx context.Context, env *action.Env, r Repo, s site, from string) 
 	copied := 0
 	if s.before != "" {
 		var skipped []string
-		if copied, skipped, err = copyTree(ctx, s.dir, s.build); err != nil {
+		if copied, skipped, err = copyTree(ctx, s.dir, s.build, dotGit); err != nil {
 			return nil, fmt.Errorf("copy the work tree: %w", err)
+		}
+		notes = append(notes, skipped...)
+		if skipped, err = takeInner(ctx, s); err != nil {
+			return nil, err
 		}
 		notes = append(notes, skipped...)
 	}
@@ -131,22 +135,14 @@ func fetchAll(ctx context.Context, r Repo, dir, from string) error {
 	return nil
 }
 
-// configure sets the remote, and who the person is where the old clone said so. No
-// other setting is taken over: a configuration can make git run programs.
+// configure sets the remote, and what of the old settings can do no harm.
 func configure(ctx context.Context, r Repo, s site) error {
 	settings := [][2]string{}
 	if r.Remote != "" {
 		settings = append(settings, [2]string{"remote." + r.remoteName() + ".url", showURL(r.Remote)},
 			[2]string{"remote." + r.remoteName() + ".fetch", "+refs/heads/*:refs/remotes/" + r.remoteName() + "/*"})
 	}
-	if s.before != "" {
-		for _, key := range []string{"user.name", "user.email"} {
-			out, err := command.Output(ctx, command.Git(s.dir, "config", "--local", "--get", key))
-			if value := strings.TrimSuffix(string(out), "\n"); err == nil && value != "" {
-				settings = append(settings, [2]string{key, value})
-			}
-		}
-	}
+	settings = append(settings, oldSettings(ctx, r, s)...)
 	for _, kv := range settings {
 		if _, err := command.Run(ctx, command.Git(s.build, "config", "--local", kv[0], kv[1])); err != nil {
 			return fmt.Errorf("configure the rebuilt clone: %w", err)
@@ -211,9 +207,9 @@ func setHead(ctx context.Context, r Repo, dir, branch string) error {
 	return err
 }
 
-// takeOver brings local branches, tags, the stash and kept refs of the old clone into
-// the new one, each by itself, because any of them may be broken.
-func takeOver(ctx context.Context, env *action.Env, s site) (notes []string, err error) {
+// takeOver brings local branches, tags, the stash, kept refs and a detached HEAD of the old
+// clone into the new one, each by itself, because any of them may be broken.
+func takeOver(ctx context.Context, env *action.Env, r Repo, s site) (notes []string, err error) {
 	refs, err := refsOf(ctx, s.dir, "refs/")
 	if err != nil {
 		return []string{"local branches could not be read; they are in the old clone"}, nil
@@ -227,11 +223,21 @@ func takeOver(ctx context.Context, env *action.Env, s site) (notes []string, err
 		return nil, err
 	}
 	for _, ref := range refs {
-		if strings.HasPrefix(ref.Name, "refs/remotes/") || ref.Name == "refs/stash" {
+		if strings.HasPrefix(ref.Name, "refs/remotes/"+r.remoteName()+"/") || ref.Name == "refs/stash" {
 			continue
 		}
 		if err := takeRef(ctx, k, s.build, ref.Name, ref.OID); err != nil {
 			notes = append(notes, fmt.Sprintf("%s at %s could not be taken over: %s", printable.Line(ref.Name), short(ref.OID), printable.Line(err.Error())))
+		}
+	}
+	if u := begun(filepath.Join(s.dir, ".git")); u.what != "" {
+		notes = append(notes, "a "+u.what+" was half done: its files are here, begin it again")
+	}
+	for _, t := range detached(s) {
+		if err := k.importInto(ctx, s.build, t.oid); err != nil {
+			notes = append(notes, fmt.Sprintf("HEAD of %s at %s could not be taken over: %s", printable.Line(t.name), short(t.oid), printable.Line(err.Error())))
+		} else if err := setRef(ctx, s.build, "refs/lifeboat/"+s.run+"/head-"+short(t.oid), t.oid, ""); err != nil {
+			return notes, err
 		}
 	}
 	stash, err := takeStash(ctx, k, s)
@@ -272,7 +278,11 @@ func takeStash(ctx context.Context, k *desk, s site) (notes []string, err error)
 			notes = append(notes, fmt.Sprintf("stash entry %s could not be taken over", short(e.oid)))
 			continue
 		}
-		c := command.Git(s.build, "update-ref", "--create-reflog", "-m", "stash taken over", "refs/stash", e.oid)
+		message := "stash taken over"
+		if subject, err := k.output(ctx, "log", "-1", "--no-show-signature", "--format=%s", e.oid, "--"); err == nil && subject != "" {
+			message = subject
+		}
+		c := command.Git(s.build, "update-ref", "--create-reflog", "-m", message, "refs/stash", e.oid)
 		if _, err := command.Run(ctx, c); err != nil {
 			return notes, fmt.Errorf("take over the stash: %w", err)
 		}

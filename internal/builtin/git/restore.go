@@ -25,7 +25,9 @@ directory that does not exist yet. With replace: clone it rebuilds the working c
 the asset beside the old one: every file of the old work tree is copied, local branches,
 tags and the stash are taken over as far as they can still be read, the result is checked
 in full, and only then the two directories change places. The old one stays as
-<dir>.before-<run>. Hooks, reflogs and what was staged stay in the old one.
+<dir>.before-<run>. Repositories of submodules, linked work trees and large files of LFS come
+along. Hooks, reflogs, what was staged, and settings other than remotes, what branches follow
+and who the person is stay in the old one.
 
 ` + "```git.restore" + `
 asset: monorepo
@@ -172,7 +174,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		plan.Command = []string{"git fetch --prune BUNDLE '+refs/*:refs/*' (each bundle of the point, in order)", "git fsck --full", "mv SCRATCH " + shellWord(s.dir)}
 		return plan, nil
 	}
-	if err := vacant(s.before); err != nil {
+	if err := errors.Join(vacant(s.before), replaceable(s.dir)); err != nil {
 		return action.Plan{}, err
 	}
 	head, token := headOf(ctx, s.dir)
@@ -182,14 +184,30 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	plan.Back = "swap the old clone back from " + s.before
 	plan.Lines = append(plan.Lines,
 		action.Line{Label: "replaces", Text: fmt.Sprintf("%s, HEAD %s", s.dir, head)},
-		action.Line{Label: "takes over", Text: "every file of the work tree, local branches, tags and stash as far as they can be read"},
-		action.Line{Label: "left behind", Text: "hooks, reflogs and what was staged"},
+		action.Line{Label: "takes over", Text: "every file of the work tree, local branches, tags, stash, submodules and linked work trees as far as they can be read"},
+		action.Line{Label: "left behind", Text: "hooks, reflogs, other settings and what was staged"},
 		action.Line{Label: "kept", Text: "the old clone as " + s.before})
 	plan.Command = []string{
 		"mv " + shellWord(s.dir) + " " + shellWord(s.before),
 		"mv " + shellWord(s.build) + " " + shellWord(s.dir),
 	}
 	return plan, nil
+}
+
+// replaceable refuses what is no working clone of its own: the rebuilt one would be.
+func replaceable(dir string) error {
+	info, err := os.Lstat(filepath.Join(dir, ".git"))
+	if err == nil && info.Mode().IsRegular() {
+		return hint.Wrap(fmt.Errorf("%w: %q is a linked work tree or a submodule: its repository is elsewhere", action.ErrRefused, dir),
+			"rebuild the repository that it belongs to: git rev-parse --git-common-dir names it")
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "objects")); err == nil {
+		if _, err := os.Lstat(filepath.Join(dir, "HEAD")); err == nil {
+			return hint.Wrap(fmt.Errorf("%w: %q is a bare repository, not a working clone", action.ErrRefused, dir),
+				"rebuild it beside with to: and bare: true, and change their places by hand")
+		}
+	}
+	return nil
 }
 
 // vacant refuses a path that is taken.
@@ -238,6 +256,9 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	}
 	for _, n := range notes {
 		env.Printf("%s", n)
+	}
+	if len(notes) > 0 {
+		result.Evidence += fmt.Sprintf("; %s not taken over: %s", printable.Count(len(notes), "thing"), few(notes, nil))
 	}
 	if p.To != "" {
 		if err := durable.Rename(s.build, s.dir); err != nil {

@@ -11,10 +11,13 @@ import (
 	"lifeboat/internal/printable"
 )
 
-// copyTree copies a work tree without its .git into the rebuilt clone: files with mode
-// and time, links as links. Nothing is followed, so nothing outside is read or written.
+// dotGit is what is left out of a work tree.
+func dotGit(path string) bool { return path == ".git" }
+
+// copyTree copies a directory without what leave names into the rebuilt clone: files with
+// mode and time, links as links. Nothing is followed, so nothing outside is read or written.
 // What is neither file, directory nor link, or cannot be read, is named in skipped.
-func copyTree(ctx context.Context, from, to string) (files int, skipped []string, err error) {
+func copyTree(ctx context.Context, from, to string, leave func(path string) bool) (files int, skipped []string, err error) {
 	src, err := os.OpenRoot(from)
 	if err != nil {
 		if os.IsNotExist(err) {
@@ -35,8 +38,8 @@ func copyTree(ctx context.Context, from, to string) (files int, skipped []string
 		if path == "." {
 			return err
 		}
-		if path == ".git" {
-			if e.IsDir() {
+		if leave(path) {
+			if e != nil && e.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
