@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -11,13 +12,26 @@ import (
 	"lifeboat/internal/printable"
 )
 
+// TimeForms says how a time is written, for advice.
+const TimeForms = `write "2026-11-22 14:30" (UTC), "2026-11-22 14:30+02:00" for another zone, or "36h" for a day and a half ago`
+
+// written is a time as people and our own screens write it: 2026-11-22 14:30:05 UTC.
+var written = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})[ Tt](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?) ?(Z|z|UTC|[+-]\d{2}:?\d{2})?$`)
+
 // ParseTime reads a point in time as people write it, in UTC where they name no zone:
-// "2026-11-22 14:30", "2026-11-22 14:30:05", "2026-11-22" (its end), RFC 3339, or how
-// long before now: "90m", "36h", "3d".
+// "2026-11-22 14:30", "2026-11-22 14:30:05.123 UTC", "2026-11-22T14:30:05+02:00",
+// "2026-11-22" (its end), or how long before now: "90m", "36h", "3d".
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	text = strings.TrimSpace(text)
-	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", time.RFC3339Nano} {
-		if t, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
+	if m := written.FindStringSubmatch(text); m != nil {
+		clock, zone := m[2], strings.Replace(m[3], ":", "", 1)
+		if len(clock) == len("15:04") {
+			clock += ":00"
+		}
+		if len(zone) < len("+0200") {
+			zone = "+0000"
+		}
+		if t, err := time.Parse("2006-01-02 15:04:05 -0700", m[1]+" "+clock+" "+zone); err == nil {
 			return t.UTC(), nil
 		}
 	}
@@ -34,7 +48,7 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 		}
 		return now.UTC().Add(-d), nil
 	}
-	return time.Time{}, hint.Wrap(fmt.Errorf("%q is no time", text), `write "2026-11-22 14:30" (UTC), "2026-11-22T14:30:00+02:00", or "36h" for a day and a half ago`)
+	return time.Time{}, hint.Wrap(fmt.Errorf("%q is no time", text), TimeForms)
 }
 
 // Finder is a vault in which points can be found. [Vault] is one.

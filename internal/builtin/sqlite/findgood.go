@@ -55,7 +55,7 @@ func (d Deps) findGood() action.Action {
 				return nil
 			}
 			if _, err := vault.ParseTime(p.At, time.Time{}); err != nil {
-				return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30", which is UTC, or "90m"`}
+				return &action.ArgError{Name: "at", Msg: err.Error(), Fix: vault.TimeForms}
 			}
 			return nil
 		},

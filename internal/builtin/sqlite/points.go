@@ -129,10 +129,17 @@ func (p points) outside(at time.Time, next *vault.Manifest) error {
 			next = &p.all[i]
 		}
 	}
-	return hint.Wrapf(fmt.Errorf("%w of %q at or before %s", vault.ErrNoBackup, p.asset.Name, clock(at)),
-		"%s, from %s to %s. The nearest after it is of %s, %s later: take it with at: %s; before it there is none. What was lost earlier may still be in a copy of the vault",
-		printable.Count(len(p.all), "point"), clock(oldest.Cut), clock(newest.Cut), clock(next.Cut), printable.Span(next.Cut.Sub(at)), exact(next.Cut))
+	there := fmt.Sprintf("There are %s, from %s to %s", printable.Count(len(p.all), "point"), precise(oldest.Cut), precise(newest.Cut))
+	if len(p.all) == 1 {
+		there = "It is the only point there is"
+	}
+	return hint.Wrapf(fmt.Errorf("%w of %q at or before %s", vault.ErrNoBackup, p.asset.Name, precise(at)),
+		"the nearest point after it is of %s, %s later: take that with at: %s, if the harm is not in it yet. %s. What was lost before them may still be in a copy of the vault",
+		precise(next.Cut), printable.Span(next.Cut.Sub(at)), exact(next.Cut), there)
 }
+
+// precise is [clock] where less than a second decides.
+func precise(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }
 
 // exact is a time that, given back to us, is not before the point that has it.
 func exact(t time.Time) string {

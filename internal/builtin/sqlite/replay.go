@@ -49,7 +49,7 @@ func (d Deps) replay() action.Action {
 					continue
 				}
 				if _, err := vault.ParseTime(text, time.Time{}); err != nil {
-					return &action.ArgError{Name: name, Msg: err.Error(), Fix: `write it like "2026-11-23 14:30", which is UTC, or "90m"`}
+					return &action.ArgError{Name: name, Msg: err.Error(), Fix: vault.TimeForms}
 				}
 			}
 			return checkSkip(p.Log, p.Skip)
