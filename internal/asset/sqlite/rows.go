@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,11 +25,13 @@ type TableDiff struct {
 	Changed  RowSet   // in both, with other values
 	Lacks    []string // columns that only one of them has, in words; they are not compared
 	Why      string   // rows were not compared: the reason
+	Alone    bool     // only one of the databases has the table: its rows are all OnlyHere or OnlyThat
+	Inner    bool     // it is what a virtual table is made of, an index of text or places, and has no rows of people
 }
 
 // Same says that rows and columns are the same.
 func (d TableDiff) Same() bool {
-	return d.Why == "" && d.OnlyHere.N+d.OnlyThat.N+d.Changed.N == 0 && len(d.Lacks) == 0
+	return d.Why == "" && !d.Alone && d.OnlyHere.N+d.OnlyThat.N+d.Changed.N == 0 && len(d.Lacks) == 0
 }
 
 // RowSet is a number of rows, and the newest of them as words: key and newest column only,
@@ -367,10 +370,10 @@ func sameValue(a, b any) bool {
 }
 
 // RowDiff compares the rows of all ordinary tables that two databases have, or of the named
-// ones. Tables that only one of them has are for who compares schemas.
+// ones. Of a table that only one of them has it counts the rows.
 func RowDiff(ctx context.Context, here, there string, modes [2]Mode, names []string, newest map[string]string, progress func(done, total int64, unit string)) (out []TableDiff, err error) {
 	var sides [2]*sql.Tx
-	var lists [2][]string
+	inner, has := map[string]bool{}, map[string][2]bool{}
 	for i, path := range []string{here, there} {
 		db, oerr := Open(ctx, path, modes[i])
 		if oerr != nil {
@@ -381,23 +384,61 @@ func RowDiff(ctx context.Context, here, there string, modes [2]Mode, names []str
 			return nil, Explain("compare", path, err)
 		}
 		defer sides[i].Rollback() // it only read
-		if lists[i], err = tables(ctx, sides[i]); err != nil {
+		list, err := tables(ctx, sides[i])
+		if err == nil {
+			err = innerTables(ctx, sides[i], inner)
+		}
+		if err != nil {
 			return nil, Explain("compare", path, err)
 		}
+		for _, name := range list {
+			both := has[name]
+			both[i] = true
+			has[name] = both
+		}
 	}
-	for _, table := range lists[0] {
-		if !slices.Contains(lists[1], table) || len(names) > 0 && !slices.Contains(names, table) {
+	for _, table := range slices.Sorted(maps.Keys(has)) {
+		if len(names) > 0 && !slices.Contains(names, table) {
 			continue
 		}
-		d, err := CompareRows(ctx, sides[0], sides[1], table, newest[table], func(rows int64) {
-			if progress != nil {
-				progress(rows, 0, "rows of "+printable.Line(table))
-			}
-		})
+		d := TableDiff{Table: table, Alone: true}
+		switch both := has[table]; {
+		case !both[1]:
+			d.Here, err = countTable(ctx, sides[0], table)
+			d.OnlyHere.N = d.Here
+		case !both[0]:
+			d.There, err = countTable(ctx, sides[1], table)
+			d.OnlyThat.N = d.There
+		default:
+			d, err = CompareRows(ctx, sides[0], sides[1], table, newest[table], func(rows int64) {
+				if progress != nil {
+					progress(rows, 0, "rows of "+printable.Line(table))
+				}
+			})
+		}
 		if err != nil {
 			return nil, Explain("compare", here, err)
 		}
+		d.Inner = inner[table]
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// innerTables are the tables of which virtual ones are made, but for those that hold one
+// row for each of theirs.
+func innerTables(ctx context.Context, q querier, out map[string]bool) error {
+	rows, err := q.QueryContext(ctx, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		out[name] = !strings.HasSuffix(name, "_content") && !strings.HasSuffix(name, "_rowid")
+	}
+	return rows.Err()
 }

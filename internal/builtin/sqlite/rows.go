@@ -18,23 +18,35 @@ func rowDifferences(ctx context.Context, env *action.Env, live, other state, p c
 		return "", nil, err
 	}
 	var gained, lost, changed int64
+	same := true
 	for _, d := range list {
-		gained, lost, changed = gained+d.OnlyThat.N, lost+d.OnlyHere.N, changed+d.Changed.N
+		if !d.Inner {
+			gained, lost, changed = gained+d.OnlyThat.N, lost+d.OnlyHere.N, changed+d.Changed.N
+		}
 		name := printable.Line(d.Table)
 		if d.Same() {
 			continue
 		}
+		same = false
+		if d.Alone {
+			continue // said with the schema
+		}
 		ok := p.AtLeast && d.OnlyThat.N+d.Changed.N == 0 && d.Why == ""
 		text := name + ": " + tableWords(d)
-		env.Printf("%s", text)
+		if d.Inner {
+			text = name + ": differs, a part of a virtual table"
+		}
+		if ok { // else it is one of the differences, which are printed
+			env.Printf("%s", text)
+		}
 		res.Checks = append(res.Checks, action.Check{Text: "rows of " + name, OK: ok, Evidence: text})
 		if !ok {
 			diff = append(diff, text)
 		}
 	}
 	res.Outputs["gained"], res.Outputs["lost"], res.Outputs["changed"] = gained, lost, changed
-	if gained+lost+changed == 0 {
-		return fmt.Sprintf("every row of %d tables is the same", len(list)), diff, nil
+	if same {
+		return fmt.Sprintf("every row of %s is the same", printable.Count(len(list), "table")), diff, nil
 	}
 	return fmt.Sprintf("%d rows gained, %d lost, %d changed", gained, lost, changed), diff, nil
 }
