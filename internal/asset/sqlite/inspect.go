@@ -318,11 +318,12 @@ func Integrity(ctx context.Context, db querier, quick bool) (complaints []string
 		if err := rows.Scan(&text); err != nil {
 			return nil, err
 		}
-		if text != "ok" {
-			complaints = append(complaints, text)
+		if text != "ok" { // those of one database may be in one row, below its name
+			lines := strings.Split(strings.TrimPrefix(text, "*** in database main ***\n"), "\n")
+			complaints = append(complaints, lines...)
 		}
 	}
-	return complaints, rows.Err()
+	return complaints[:min(len(complaints), maxComplaints)], rows.Err()
 }
 
 // ForeignKeys lists rows that refer to nothing, at most 20 of them. They are no damage:

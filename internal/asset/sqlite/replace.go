@@ -26,6 +26,7 @@ type Replacement struct {
 	Want string // content hash or file hash that the live one must still have, see the methods
 
 	Sidecars bool // Swap: From has a -wal, -shm or -journal of its own, which go with it
+	Share    bool // Create: the new file is for the programs that used the one that is gone
 
 	Progress func(done, total int64, unit string) // optional
 
@@ -49,7 +50,7 @@ const stepPages = 1024
 //
 // A crash leaves the old state, or the new one, or what SQLite rolls back to the old
 // one when it is opened next. After an error the old state stands. Keep is there then
-// only when the disk failed. Errors: [ErrBusy], [ErrChanged], [ErrDamaged].
+// only when nobody could see that it does. Errors: [ErrBusy], [ErrChanged], [ErrDamaged].
 func (r Replacement) Overwrite(ctx context.Context) (err error) {
 	db, err := Open(ctx, r.Live, WriteLive)
 	if err != nil {
@@ -68,10 +69,17 @@ func (r Replacement) Overwrite(ctx context.Context) (err error) {
 	r.at("kept")
 	err = conn.Raw(func(dc any) error { return r.copyOver(ctx, dc, version) })
 	r.at("done")
-	if errors.Is(err, ErrBusy) || errors.Is(err, ErrChanged) || ctx.Err() != nil && err != nil {
-		err = errors.Join(err, os.Remove(r.Keep)) // a copy of what still stands there
+	if err != nil && (errors.Is(err, ErrBusy) || errors.Is(err, ErrChanged) || ctx.Err() != nil || r.stands(context.WithoutCancel(ctx))) {
+		// A copy of what still stands there; a full disk needs the room.
+		err = errors.Join(err, os.Remove(r.Keep))
 	}
 	return err
+}
+
+// stands says whether the old state is surely still there.
+func (r Replacement) stands(ctx context.Context) bool {
+	f, err := Inspect(ctx, r.Live)
+	return err == nil && f.Content == r.Want
 }
 
 // keepLocked copies the old state to Keep while writers wait, and returns the version

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -263,6 +264,36 @@ func TestOverwriteStopsWithContext(t *testing.T) {
 		t.Error("a part was overwritten")
 	}
 	sound(t, path)
+}
+
+// TestOverwriteFailsInTheMiddle: what fails leaves the old state and no second copy of it,
+// for which a full disk has no room.
+func TestOverwriteFailsInTheMiddle(t *testing.T) {
+	for _, mode := range []string{"wal", "delete"} {
+		path, app := database(t, "page_size=512", "journal_mode="+mode)
+		fill(t, app, 50)
+		from, other := database(t, "page_size=512")
+		fill(t, other, 20000)
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		before := inspect(t, path)
+		r := sqlite.Replacement{Live: path, From: from, Keep: path + ".before", Want: before.Content}
+		err := r.WithBeat(func(point string) {
+			if point == "kept" {
+				write(t, from, bytes.Repeat([]byte("no pages "), 1000))
+			}
+		}).Overwrite(t.Context())
+		if !errors.Is(err, sqlite.ErrDamaged) {
+			t.Fatalf("Overwrite = %v, want ErrDamaged", err)
+		}
+		if inspect(t, path).Content != before.Content {
+			t.Errorf("%s: the old state does not stand: %v", mode, err)
+		}
+		if _, err := os.Stat(r.Keep); err == nil {
+			t.Errorf("%s: a copy of what still stands there was left", mode)
+		}
+	}
 }
 
 // TestKeepMustBeFree: what is kept is kept.

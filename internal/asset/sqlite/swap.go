@@ -131,7 +131,13 @@ func (r Replacement) Create(ctx context.Context) error {
 	if err := r.Settle(ctx); err != nil {
 		return err
 	}
-	err := r.clear(sidecarsOf(r.Live), false)
+	var err error
+	if r.Share {
+		err = likeGone(r.Live, r.From)
+	}
+	if err == nil {
+		err = r.clear(sidecarsOf(r.Live), false)
+	}
 	if err == nil {
 		err = r.link(r.From, r.Live)
 	}
@@ -450,6 +456,24 @@ func likeOld(old, file string) error {
 		}
 	}
 	return os.Chmod(file, info.Mode().Perm())
+}
+
+// likeGone gives the new file the owner and mode of a sidecar that is left of the old one,
+// which SQLite makes like the database, or else the owner of its directory.
+func likeGone(gone, file string) error {
+	for _, s := range sidecarsOf(gone) {
+		return likeOld(gone+s, file)
+	}
+	info, err := os.Stat(filepath.Dir(gone))
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		if err := os.Chown(file, int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 // FileHash is the SHA-256 of a file as it lies on the disk, for a database that SQLite

@@ -160,6 +160,13 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		Checks: []action.Check{{Text: "the point is listed in the vault", OK: true, Evidence: "sha256 " + short(want.DBSHA256)}},
 	}
 	t.describe(&out, m, want, env.Now())
+	if err := t.free(&out); err != nil {
+		return action.Plan{}, err
+	}
+	t.room(&out, want)
+	if p.To == "" && t.how == howNew {
+		share(&out)
+	}
 	return out, nil
 }
 
@@ -181,23 +188,6 @@ func (t *target) resume(ctx context.Context, name string) (keep string, err erro
 	return db.KeepAs(t.path, name), nil
 }
 
-// fits refuses a point that SQLite cannot or a person would not want to put there.
-func fits(t target, want db.Facts) error {
-	if t.how != howOverwrite {
-		return nil
-	}
-	const advice = "restore it with to: into a new file and look at it there"
-	if t.facts.ApplicationID != want.ApplicationID {
-		return hint.Wrap(fmt.Errorf("%w: the point is of another application: application_id %d, %q has %d",
-			action.ErrRefused, want.ApplicationID, t.path, t.facts.ApplicationID), advice)
-	}
-	if t.facts.PageSize != want.PageSize && t.facts.JournalMode == "wal" {
-		return hint.Wrap(fmt.Errorf("%w: the pages of the point have %d bytes, those of %q %d, which cannot change in WAL mode",
-			action.ErrRefused, want.PageSize, t.path, t.facts.PageSize), advice)
-	}
-	return nil
-}
-
 // describe says what a restore changes.
 func (t target) describe(out *action.Plan, m vault.Manifest, want db.Facts, now time.Time) {
 	keep := out.Facts["keep"]
@@ -213,8 +203,7 @@ func (t target) describe(out *action.Plan, m vault.Manifest, want db.Facts, now 
 		out.Summary = fmt.Sprintf("overwrites %s with point %s", t.path, m.ID)
 		out.Lines = append(out.Lines,
 			action.Line{Label: "replaces", Text: rowWords(t.facts) + ", the database is sound"},
-			action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the last %s%s", now.Sub(m.Cut).Round(time.Second), rowChanges(t.facts, want))},
-			action.Line{Label: "programs", Text: "may stay connected, but must not write until this is done"})
+			action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the last %s%s", now.Sub(m.Cut).Round(time.Second), rowChanges(t.facts, want))})
 		out.Stop = "Yes: until the last page SQLite rolls everything back."
 		if out.Nothing {
 			out.Summary = fmt.Sprintf("%s already holds what point %s holds", t.path, m.ID)
@@ -223,8 +212,7 @@ func (t target) describe(out *action.Plan, m vault.Manifest, want db.Facts, now 
 		out.Summary = fmt.Sprintf("swaps the damaged %s for point %s", t.path, m.ID)
 		out.Lines = append(out.Lines,
 			action.Line{Label: "replaces", Text: "a damaged file: " + t.why},
-			action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the last %s", now.Sub(m.Cut).Round(time.Second))},
-			action.Line{Label: "programs", Text: "that have it open keep the damaged file until they are restarted: stop them first"})
+			action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the last %s", now.Sub(m.Cut).Round(time.Second))})
 		out.Stop = "Yes: it ends with one rename."
 	}
 	out.Token = t.token()
@@ -262,9 +250,12 @@ func (d Deps) runRestore(ctx context.Context, env *action.Env, p restoreParams, 
 	if plan.Nothing {
 		return action.Result{Evidence: "nothing to do: the content is that of point " + m.ID}, nil
 	}
+	if err := unheld(path, how); err != nil {
+		return action.Result{}, err
+	}
 	file, restored, done, err := d.rebuild(ctx, env, m, path)
 	if err != nil {
-		return action.Result{}, err
+		return action.Result{}, untouched(path, err)
 	}
 	defer done()
 	if err := place(ctx, env, how, plan, file); err != nil {
@@ -343,6 +334,7 @@ func place(ctx context.Context, env *action.Env, how string, plan action.Plan, f
 	var err error
 	switch how {
 	case howNew:
+		r.Share = plan.Facts["share"] != ""
 		err = r.Create(ctx)
 	case howOverwrite:
 		err = r.Overwrite(ctx)
@@ -355,7 +347,7 @@ func place(ctx context.Context, env *action.Env, how string, plan action.Plan, f
 	case errors.Is(err, durable.ErrUnclear):
 		return fmt.Errorf("%w: %w", action.ErrUnclear, err)
 	}
-	return err
+	return untouched(r.Live, err)
 }
 
 // confirm looks at what stands in the place now.

@@ -58,7 +58,7 @@ func (d Deps) rewind() action.Action {
 		Effect: action.Write, Repeat: action.Once,
 		Check: func(p rewindParams) error {
 			if _, err := vault.ParseTime(p.At, time.Time{}); err != nil {
-				return &action.ArgError{Name: "at", Msg: err.Error(), Fix: `write it like "2026-11-23 14:30", which is UTC, or "90m"`}
+				return &action.ArgError{Name: "at", Msg: err.Error(), Fix: vault.TimeForms}
 			}
 			return checkSkip(p.Log, p.Skip)
 		},
@@ -146,6 +146,7 @@ func (d Deps) planRewind(ctx context.Context, env *action.Env, p rewindParams) (
 	}
 	c.describe(&out)
 	warn(&out, all.notes...)
+	target{path: path, how: howNew}.room(&out, want)
 	if p.Log == "" {
 		out.Lines = append(out.Lines, action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the %s between the point and the wanted time: there is no log", printable.Span(at.Sub(c.Cut)))})
 		return out, nil
@@ -281,7 +282,7 @@ func (d Deps) runRewind(ctx context.Context, env *action.Env, p rewindParams, pl
 	}
 	file, restored, done, err := d.rebuild(ctx, env, m, path)
 	if err != nil {
-		return action.Result{}, err
+		return action.Result{}, untouched(path, err)
 	}
 	defer done()
 	content := want.Content

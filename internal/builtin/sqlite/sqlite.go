@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -107,17 +108,28 @@ func absolute(env *action.Env, path string) string {
 }
 
 // real follows symbolic links, so that what is shown, fenced and replaced is the file
-// itself. A file that is not there stays as it is named.
+// itself, also where it is gone and only a link to it is left.
 func real(path string) (string, error) {
-	p, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	for range 40 { // as many as the kernel follows
+		p, err := filepath.EvalSymlinks(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return p, err
+		}
 		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 		if err != nil {
 			return "", hint.Wrap(fmt.Errorf("find database %q: %w", path, err), "make its directory first")
 		}
-		return filepath.Join(dir, filepath.Base(path)), nil
+		path = filepath.Join(dir, filepath.Base(path))
+		to, err := os.Readlink(path)
+		if err != nil { // it is no link: nothing is there
+			return path, nil
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(dir, to)
+		}
+		path = to
 	}
-	return p, err
+	return "", fmt.Errorf("find database %q: its symbolic links go round in a circle", path)
 }
 
 // rowWords says how many rows there are, in few words.

@@ -544,7 +544,7 @@ func TestRestoreRefuses(t *testing.T) {
 	b := newBench(t, "application_id=7")
 	point := b.play("sqlite.backup", map[string]any{"asset": "db"}).res.Outputs["point"].(string)
 	b.change("DELETE FROM booking WHERE id > 100", "PRAGMA application_id=8")
-	if _, err := b.plan("sqlite.restore", map[string]any{"asset": "db"}); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "application_id 7") {
+	if _, err := b.plan("sqlite.restore", map[string]any{"asset": "db"}); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "application_id is 7") {
 		t.Errorf("another application: %v, want a refusal", err)
 	}
 	b.change("PRAGMA application_id=7")

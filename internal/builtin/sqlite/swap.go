@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"lifeboat/internal/action"
 	db "lifeboat/internal/asset/sqlite"
@@ -50,29 +49,62 @@ func (d Deps) swap() action.Action {
 	})
 }
 
-// candidate is a side file that was looked through and is fit to come into place.
-func (d Deps) candidate(ctx context.Context, path string, orphans bool) (f db.Facts, err error) {
-	const advice = "nothing was touched; make another side file with sqlite.rewind, from an older point"
+// candidate is a side file that was looked through and is fit to come into place. orphans
+// are rows of it that refer to nothing.
+func (d Deps) candidate(ctx context.Context, path string) (f db.Facts, orphans []string, err error) {
 	conn, err := db.Open(ctx, path, db.ReadLive)
 	if err != nil {
-		return f, fmt.Errorf("%w: the side file: %w", action.ErrRefused, err)
+		return f, nil, fmt.Errorf("%w: the side file: %w", action.ErrRefused, err)
 	}
 	complaints, err := db.Integrity(ctx, conn, false)
-	var keys []string
 	if err == nil {
-		keys, err = db.ForeignKeys(ctx, conn)
+		orphans, err = db.ForeignKeys(ctx, conn)
 	}
 	if err = errors.Join(err, conn.Close()); err != nil {
-		return f, fmt.Errorf("%w: the side file: %w", action.ErrRefused, db.Explain("check", path, err))
+		return f, nil, fmt.Errorf("%w: the side file: %w", action.ErrRefused, db.Explain("check", path, err))
 	}
 	if len(complaints) > 0 {
-		return f, hint.Wrap(fmt.Errorf("%w: the side file %q is not sound: %s", action.ErrRefused, path, joined(complaints)), advice)
+		return f, nil, hint.Wrap(fmt.Errorf("%w: the side file %q is not sound: %s", action.ErrRefused, path, joined(complaints)),
+			"nothing was touched; make another side file with sqlite.rewind, from an older point")
 	}
-	if len(keys) > 0 && !orphans {
-		return f, hint.Wrap(fmt.Errorf("%w: the foreign keys of the side file %q do not hold: %s", action.ErrRefused, path, joined(keys)),
-			"look at those rows first; with orphans: true it comes into place as it is")
+	f, err = db.Inspect(ctx, path)
+	return f, orphans, err
+}
+
+// orphaned decides about rows of the side file that refer to nothing. SQLite keeps to foreign
+// keys only for programs that ask it to, so many databases always have some: they are no
+// reason to refuse where the database of now has some too, or cannot be asked.
+func (t target) orphaned(ctx context.Context, out *action.Plan, orphans []string, allowed bool) error {
+	if len(orphans) == 0 {
+		return nil
 	}
-	return db.Inspect(ctx, path)
+	out.Facts["orphans"] = "yes"
+	c := action.Check{Text: "every row refers to one that is there", OK: allowed, Evidence: joined(orphans)}
+	if t.how == howOverwrite && !allowed {
+		now, err := keys(ctx, t.path)
+		if err != nil {
+			return err
+		}
+		if len(now) == 0 {
+			return hint.Wrap(fmt.Errorf("%w: in the side file, and not in the database, %s", action.ErrRefused, joined(orphans)),
+				"nothing was touched; look at those rows first. With orphans: true it comes into place as it is; else make another side file, from another point or without the statements that made them")
+		}
+		c.Evidence += "; the database of now has such rows too"
+	} else if !allowed {
+		c.Evidence += "; whether the database had such rows too it cannot tell any more"
+	}
+	warn(out, c)
+	return nil
+}
+
+// keys lists what refers to nothing.
+func keys(ctx context.Context, path string) (list []string, err error) {
+	conn, err := db.Open(ctx, path, db.ReadLive)
+	if err != nil {
+		return nil, err
+	}
+	list, err = db.ForeignKeys(ctx, conn)
+	return list, errors.Join(err, conn.Close())
 }
 
 func (d Deps) planSwap(ctx context.Context, env *action.Env, p swapParams) (action.Plan, error) {
@@ -97,7 +129,7 @@ func (d Deps) planSwap(ctx context.Context, env *action.Env, p swapParams) (acti
 	if d.isLive(file) || file == t.path {
 		return action.Plan{}, hint.Wrap(fmt.Errorf("%w: %q is itself a database of the estate", action.ErrRefused, file), "name a side file: sqlite.rewind makes one")
 	}
-	want, err := d.candidate(ctx, file, p.Orphans)
+	want, orphans, err := d.candidate(ctx, file)
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -114,30 +146,22 @@ func (d Deps) planSwap(ctx context.Context, env *action.Env, p swapParams) (acti
 		Lines:  []action.Line{{Label: "brings", Text: fmt.Sprintf("%s: %s", file, rowWords(want))}},
 		Checks: []action.Check{{Text: "the side file is sound", OK: true, Evidence: "integrity_check ok, foreign keys looked at"}},
 	}
-	holders, all := db.Holders(t.path)
-	t.describeSwap(&out, want, holders, all)
-	if t.how == howSwap && len(holders) > 0 {
-		return action.Plan{}, heldBy(t.path, holders)
+	t.describeSwap(&out, want)
+	if err := t.free(&out); err != nil {
+		return action.Plan{}, err
+	}
+	if err := t.orphaned(ctx, &out, orphans, p.Orphans); err != nil {
+		return action.Plan{}, err
+	}
+	t.room(&out, want)
+	if t.how == howNew {
+		share(&out)
 	}
 	return out, nil
 }
 
-// heldBy refuses to take a file away under programs that would go on writing to it.
-func heldBy(path string, holders []db.Holder) error {
-	return hint.Wrap(fmt.Errorf("%w: %q is damaged, and %s have it open: they would go on with the old file after the swap", action.ErrRefused, path, holderWords(holders)),
-		"stop them first, with service.stop or by hand, then plan the swap again")
-}
-
-func holderWords(holders []db.Holder) string {
-	var words []string
-	for _, h := range holders {
-		words = append(words, h.String())
-	}
-	return joined(words)
-}
-
 // describeSwap says what the swap changes.
-func (t target) describeSwap(out *action.Plan, want db.Facts, holders []db.Holder, all bool) {
+func (t target) describeSwap(out *action.Plan, want db.Facts) {
 	keep := out.Facts["keep"]
 	switch t.how {
 	case howNew:
@@ -162,11 +186,6 @@ func (t target) describeSwap(out *action.Plan, want db.Facts, holders []db.Holde
 			action.Line{Label: "is lost", Text: "what only the damaged file holds"})
 		out.Stop = "Yes: it ends with one rename."
 	}
-	c := action.Check{Text: "no program has it open", OK: len(holders) == 0 && all, Evidence: "none that this user can see"}
-	if len(holders) > 0 {
-		c.Evidence = holderWords(holders) + ": stop them before; what they write now makes this step refuse"
-	}
-	warn(out, c)
 	out.Token = t.token()
 	out.Lines = append(out.Lines, action.Line{Label: "is kept", Text: keep + ", and " + out.Facts["file"]})
 	out.Back = "the old database is put back from " + keep
@@ -180,8 +199,8 @@ func (d Deps) runSwap(ctx context.Context, env *action.Env, p swapParams, plan a
 	if plan.Nothing {
 		return action.Result{Evidence: "nothing to do: " + path + " holds the same", Outputs: map[string]any{"file": path, "kept": ""}}, nil
 	}
-	if holders, _ := db.Holders(path); how == howSwap && len(holders) > 0 {
-		return action.Result{}, heldBy(path, holders)
+	if err := unheld(path, how); err != nil {
+		return action.Result{}, err
 	}
 	scratch, done, err := workshop(env, path)
 	if err != nil {
@@ -195,9 +214,9 @@ func (d Deps) runSwap(ctx context.Context, env *action.Env, p swapParams, plan a
 	// file open.
 	fresh := filepath.Join(scratch, db.ReplicaName)
 	if _, err := db.Copy(ctx, file, fresh); err != nil {
-		return action.Result{}, fmt.Errorf("copy the side file: %w", err)
+		return action.Result{}, untouched(path, fmt.Errorf("copy the side file: %w", err))
 	}
-	now, err := d.candidate(ctx, fresh, p.Orphans)
+	now, _, err := d.candidate(ctx, fresh)
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -224,22 +243,13 @@ func (d Deps) runSwap(ctx context.Context, env *action.Env, p swapParams, plan a
 	if res, err = stands(ctx, env, path, plan.Facts["want"], res); err != nil {
 		return res, err
 	}
-	return d.keysAfter(ctx, path, p.Orphans, res)
-}
-
-// keysAfter looks once more whether foreign keys hold, in what stands in the place.
-func (d Deps) keysAfter(ctx context.Context, path string, orphans bool, res action.Result) (action.Result, error) {
-	conn, err := db.Open(ctx, path, db.ReadLive)
+	after, err := keys(ctx, path)
 	if err != nil {
 		return res, fmt.Errorf("%w: it was put there, then: %w", action.ErrUnclear, err)
 	}
-	keys, err := db.ForeignKeys(ctx, conn)
-	if err = errors.Join(err, conn.Close()); err != nil {
-		return res, fmt.Errorf("%w: it was put there, then: %w", action.ErrUnclear, err)
-	}
-	c := action.Check{Text: "foreign_key_check", OK: len(keys) == 0 || orphans, Evidence: "every row refers to one that is there"}
-	if len(keys) > 0 {
-		c.Evidence = strings.TrimSpace(joined(keys))
+	c := action.Check{Text: "foreign_key_check", OK: len(after) == 0 || plan.Facts["orphans"] != "", Evidence: "every row refers to one that is there"}
+	if len(after) > 0 {
+		c.Evidence = joined(after)
 	}
 	res.Checks = append(res.Checks, c)
 	return res, nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"lifeboat/internal/action"
@@ -119,6 +120,120 @@ func TestSwapWhileHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.play("sqlite.swap", map[string]any{"asset": "db", "file": "side.db"})
+}
+
+// TestSwapOfDeleted: what was deleted while a program has it open is not lost yet, and must
+// not be by the recovery.
+func TestSwapOfDeleted(t *testing.T) {
+	b := newBench(t, "journal_mode=delete")
+	b.side()
+	precious := b.content()
+	p, err := command.Start(t.Context(), command.Cmd{Argv: []string{"sh", "-c", "exec 3<\"$F\"; echo held; cat"}, Env: map[string]string{"F": b.path}, StdinPipe: true, StdoutPipe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Stdout.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(b.path); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string]map[string]any{"sqlite.swap": {"asset": "db", "file": "side.db"}, "sqlite.restore": {"asset": "db"}} {
+		_, err = b.plan(name, args)
+		if !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "was deleted, but process ") {
+			t.Errorf("plan of %s = %v, want a refusal that names the process", name, err)
+		}
+	}
+	_, save, _ := strings.Cut(hint.All(err)[0], "; cp ")
+	save, _, _ = strings.Cut(save, ". Look")
+	fields := strings.Fields(save) // FROM TO
+	if len(fields) != 2 {
+		t.Fatalf("the advice says no copy: %q", hint.All(err))
+	}
+	data, err := os.ReadFile(fields[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(fields[1], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	b.play("sqlite.swap", map[string]any{"asset": "db", "file": filepath.Base(fields[1])})
+	if b.content() != precious {
+		t.Error("what was saved is not in the place")
+	}
+}
+
+// TestSwapBehindLink: the file is gone, and the link to it is what is left.
+func TestSwapBehindLink(t *testing.T) {
+	b := newBench(t)
+	want := b.side()
+	data := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(b.path), os.Symlink(filepath.Join(data, "again.db"), b.path), os.Symlink("real.db", filepath.Join(data, "again.db"))); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(data, 1234, 1235); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := b.play("sqlite.swap", map[string]any{"asset": "db", "file": "side.db"})
+	if s.plan.Target != filepath.Join(data, "real.db") || b.content() != want {
+		t.Errorf("target %s", s.plan.Target)
+	}
+	info, err := os.Stat(filepath.Join(data, "real.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); os.Geteuid() == 0 && (st.Uid != 1234 || st.Gid != 1235) {
+		t.Errorf("the programs of user 1234 cannot open a file of user %d, group %d", st.Uid, st.Gid)
+	}
+	if err := errors.Join(os.Remove(b.path), os.Symlink(b.path, b.path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.plan("sqlite.restore", map[string]any{"asset": "db"}); err == nil {
+		t.Error("a link to itself is no place")
+	}
+}
+
+// TestSwapOrphans: rows that refer to nothing are a reason to refuse where the recovery
+// brings them, and none where the database always had some or nobody can tell.
+func TestSwapOrphans(t *testing.T) {
+	b := newBench(t)
+	b.change("DELETE FROM customer WHERE id = 8")
+	b.side()
+	mind := func(s *step) string {
+		for _, l := range s.plan.Lines {
+			if l.Label == "mind" && strings.Contains(l.Text, `row 8 of table "booking"`) {
+				return l.Text
+			}
+		}
+		return ""
+	}
+	s := b.play("sqlite.swap", map[string]any{"asset": "db", "file": "side.db"})
+	if text := mind(s); !strings.Contains(text, "of now has such rows too") {
+		t.Errorf("%q in %+v", text, s.plan.Lines)
+	}
+	b.damage()
+	s = b.play("sqlite.swap", map[string]any{"asset": "db", "file": "side.db"})
+	if text := mind(s); !strings.Contains(text, "cannot tell any more") {
+		t.Errorf("%q in %+v", text, s.plan.Lines)
+	}
+	b.change("DELETE FROM booking WHERE id = 8")
+	if _, err := b.plan("sqlite.swap", map[string]any{"asset": "db", "file": "side.db"}); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), `row 8 of table "booking"`) {
+		t.Errorf("the recovery brings them: %v", err)
+	}
+	if text := mind(b.play("sqlite.swap", map[string]any{"asset": "db", "file": "side.db", "orphans": true})); text != "" {
+		t.Errorf("what was asked for is no warning: %q", text)
+	}
 }
 
 func TestSwapRefuses(t *testing.T) {
@@ -374,6 +489,21 @@ func TestCompareRows(t *testing.T) {
 		t.Errorf("against the point: %v", err)
 	}
 	b.play("sqlite.compare", map[string]any{"asset": "db", "file": "side.db", "rows": true})
+	// What a virtual table is made of is no row of anybody; a table that is gone has rows.
+	b.change("CREATE VIRTUAL TABLE words USING fts5(text)", "INSERT INTO words VALUES ('one two'), ('three')")
+	b.play("sqlite.backup", map[string]any{"asset": "db"})
+	b.play("sqlite.restore", map[string]any{"asset": "db", "to": "again.db"})
+	b.change("INSERT INTO words VALUES ('four')", "DROP TABLE booking")
+	b.log.Reset()
+	s = b.play("sqlite.compare", map[string]any{"asset": "db", "with": "again.db", "rows": true, "allow_differences": true})
+	if o := s.res.Outputs; o["gained"] != int64(1992) || o["lost"] != int64(1) || o["changed"] != int64(0) {
+		t.Errorf("outputs %+v", o)
+	}
+	for _, line := range []string{"words_content: 1 lost (newest: id 3)\n", "words_data: differs, a part of a virtual table\n", "table \"booking\" is missing, there it has 1992 rows\n"} {
+		if strings.Count(b.log.String(), line) != 1 {
+			t.Errorf("not once %q in\n%s", line, &b.log)
+		}
+	}
 	b.change("ALTER TABLE customer DROP COLUMN name", "ALTER TABLE customer ADD COLUMN title")
 	s = b.play("sqlite.compare", map[string]any{"asset": "db", "rows": true, "tables": []any{"customer"}, "allow_differences": true})
 	if text := fmt.Sprintf("%+v", s.res); !strings.Contains(text, `column "name" is only in the other`) || !strings.Contains(text, `column "title" is not in the other`) {
