@@ -39,6 +39,7 @@ func (b *bitbucket) read(ctx context.Context, branch string) (Live, error) {
 		return live, err
 	}
 	next := b.path("/branch-restrictions?pagelen=100")
+	var modelled []modelledRule
 	for range maxPages {
 		var page struct {
 			Values []json.RawMessage `json:"values"`
@@ -52,9 +53,11 @@ func (b *bitbucket) read(ctx context.Context, branch string) (Live, error) {
 			return live, b.status(r, "read the branch restrictions of "+b.Project)
 		}
 		for _, raw := range page.Values {
-			if err := b.sort(&live, branch, raw); err != nil {
+			m, err := b.sort(&live, branch, raw)
+			if err != nil {
 				return live, err
 			}
+			modelled = append(modelled, m...)
 		}
 		if next = page.Next; next == "" {
 			break
@@ -63,30 +66,77 @@ func (b *bitbucket) read(ctx context.Context, branch string) (Live, error) {
 	if next != "" {
 		return live, tooLong("branch restrictions of " + b.Project)
 	}
+	if err := b.model(ctx, &live, branch, modelled); err != nil {
+		return live, err
+	}
 	slices.SortStableFunc(live.Rules, func(x, y Rule) int { return strings.Compare(x.Name, y.Name) })
 	return live, nil
 }
 
-// sort puts a restriction among the rules of our branch, or beside them.
-func (b *bitbucket) sort(live *Live, branch string, raw json.RawMessage) error {
+// modelledRule is a restriction for a type of branches, of the repository's branching model.
+type modelledRule struct{ branchType, kind string }
+
+// sort puts a restriction among the rules of our branch, or beside them; whether one of the
+// branching model guards it is not known yet.
+func (b *bitbucket) sort(live *Live, branch string, raw json.RawMessage) ([]modelledRule, error) {
 	raw, err := compact(raw)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m, err := object(Rule{Name: "restriction", Raw: raw})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	kind, pattern := text(m, "kind"), text(m, "pattern")
 	switch {
 	case kind == "":
-		return fmt.Errorf("a branch restriction has no kind")
+		return nil, fmt.Errorf("a branch restriction has no kind")
 	case text(m, "branch_match_kind") == "branching_model":
-		live.Beside = append(live.Beside, fmt.Sprintf("branching model, branches of type %s: %s", printable.Line(text(m, "branch_type")), label(kind)))
+		return []modelledRule{{text(m, "branch_type"), kind}}, nil
 	case pattern == branch:
 		live.Rules = append(live.Rules, Rule{Name: kind, Raw: raw})
 	case wild(pattern, branch):
 		live.Beside = append(live.Beside, "pattern "+printable.Line(pattern)+": "+label(kind))
+	}
+	return nil, nil
+}
+
+// model says which of the restrictions of the branching model guard our branch: counting
+// those of other types would take an open branch for a guarded one.
+func (b *bitbucket) model(ctx context.Context, live *Live, branch string, rules []modelledRule) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	type named struct {
+		Branch *struct {
+			Name string `json:"name"`
+		} `json:"branch"`
+	}
+	var model struct {
+		Production  *named `json:"production"`
+		Development *named `json:"development"`
+		Types       []struct {
+			Kind   string `json:"kind"`
+			Prefix string `json:"prefix"`
+		} `json:"branch_types"`
+	}
+	switch r, err := b.json(ctx, b.path("/branching-model"), &model); {
+	case err != nil:
+		return err
+	case r.status != http.StatusOK:
+		return b.status(r, "read the branching model of "+b.Project)
+	}
+	ours := map[string]bool{}
+	for kind, n := range map[string]*named{"production": model.Production, "development": model.Development} {
+		ours[kind] = n != nil && n.Branch != nil && n.Branch.Name == branch
+	}
+	for _, t := range model.Types {
+		ours[t.Kind] = t.Prefix != "" && strings.HasPrefix(branch, t.Prefix)
+	}
+	for _, r := range rules {
+		if ours[r.branchType] {
+			live.Beside = append(live.Beside, fmt.Sprintf("branching model, branches of type %s: %s", printable.Line(r.branchType), label(r.kind)))
+		}
 	}
 	return nil
 }
@@ -129,7 +179,7 @@ func (b *bitbucket) fields(rules []Rule) ([]Field, error) {
 			out = append(out, scalar(kind+".value", v), set(kind, items))
 		case v != "":
 			out = append(out, scalar(kind, v))
-		case len(items) > 0 || kind == "push" || kind == "restrict_merges":
+		case len(items) > 0 || hasLists(kind):
 			out = append(out, set(kind, items))
 		default:
 			out = append(out, scalar(kind, true))
@@ -148,6 +198,7 @@ func (b *bitbucket) body(rule Rule) (map[string]any, error) {
 	if m["value"] != nil {
 		out["value"] = m["value"]
 	}
+	lists := hasLists(text(m, "kind"))
 	for _, l := range bitbucketLists {
 		list, err := listOf(m[l.list])
 		if err != nil {
@@ -157,10 +208,16 @@ func (b *bitbucket) body(rule Rule) (map[string]any, error) {
 		for _, e := range list {
 			entries = append(entries, map[string]any{l.id: text(e, l.id)})
 		}
-		out[l.list] = entries
+		if lists || len(list) > 0 {
+			out[l.list] = entries
+		}
 	}
 	return out, nil
 }
+
+// hasLists says whether a kind is about people: those need their lists, also empty ones, and
+// all others are refused with them.
+func hasLists(kind string) bool { return kind == "push" || kind == "restrict_merges" }
 
 // write adds and changes before it takes anything away: at no moment is the branch less
 // guarded than before and after.

@@ -76,6 +76,9 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 		return action.Result{}, err
 	}
 	copied, fields, cerr := g.choose(env, p.From)
+	if cerr == nil && len(s.Rules) > 0 {
+		cerr = g.seen(s, fields)
+	}
 	if cerr != nil && p.Expect == "same" {
 		return action.Result{}, cerr
 	}
@@ -105,6 +108,9 @@ func (d Deps) runCheck(ctx context.Context, env *action.Env, p checkParams, _ ac
 	}
 	for _, b := range s.Beside {
 		env.Printf("beside it: %s", b)
+	}
+	if s.Unseen != "" {
+		env.Printf("not seen: %s", s.Unseen)
 	}
 	for _, one := range ds {
 		if len(s.Rules) > 0 { // else all of it is missing

@@ -42,6 +42,7 @@ type Saved struct {
 	Digest   string    `json:"digest,omitempty"` // of what the rules say; left out by who edited them
 	Says     []string  `json:"says,omitempty"`   // the same in words
 	Beside   []string  `json:"beside,omitempty"` // what guarded it too, and is not in here
+	Unseen   string    `json:"unseen,omitempty"` // what the service did not tell, and so is not in here either
 	Rules    []Rule    `json:"rules"`
 	ByHand   []Request `json:"restore_by_hand,omitempty"`
 	filePath string
@@ -70,8 +71,10 @@ func ParseSaved(src []byte) (Saved, error) {
 		return s, fmt.Errorf("there is no service %q", printable.Line(s.Service))
 	case len(s.Rules) > maxRules:
 		return s, fmt.Errorf("it has more than %d rules", maxRules)
-	case s.Service != Bitbucket && len(s.Rules) > 1:
+	case s.Service == GitLab && len(s.Rules) > 1 || s.Service == GitHub && len(s.Rules) > 1 && (len(s.Rules) > 2 || s.Rules[1].Name != beyondName):
 		return s, fmt.Errorf("%s has one protection for a branch, and this has %d", services[s.Service], len(s.Rules))
+	case s.Service == GitHub && len(s.Rules) > 0 && s.Rules[0].Name == beyondName:
+		return s, fmt.Errorf("it has the rule %q without the protection that goes with it", beyondName)
 	}
 	if err := checkBranch(s.Branch); err != nil {
 		return s, err
@@ -281,7 +284,7 @@ func (g *gate) document(env *action.Env, s state) ([]byte, error) {
 	d := Saved{
 		Kind: fileKind, Version: fileVersion, Service: g.Service, API: g.API, Project: s.Project, Branch: g.branch,
 		Saved: env.Now().UTC().Truncate(time.Second), By: strings.TrimSpace(env.By + " run " + env.Run),
-		Digest: s.digest, Beside: s.Beside, Rules: s.Rules, ByHand: byHand,
+		Digest: s.digest, Beside: s.Beside, Unseen: s.Unseen, Rules: s.Rules, ByHand: byHand,
 	}
 	for _, f := range s.fields {
 		d.Says = append(d.Says, label(f.Path)+": "+f.text())

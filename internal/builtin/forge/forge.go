@@ -101,6 +101,9 @@ type driver interface {
 type Live struct {
 	Protection
 	Beside []string // what guards it too and stays when its protection is removed, in words
+	// Unseen is what the service did not tell of the protection, and why, in words; empty:
+	// it told all of it.
+	Unseen string
 }
 
 // Who is somebody whom a rule names: "team leads".

@@ -1,7 +1,6 @@
 package forge
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,6 +63,10 @@ func (g *gitHub) exchange(ctx context.Context, method, path string, body any) (r
 		r, err := readReply(res.Response, method)
 		if res.NextPage > 0 {
 			r.more = fmt.Sprint(res.NextPage)
+		}
+		var a graphAnswer
+		if path == g.graph() && json.Unmarshal(r.body, &a) == nil && a.spent() {
+			r.status = http.StatusTooManyRequests // its own way to say so is 200
 		}
 		return r, err
 	}
@@ -141,8 +144,32 @@ func (g *gitHub) read(ctx context.Context, branch string) (Live, error) {
 	if raw, err = compact(raw); err != nil {
 		return live, err
 	}
-	live.Rules = []Rule{{Name: "protection", Raw: raw}}
-	return live, nil
+	return live, g.whole(ctx, &live, branch, Rule{Name: "protection", Raw: raw})
+}
+
+// whole adds what the REST API does not tell of a protection; that of a pattern guards
+// other branches too, and is none of the branch's own.
+func (g *gitHub) whole(ctx context.Context, live *Live, branch string, protection Rule) error {
+	rest, unseen, err := g.beyond(ctx, branch)
+	if err != nil {
+		return err
+	}
+	if unseen != "" {
+		live.Unseen = "which deployments a merge needs, who alone may force-push, and whether the rule is that of a pattern: " + unseen
+		live.Rules = []Rule{protection}
+		return nil
+	}
+	b, err := readBeyond([]Rule{rest})
+	if err != nil {
+		return err
+	}
+	if b.Pattern != branch {
+		mayPush, _ := g.says([]Rule{protection, rest})
+		live.Beside = append(live.Beside, "rule of the pattern "+printable.Line(b.Pattern)+": may push: "+mayPush)
+		return nil
+	}
+	live.Rules = []Rule{protection, rest}
+	return nil
 }
 
 // noBranch says that a branch is gone, which no right would bring back.
@@ -233,12 +260,13 @@ func (g *gitHub) rulesets(ctx context.Context, branch string) ([]string, error) 
 	return out, nil
 }
 
-// actorKeys are the three lists of those whom a rule names, with what identifies each.
-var actorKeys = []struct{ list, id, kind string }{{"users", "login", "user"}, {"teams", "slug", "team"}, {"apps", "slug", "app"}}
-
 // wanted translates what GitHub answers into what it takes.
-func wanted(rule Rule) (body map[string]any, signatures bool, err error) {
-	m, err := object(rule)
+func wanted(rules []Rule) (body map[string]any, signatures bool, err error) {
+	m, err := object(rules[0])
+	if err != nil {
+		return nil, false, err
+	}
+	rest, err := readBeyond(rules)
 	if err != nil {
 		return nil, false, err
 	}
@@ -266,6 +294,9 @@ func wanted(rule Rule) (body map[string]any, signatures bool, err error) {
 		if err != nil {
 			return nil, false, fmt.Errorf("%s: %w", printable.Line(key), err)
 		}
+	}
+	if len(rest.ForcePushers.Nodes) > 0 { // the switch that the REST API shows as on would let everybody
+		body["allow_force_pushes"] = rest.ForcePushes
 	}
 	return body, signatures, nil
 }
@@ -326,56 +357,45 @@ func wantedReviews(part map[string]any) (any, error) {
 	return out, nil
 }
 
-// logins reduces lists of people, teams and apps to their names.
-func logins(part map[string]any) (map[string]any, error) {
-	out := map[string]any{}
-	for _, k := range actorKeys {
-		list, err := listOf(part[k.list])
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", k.list, err)
-		}
-		names := []string{}
-		for _, e := range list {
-			name := text(e, k.id)
-			if name == "" {
-				return nil, fmt.Errorf("%s: an entry has no %s", k.list, k.id)
-			}
-			names = append(names, name)
-		}
-		out[k.list] = names
-	}
-	return out, nil
-}
-
-// write puts the whole protection, then its signatures.
+// write puts the whole protection, then its signatures, then what the REST API does not take.
 func (g *gitHub) write(ctx context.Context, branch string, have, want []Rule) error {
 	path := g.protection(branch)
 	if len(want) == 0 {
 		_, err := g.do(ctx, http.MethodDelete, path, nil, http.StatusNoContent)
 		return err
 	}
-	body, signed, err := wanted(want[0])
+	body, signed, err := wanted(want)
 	if err != nil {
 		return err
+	}
+	should, err := readBeyond(want)
+	if err != nil {
+		return err
+	}
+	var was bool
+	var is beyond
+	if len(have) > 0 {
+		if _, was, err = wanted(have); err != nil {
+			return err
+		}
+		if is, err = readBeyond(have); err != nil {
+			return err
+		}
 	}
 	if _, err := g.do(ctx, http.MethodPut, path, body, http.StatusOK); err != nil {
 		return err
 	}
-	was := false
-	if len(have) > 0 {
-		if _, was, err = wanted(have[0]); err != nil {
-			return err
+	if signed != was {
+		method, fine := http.MethodPost, http.StatusOK
+		if !signed {
+			method, fine = http.MethodDelete, http.StatusNoContent
+		}
+		if _, err = g.do(ctx, method, path+"/required_signatures", nil, fine); err != nil {
+			return fmt.Errorf("%w: the signatures are not in place: %w", action.ErrUnclear, err)
 		}
 	}
-	if signed == was {
-		return nil
-	}
-	method, fine := http.MethodPost, http.StatusOK
-	if !signed {
-		method, fine = http.MethodDelete, http.StatusNoContent
-	}
-	if _, err = g.do(ctx, method, path+"/required_signatures", nil, fine); err != nil {
-		return fmt.Errorf("%w: all but the signatures is in place: %w", action.ErrUnclear, err)
+	if should.any() || is.any() {
+		return g.writeBeyond(ctx, branch, should)
 	}
 	return nil
 }
@@ -385,7 +405,7 @@ func (g *gitHub) requests(branch string, want []Rule) ([]Request, error) {
 	if len(want) == 0 {
 		return []Request{{Method: http.MethodDelete, Path: path}}, nil
 	}
-	body, signed, err := wanted(want[0])
+	body, signed, err := wanted(want)
 	if err != nil {
 		return nil, err
 	}
@@ -393,31 +413,40 @@ func (g *gitHub) requests(branch string, want []Rule) ([]Request, error) {
 	if signed {
 		out = append(out, Request{Method: http.MethodPost, Path: path + "/required_signatures"})
 	}
+	if rest, err := readBeyond(want); err == nil && rest.any() { // wanted has read it
+		out = append(out, Request{Method: http.MethodPost, Path: "/graphql", Body: g.asksBeyond(branch)},
+			Request{Method: http.MethodPost, Path: "/graphql", Body: rest.change("the id that the request before answers")})
+	}
 	return out, nil
 }
 
 // fields flattens a protection. What is off at the top is left out: older servers do not
 // know every switch, and off is what they do.
 func (g *gitHub) fields(rules []Rule) ([]Field, error) {
-	var out []Field
-	for _, rule := range rules {
-		body, signed, err := wanted(rule)
-		if err != nil {
-			return nil, err
-		}
-		body["required_signatures"] = signed
-		for _, key := range slices.Sorted(maps.Keys(body)) {
-			switch v := body[key].(type) {
-			case nil:
-			case map[string]any:
-				out = append(out, flat(key, v)...)
-			case bool:
-				if v {
-					out = append(out, scalar(key, true))
-				}
-			default:
-				out = append(out, scalar(key, v))
+	if len(rules) == 0 {
+		return nil, nil
+	}
+	body, signed, err := wanted(rules)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := readBeyond(rules)
+	if err != nil {
+		return nil, err
+	}
+	out := rest.fields()
+	body["required_signatures"] = signed
+	for _, key := range slices.Sorted(maps.Keys(body)) {
+		switch v := body[key].(type) {
+		case nil:
+		case map[string]any:
+			out = append(out, flat(key, v)...)
+		case bool:
+			if v {
+				out = append(out, scalar(key, true))
 			}
+		default:
+			out = append(out, scalar(key, v))
 		}
 	}
 	return out, nil
@@ -467,101 +496,6 @@ func checkItem(e any) Item {
 	return Item{Key: name + " by app " + app, Text: printable.Line(name + " (app " + app + ")")}
 }
 
-// actors visits the lists of names in a protection.
-func actors(m map[string]any, visit func(list map[string]any)) {
-	for key, v := range m {
-		part, ok := v.(map[string]any)
-		if !ok {
-			continue
-		}
-		if key == "restrictions" || key == "dismissal_restrictions" || key == "bypass_pull_request_allowances" {
-			visit(part)
-			continue
-		}
-		actors(part, visit)
-	}
-}
-
-func (g *gitHub) gone(ctx context.Context, rules []Rule) ([]Who, error) {
-	seen := map[Who]bool{}
-	for _, rule := range rules {
-		m, err := object(rule)
-		if err != nil {
-			return nil, err
-		}
-		actors(m, func(part map[string]any) {
-			for _, k := range actorKeys {
-				list, _ := listOf(part[k.list]) // checked by wanted
-				for _, e := range list {
-					seen[Who{k.kind, text(e, k.id)}] = true
-				}
-			}
-		})
-	}
-	at := map[string]string{"user": "/users/", "team": "/orgs/" + url.PathEscape(g.owner) + "/teams/", "app": "/apps/"}
-	return missing(ctx, g.wire, seen, func(w Who) string { return at[w.Kind] + url.PathEscape(w.Name) })
-}
-
-// missing asks for each of those whether the service knows them.
-func missing(ctx context.Context, w *wire, seen map[Who]bool, path func(Who) string) ([]Who, error) {
-	names := slices.SortedFunc(maps.Keys(seen), func(a, b Who) int { return strings.Compare(a.String(), b.String()) })
-	var out []Who
-	for i, who := range names {
-		w.env.Report(int64(i), int64(len(names)), "names")
-		r, err := w.get(ctx, path(who))
-		switch {
-		case err != nil:
-			return nil, err
-		case r.status == http.StatusNotFound:
-			out = append(out, who)
-		case r.status == http.StatusForbidden: // it may not ask; what is written back is compared
-		case r.status != http.StatusOK:
-			return nil, w.status(r, "look for "+who.String())
-		}
-	}
-	return out, nil
-}
-
-func (g *gitHub) without(rules []Rule, out []Who) ([]Rule, error) {
-	drop := map[Who]bool{}
-	for _, w := range out {
-		drop[w] = true
-	}
-	var kept []Rule
-	for _, rule := range rules {
-		m, err := object(rule)
-		if err != nil {
-			return nil, err
-		}
-		actors(m, func(part map[string]any) {
-			for _, k := range actorKeys {
-				list, _ := part[k.list].([]any)
-				part[k.list] = slices.DeleteFunc(list, func(e any) bool {
-					one, _ := e.(map[string]any)
-					return drop[Who{k.kind, text(one, k.id)}]
-				})
-			}
-		})
-		raw, err := encode(m)
-		if err != nil {
-			return nil, err
-		}
-		kept = append(kept, Rule{Name: rule.Name, Raw: raw})
-	}
-	return kept, nil
-}
-
-// encode writes an object as the services do.
-func encode(m map[string]any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(m); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSpace(b.Bytes()), nil
-}
-
 func (g *gitHub) says(rules []Rule) (mayPush string, forcePushes bool) {
 	if len(rules) == 0 {
 		return "everybody with write access", true
@@ -577,7 +511,7 @@ func (g *gitHub) says(rules []Rule) (mayPush string, forcePushes bool) {
 			mayPush = f.text()
 		case "lock_branch":
 			return "nobody: the branch is read-only", false
-		case "allow_force_pushes":
+		case "allow_force_pushes", "force_push_allowances":
 			forcePushes = true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lifeboat/internal/action"
 	"lifeboat/internal/printable"
 )
 
@@ -168,10 +169,13 @@ func accessList(v any) ([]Item, error) {
 }
 
 // rights are the three lists of a protected branch, as they are read and as they are written.
-var rights = []struct{ read, write, level string }{
-	{"push_access_levels", "allowed_to_push", "push_access_level"},
-	{"merge_access_levels", "allowed_to_merge", "merge_access_level"},
-	{"unprotect_access_levels", "allowed_to_unprotect", "unprotect_access_level"},
+var rights = []struct {
+	read, write, level string
+	none               bool // it can be that of no one
+}{
+	{"push_access_levels", "allowed_to_push", "push_access_level", true},
+	{"merge_access_levels", "allowed_to_merge", "merge_access_level", true},
+	{"unprotect_access_levels", "allowed_to_unprotect", "unprotect_access_level", false},
 }
 
 func (g *gitLab) fields(rules []Rule) ([]Field, error) {
@@ -186,6 +190,7 @@ func (g *gitLab) fields(rules []Rule) ([]Field, error) {
 			switch {
 			case err != nil:
 				return nil, fmt.Errorf("%s: %w", key, err)
+			case isRight && key == "unprotect_access_levels" && len(items) == 0: // as a server says that does not know it
 			case isRight:
 				out = append(out, set(key, items))
 			case key == "id" || key == "name" || key == "inherited" || isURL(key) || v == nil:
@@ -208,8 +213,10 @@ func right(key string, v any) ([]Item, bool, error) {
 	return nil, false, nil
 }
 
-// body is what makes a protection out of nothing. Where a right is that of one role it is
-// written as a level, which every edition of GitLab takes.
+// body is what makes a protection out of nothing. One role of a right is written as a level,
+// which every edition of GitLab takes; the lists are ignored where the licence lacks them,
+// but for deploy keys. A right that is left out would be that of maintainers, so a right that
+// nobody has begins as that of no one.
 func (g *gitLab) body(rule Rule) (map[string]any, error) {
 	m, err := object(rule)
 	if err != nil {
@@ -226,9 +233,14 @@ func (g *gitLab) body(rule Rule) (map[string]any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.read, err)
 		}
-		if len(list) == 1 && list[0].kind == "role" {
-			out[r.level] = json.Number(list[0].id)
-			continue
+		isRole := func(a access) bool { return a.kind == "role" }
+		i := slices.IndexFunc(list, isRole)
+		switch {
+		case len(list) == 0 && r.none:
+			out[r.level] = 0
+		case i >= 0 && !slices.ContainsFunc(list[i+1:], isRole): // the only one
+			out[r.level] = json.Number(list[i].id)
+			list = slices.Delete(list, i, i+1)
 		}
 		if len(list) > 0 {
 			out[r.write] = entries(list)
@@ -248,22 +260,128 @@ func entries(list []access) []any {
 func (g *gitLab) write(ctx context.Context, branch string, have, want []Rule) error {
 	switch {
 	case len(want) == 0:
-		_, err := g.do(ctx, http.MethodDelete, g.protected(branch), nil, http.StatusNoContent, http.StatusOK)
-		return err
+		return g.unprotect(ctx, branch)
 	case len(have) == 0:
-		body, err := g.body(want[0])
-		if err != nil {
-			return err
-		}
-		_, err = g.do(ctx, http.MethodPost, g.path("/protected_branches"), body, http.StatusCreated, http.StatusOK)
-		return err
+		return g.protect(ctx, branch, want[0])
 	}
 	body, err := g.change(have[0], want[0])
 	if err != nil {
 		return err
 	}
-	_, err = g.do(ctx, http.MethodPatch, g.protected(branch), body, http.StatusOK)
+	r, err := g.do(ctx, http.MethodPatch, g.protected(branch), body, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	// A licence without the lists ignores them, and answers as if all were well: only taking
+	// the protection away and making it anew changes a level there.
+	if now, ok := g.made(r); !ok || !g.differ(now, want[0]) || !plain(want[0]) {
+		return nil // what it made is read anew anyway
+	}
+	if err := g.unprotect(ctx, branch); err != nil {
+		return err
+	}
+	if err := g.protect(ctx, branch, want[0]); err != nil {
+		return fmt.Errorf("%w: the old protection was taken away, and then %w", action.ErrUnclear, err)
+	}
+	return nil
+}
+
+func (g *gitLab) unprotect(ctx context.Context, branch string) error {
+	_, err := g.do(ctx, http.MethodDelete, g.protected(branch), nil, http.StatusNoContent, http.StatusOK)
 	return err
+}
+
+// protect makes a protection out of nothing, and takes away what GitLab added to it by
+// itself: a right that nobody has cannot be asked for.
+func (g *gitLab) protect(ctx context.Context, branch string, want Rule) error {
+	body, err := g.body(want)
+	if err != nil {
+		return err
+	}
+	r, err := g.do(ctx, http.MethodPost, g.path("/protected_branches"), body, http.StatusCreated, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	made, ok := g.made(r)
+	if !ok {
+		return nil
+	}
+	w, err := object(want)
+	if err != nil {
+		return err
+	}
+	m, err := object(made)
+	if err != nil {
+		return err
+	}
+	surplus := map[string]any{}
+	for _, right := range rights {
+		should, err := accesses(w[right.read])
+		if err != nil {
+			return err
+		}
+		is, err := accesses(m[right.read])
+		if err != nil || len(should) > 0 || len(is) == 0 {
+			continue // the reading that follows will say what is wrong
+		}
+		surplus[right.write] = removals(is)
+	}
+	if len(surplus) == 0 {
+		return nil
+	}
+	if _, err := g.do(ctx, http.MethodPatch, g.protected(branch), surplus, http.StatusOK); err != nil {
+		return fmt.Errorf("%w: it is protected, but with rights that GitLab adds by itself: %w", action.ErrUnclear, err)
+	}
+	return nil
+}
+
+// made is the protection that GitLab answers to a write; ok is false when it is none.
+func (g *gitLab) made(r reply) (rule Rule, ok bool) {
+	rule = Rule{Name: g.branch, Raw: r.body}
+	m, err := object(rule)
+	return rule, err == nil && text(m, "name") == g.branch
+}
+
+// differ says whether two protections guard differently.
+func (g *gitLab) differ(x, y Rule) bool {
+	fx, errX := g.fields([]Rule{x})
+	fy, errY := g.fields([]Rule{y})
+	return errX == nil && errY == nil && len(compare(fx, fy)) > 0
+}
+
+// plain says whether every edition of GitLab can make a protection: one role for each right,
+// and keys.
+func plain(rule Rule) bool {
+	m, err := object(rule)
+	if err != nil {
+		return false
+	}
+	for _, r := range rights {
+		list, err := accesses(m[r.read])
+		roles := 0
+		for _, a := range list {
+			switch a.kind {
+			case "role":
+				roles++
+			case "deploy key":
+			default:
+				return false
+			}
+		}
+		if err != nil || roles > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// removals are edits that take rights away.
+func removals(list []access) []any {
+	var out []any
+	for _, a := range list {
+		out = append(out, map[string]any{"id": json.Number(a.number), "_destroy": true})
+	}
+	return out
 }
 
 // change is what makes one protection into another without a moment in which the branch
@@ -301,11 +419,7 @@ func (g *gitLab) change(have, want Rule) (map[string]any, error) {
 			return slices.ContainsFunc(list, func(o access) bool { return o.item.Key == a.item.Key })
 		}
 		edits := entries(slices.DeleteFunc(slices.Clone(should), func(a access) bool { return in(is, a) }))
-		for _, a := range is {
-			if !in(should, a) {
-				edits = append(edits, map[string]any{"id": json.Number(a.number), "_destroy": true})
-			}
-		}
+		edits = append(edits, removals(slices.DeleteFunc(slices.Clone(is), func(a access) bool { return in(should, a) }))...)
 		if len(edits) > 0 {
 			out[r.write] = edits
 		}
@@ -324,6 +438,14 @@ func (g *gitLab) requests(branch string, want []Rule) ([]Request, error) {
 	return []Request{{Method: http.MethodPost, Path: g.path("/protected_branches"), Body: body}}, nil
 }
 
+// gitLabAt is where GitLab knows those whom a right can name. A person who left the project
+// is as good as gone: the right would be refused.
+var gitLabAt = map[string]func(g *gitLab, id string) string{
+	"user":       func(g *gitLab, id string) string { return g.path("/members/all/" + id) },
+	"group":      func(_ *gitLab, id string) string { return "/api/v4/groups/" + id },
+	"deploy key": func(g *gitLab, id string) string { return g.path("/deploy_keys/" + id) },
+}
+
 func (g *gitLab) gone(ctx context.Context, rules []Rule) ([]Who, error) {
 	seen := map[Who]bool{}
 	for _, rule := range rules {
@@ -337,13 +459,13 @@ func (g *gitLab) gone(ctx context.Context, rules []Rule) ([]Who, error) {
 				return nil, err
 			}
 			for _, a := range list {
-				if a.kind == "user" || a.kind == "group" {
+				if gitLabAt[a.kind] != nil {
 					seen[Who{a.kind, a.id}] = true
 				}
 			}
 		}
 	}
-	return missing(ctx, g.wire, seen, func(w Who) string { return "/api/v4/" + w.Kind + "s/" + url.PathEscape(w.Name) })
+	return missing(ctx, g.wire, seen, func(w Who) string { return gitLabAt[w.Kind](g, url.PathEscape(w.Name)) })
 }
 
 func (g *gitLab) without(rules []Rule, out []Who) ([]Rule, error) {

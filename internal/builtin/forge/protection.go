@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/action"
+	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
 )
 
@@ -93,6 +95,20 @@ func (g *gate) digest(rules []Rule) (string, []Field, error) {
 // Difference is one field that is not as it should be.
 type Difference struct{ Path, Want, Have string }
 
+// seen refuses to compare with what the service does not tell.
+func (g *gate) seen(s state, want []Field) error {
+	if s.Unseen == "" {
+		return nil
+	}
+	for _, f := range want {
+		if f.Path == "required_deployments" || f.Path == "force_push_allowances" {
+			return hint.Wrapf(fmt.Errorf("%w: the copy has %s: %s, and %s does not tell %s", action.ErrRefused, label(f.Path), f.text(), services[g.Service], s.Unseen),
+				"use a token that may ask the GraphQL API, such as a classic one with scope \"repo\"; else compare and set it in the settings of the repository")
+		}
+	}
+	return nil
+}
+
 // absent is what a field is that a protection does not have.
 const absent = "not set"
 
@@ -158,6 +174,8 @@ var labels = map[string]string{
 	"required_conversation_resolution":      "conversations must be resolved",
 	"lock_branch":                           "branch is read-only",
 	"allow_fork_syncing":                    "may sync with a fork while locked",
+	"force_push_allowances":                 "only some may force-push",
+	"required_deployments":                  "deployments before a merge",
 	"allow_force_push":                      "force pushes allowed",
 	"code_owner_approval_required":          "approval by code owners",
 	"push_access_levels":                    "may push",

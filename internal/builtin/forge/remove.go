@@ -84,7 +84,12 @@ func (d Deps) planRemove(ctx context.Context, env *action.Env, p removeParams) (
 	for _, f := range s.fields {
 		plan.Lines = append(plan.Lines, action.Line{Label: "lost", Text: label(f.Path) + ": " + f.text()})
 	}
-	plan.Lines = append(plan.Lines, action.Line{Label: "kept", Text: "all of it, in the journal and as a file in " + printable.Line(g.folder())})
+	kept := "all of it"
+	if s.Unseen != "" {
+		kept = "all of this"
+		plan.Lines = append(plan.Lines, action.Line{Label: "not seen", Text: s.Unseen + ". What it has of these is lost for good: look in the settings before"})
+	}
+	plan.Lines = append(plan.Lines, action.Line{Label: "kept", Text: kept + ", in the journal and as a file in " + printable.Line(g.folder())})
 	for _, b := range s.Beside {
 		plan.Lines = append(plan.Lines, action.Line{Label: "stays", Text: b + ": it may still refuse a push"})
 	}

@@ -59,14 +59,14 @@ func (d Deps) restore() action.Action {
 func left(names []string) ([]Who, error) {
 	var out []Who
 	for _, n := range names {
-		for _, kind := range []string{"user", "team", "group", "app"} {
+		for _, kind := range []string{"user", "team", "group", "app", "deploy key"} {
 			if name, ok := strings.CutPrefix(n, kind+" "); ok && name != "" {
 				out = append(out, Who{kind, name})
 			}
 		}
 	}
 	if len(out) != len(names) {
-		return nil, &action.ArgError{Name: "without", Msg: "names nobody: each begins with user, team, group or app", Fix: `write it as the plan names them: ["team leads"]`}
+		return nil, &action.ArgError{Name: "without", Msg: "names nobody: each begins with user, team, group, app or deploy key", Fix: `write it as the plan names them: ["team leads"]`}
 	}
 	return out, nil
 }
@@ -120,6 +120,9 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	}
 	want, fields, err := g.wish(ctx, env, p)
 	if err != nil {
+		return action.Plan{}, err
+	}
+	if err := g.seen(s, fields); err != nil {
 		return action.Plan{}, err
 	}
 	plan, err := g.change(env, s, want.Rules, want.Digest, fields)

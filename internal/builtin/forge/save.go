@@ -95,7 +95,7 @@ func (d Deps) planSave(ctx context.Context, env *action.Env, p saveParams) (acti
 		old, _, lerr := g.load(last)
 		switch {
 		case len(s.Rules) == 0:
-			text += ": there is nothing to save"
+			text = g.bare(s) + ": there is nothing to save"
 		case last != "" && lerr == nil && old.Digest == s.digest:
 			text += ", and the newest copy says the same: " + filepath.Base(last)
 		default:
@@ -117,9 +117,12 @@ func (d Deps) planSave(ctx context.Context, env *action.Env, p saveParams) (acti
 	return plan, nil
 }
 
-// besideLines say what guards a branch too.
+// besideLines say what guards a branch too, and what could not be seen.
 func besideLines(s state) []action.Line {
 	var out []action.Line
+	if s.Unseen != "" {
+		out = append(out, action.Line{Label: "not seen", Text: s.Unseen})
+	}
 	for _, b := range s.Beside {
 		out = append(out, action.Line{Label: "beside it", Text: b})
 	}
@@ -143,7 +146,7 @@ func (d Deps) runSave(ctx context.Context, env *action.Env, p saveParams, _ acti
 			if err != nil {
 				return action.Result{}, err
 			}
-			texts = append(texts, g.branch+" is not protected")
+			texts = append(texts, g.bare(s))
 			if last != "" {
 				open = append(open, fmt.Sprintf("%s, last saved as %s", g.branch, filepath.Base(last)))
 			}
@@ -174,6 +177,14 @@ func (d Deps) runSave(ctx context.Context, env *action.Env, p saveParams, _ acti
 			"run branch-protection, which puts the last saved copy back")
 	}
 	return res, nil
+}
+
+// bare says that a branch has no protection of its own, and what guards it nevertheless.
+func (g *gate) bare(s state) string {
+	if len(s.Beside) == 0 {
+		return g.branch + " is not protected"
+	}
+	return g.branch + " has no protection of its own; it is guarded by " + strings.Join(s.Beside, ", ")
 }
 
 // reading is how a person would look at the protection.

@@ -393,12 +393,13 @@ func TestLostAnswers(t *testing.T) {
 	for _, kind := range []string{fake.Lost, fake.Cut, fake.Error} {
 		t.Run(kind, func(t *testing.T) {
 			each(t, func(b *bench) {
+				b.rich()
 				b.must("save", map[string]any{"branch": "main"})
 				good := b.guards()
 				whole := b.state()
 				for _, start := range []string{"remove", "restore from nothing", "restore over wrong"} {
 					for n := 0; ; n++ {
-						if n > 8 {
+						if n > 9 {
 							b.Fatal("the sweep does not end")
 						}
 						if err := b.fake.Change(func(s *fake.State) { *s = *whole }); err != nil {
@@ -451,6 +452,16 @@ func TestLostAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// rich gives main what a service can have and the first state of the fake has not.
+func (b *bench) rich() {
+	b.edit(func(s *fake.State, p *fake.Project) {
+		p.GitHub["main"].Deployments = []string{"staging", "production"}
+		p.GitHub["main"].ForcePushers = &fake.Actors{Users: []string{"ben"}, Teams: []string{"leads"}, Apps: []string{"release-bot"}}
+		p.GitLab[0].Unprotect = []fake.Access{} // as GitLab itself protects a first branch
+		p.GitLab[0].Push = append(p.GitLab[0].Push, fake.Access{ID: 61, Key: 401})
+	})
 }
 
 // Who may not do it is told what is missing, and nothing happens.
@@ -721,7 +732,7 @@ func TestCopies(t *testing.T) {
 			"twice":   {string(src) + string(src), "more behind"},
 			"other":   {`{"kind":"x"}`, "its kind is"},
 			"newer":   {strings.Replace(string(src), `"version": 1`, `"version": 2`, 1), "version 2"},
-			"service": {strings.Replace(string(src), `"service": "`+b.service, `"service": "`+other, 1), map[bool]string{true: "GitHub has one protection", false: "and the branch is on"}[b.service == forge.Bitbucket]},
+			"service": {strings.Replace(string(src), `"service": "`+b.service, `"service": "`+other, 1), map[bool]string{true: "has one protection", false: "and the branch is on"}[b.service != forge.GitLab]},
 			"project": {strings.Replace(string(src), `"project": "company/monorepo"`, `"project": "company/x"`, 1), "is one of company/monorepo"},
 			"branch":  {strings.Replace(string(src), `"branch": "main"`, `"branch": "dev"`, 1), "is of the branch"},
 			"edited":  {wrong, "somebody edited it"},
@@ -947,4 +958,73 @@ func TestCopyForAnotherBranch(t *testing.T) {
 			b.Errorf("%+v", r)
 		}
 	})
+}
+
+// GitLab without a licence knows no lists of people, and changes no level: what was saved
+// there is put back by taking the wrong protection away; what was saved with a licence is not
+// put back in silence with less.
+func TestGitLabFree(t *testing.T) {
+	b := newBench(t, forge.GitLab)
+	paid := b.must("save", map[string]any{"branch": "main"}).Outputs["file"]
+	b.edit(func(_ *fake.State, p *fake.Project) {
+		p.Free = true
+		p.GitLab[0] = fake.ProtectedBranch{ID: 11, Name: "main", Push: []fake.Access{{ID: 21, Level: 0}, {ID: 22, Key: 401}}, Merge: []fake.Access{{ID: 23, Level: 30}}, Unprotect: []fake.Access{}}
+	})
+	before := b.guards()
+	b.must("save", map[string]any{"branch": "main"})
+	for _, wrong := range []func(p *fake.Project){
+		func(p *fake.Project) { p.GitLab[0].Push = []fake.Access{{ID: 91, Level: 30}} },
+		func(p *fake.Project) { p.GitLab[0].ForcePush = true },
+		func(p *fake.Project) { p.GitLab = nil },
+	} {
+		b.edit(func(_ *fake.State, p *fake.Project) { wrong(p) })
+		b.must("restore", nil)
+		if got := b.guards(); got != before {
+			t.Errorf("put back\n%s\nwas\n%s", got, before)
+		}
+	}
+	if _, err := b.run("restore", map[string]any{"from": paid}); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "may merge: should be group 201 (platform), Developers + Maintainers, is Developers + Maintainers") ||
+		!strings.Contains(strings.Join(hint.All(err), " "), "a plan that lacks the feature") {
+		t.Errorf("%v %q", err, hint.All(err))
+	}
+}
+
+// People who left the project, and keys that were taken from it, are named before anything is
+// written: GitLab would refuse the whole.
+func TestGitLabLeft(t *testing.T) {
+	b := newBench(t, forge.GitLab)
+	b.rich()
+	b.must("save", map[string]any{"branch": "main"})
+	b.edit(func(_ *fake.State, p *fake.Project) { p.Left, p.Keys = []string{"deploy"}, nil })
+	b.must("remove", nil)
+	if _, err := b.run("restore", nil); !errors.Is(err, action.ErrRefused) || !strings.Contains(err.Error(), "deploy key 401, user 104") {
+		t.Errorf("%v", err)
+	}
+	b.must("restore", map[string]any{"without": []any{"user 104", "deploy key 401"}})
+}
+
+// Restrictions for other types of branches guard ours as little as those of other names.
+func TestBranchingModel(t *testing.T) {
+	b := newBench(t, forge.Bitbucket)
+	b.edit(func(_ *fake.State, p *fake.Project) {
+		p.Bitbucket = []fake.Restriction{
+			{ID: 84, Kind: "push", Match: "branching_model", BranchType: "feature"},
+			{ID: 85, Kind: "force", Match: "branching_model", BranchType: "development"},
+			{ID: 86, Kind: "delete", Match: "branching_model", BranchType: "hotfix"},
+		}
+		p.Branches = append(p.Branches, "feature/x")
+	})
+	for branch, want := range map[string]struct {
+		problem string
+		beside  []string
+	}{
+		"main":      {"main is not protected", []string{}},
+		"develop":   {"", []string{"branching model, branches of type development: no force pushes"}},
+		"feature/x": {"", []string{"branching model, branches of type feature: only some may push"}},
+	} {
+		r := b.must("check", map[string]any{"branch": branch, "expect": "any"})
+		if r.Outputs["problem"] != want.problem || !slices.Equal(r.Outputs["beside"].([]string), want.beside) {
+			t.Errorf("%s: %v", branch, r.Outputs)
+		}
+	}
 }

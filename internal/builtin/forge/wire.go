@@ -137,8 +137,12 @@ func limited(r reply, now time.Time) (time.Duration, bool) {
 	if r.wait > 0 {
 		return r.wait, true
 	}
-	if s, err := strconv.ParseInt(r.header.Get("Retry-After"), 10, 64); err == nil && s >= 0 {
+	after := r.header.Get("Retry-After")
+	if s, err := strconv.ParseInt(after, 10, 64); err == nil && s >= 0 {
 		return time.Duration(min(s, 1<<31)) * time.Second, true
+	}
+	if t, err := http.ParseTime(after); err == nil {
+		return max(time.Second, t.Sub(now)), true
 	}
 	for _, prefix := range []string{"X-RateLimit-", "RateLimit-"} {
 		if r.header.Get(prefix+"Remaining") != "0" {
@@ -151,11 +155,16 @@ func limited(r reply, now time.Time) (time.Duration, bool) {
 	return time.Minute, r.status == http.StatusTooManyRequests
 }
 
-// get reads. It tries again where the service stumbles.
+// get reads.
 func (w *wire) get(ctx context.Context, path string) (reply, error) {
+	return w.reading(ctx, http.MethodGet, path, nil)
+}
+
+// reading sends a request that changes nothing. It tries again where the service stumbles.
+func (w *wire) reading(ctx context.Context, method, path string, body any) (reply, error) {
 	wait := w.pause
 	for n := 1; ; n++ {
-		r, err := w.patient(ctx, http.MethodGet, path, nil)
+		r, err := w.patient(ctx, method, path, body)
 		stumbled := err == nil && r.status >= 500 || err != nil && retriable(err)
 		if !stumbled || n == tries || ctx.Err() != nil {
 			if err != nil {
@@ -329,7 +338,7 @@ func (w *wire) status(r reply, what string) error {
 // needs say which right each service asks for.
 var needs = map[string]string{
 	GitHub:    `a token of an administrator of the repository: classic with scope "repo", or fine-grained with "Administration: read and write"`,
-	GitLab:    `a token of a maintainer of the project with scope "api"`,
+	GitLab:    `a token with scope "api" of a maintainer of the project, who is among those that may unprotect the branch`,
 	Bitbucket: `an access token with "repository:admin"`,
 }
 
@@ -352,6 +361,9 @@ func said(body []byte) string {
 	for _, v := range []any{m.Message, m.Err, m.Errors} {
 		if v == nil {
 			continue
+		}
+		if part, ok := v.(map[string]any); ok && part["message"] != nil {
+			v = part["message"]
 		}
 		t, ok := v.(string)
 		if !ok {

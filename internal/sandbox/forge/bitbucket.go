@@ -55,6 +55,13 @@ func (f *Forge) bitbucket() {
 		p.Bitbucket = slices.Delete(p.Bitbucket, i, i+1)
 		x.changed, x.status = true, http.StatusNoContent
 	}))
+	f.handle("GET "+repo+"/branching-model", find(func(x *exchange, r *http.Request, p *Project) {
+		branch := func(name string) map[string]any {
+			return map[string]any{"name": name, "branch": map[string]any{"type": "branch", "name": name}, "use_mainbranch": name == "main"}
+		}
+		x.answer(http.StatusOK, map[string]any{"type": "branching_model", "production": branch("main"), "development": branch("develop"),
+			"branch_types": []any{map[string]any{"kind": "feature", "prefix": "feature/"}, map[string]any{"kind": "release", "prefix": "release/"}}})
+	}))
 	f.handle("GET /bitbucket/2.0/users/{uuid}", func(x *exchange, r *http.Request) {
 		if name, ok := user(x.state, r.PathValue("uuid")); ok {
 			x.answer(http.StatusOK, map[string]any{"type": "user", "uuid": r.PathValue("uuid"), "nickname": name})
@@ -140,6 +147,14 @@ func store(x *exchange, r *http.Request, p *Project, i int) {
 	}
 	if !decode(r, &w) || w.Kind == "" || w.Match == "" {
 		fail(x, http.StatusBadRequest, "kind and branch_match_kind are required")
+		return
+	}
+	switch lists := w.Kind == "push" || w.Kind == "restrict_merges"; {
+	case lists && (w.Users == nil || w.Groups == nil):
+		fail(x, http.StatusBadRequest, w.Kind+" requires users and groups")
+		return
+	case !lists && (w.Users != nil || w.Groups != nil):
+		fail(x, http.StatusBadRequest, "users and groups can only be configured for push and restrict_merges")
 		return
 	}
 	n := Restriction{Kind: w.Kind, Match: w.Match, Pattern: w.Pattern, BranchType: w.BranchType, Value: w.Value, Users: []string{}, Groups: []string{}}

@@ -134,6 +134,7 @@ const (
 	Cut       = "cut"       // the connection breaks before anything is done
 	Slow      = "slow"      // it is answered after Millis
 	Primary   = "primary"   // 403: no request is left in this hour
+	Spent     = "spent"     // the same of GitHub's GraphQL API: an error of status 200
 	Secondary = "secondary" // 403: too many at once, with Retry-After
 	Login     = "login"     // 200 and a page of HTML, as of a proxy that wants a password
 	Short     = "short"     // 200 and half of the answer
@@ -142,7 +143,7 @@ const (
 // Fault is one wrong answer, or several.
 type Fault struct {
 	Kind    string `json:"kind"`
-	Method  string `json:"method,omitempty"`  // empty: any; "WRITE": any but GET
+	Method  string `json:"method,omitempty"`  // empty: any; "WRITE": any that may change something
 	Path    string `json:"path,omitempty"`    // part of the path; empty: any
 	Skip    int    `json:"skip,omitempty"`    // requests that fit and are answered well first
 	Times   int    `json:"times,omitempty"`   // how often; 0: once, below: for ever
@@ -180,9 +181,17 @@ func (f *Forge) fault(r *http.Request) (*Fault, error) {
 	if err != nil {
 		return nil, err
 	}
+	writes := r.Method != http.MethodGet
+	if writes && strings.HasSuffix(r.URL.Path, "/graphql") { // a query is sent like a mutation
+		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		if err != nil {
+			return nil, err
+		}
+		r.Body, writes = io.NopCloser(bytes.NewReader(body)), bytes.Contains(body, []byte("mutation("))
+	}
 	for i := range faults {
 		ft := &faults[i]
-		if ft.Method == "WRITE" && r.Method == http.MethodGet || ft.Method != "" && ft.Method != "WRITE" && ft.Method != r.Method || !strings.Contains(r.URL.EscapedPath(), ft.Path) {
+		if ft.Method == "WRITE" && !writes || ft.Method != "" && ft.Method != "WRITE" && ft.Method != r.Method || !strings.Contains(r.URL.EscapedPath(), ft.Path) {
 			continue
 		}
 		hit := *ft
@@ -303,6 +312,9 @@ func (f *Forge) serve(r *http.Request, fault *Fault) (*exchange, error) {
 		case Primary:
 			left, reset = 0, time.Now().Add(time.Duration(fault.Seconds)*time.Second)
 			x.answer(http.StatusForbidden, map[string]string{"message": "API rate limit exceeded"})
+		case Spent:
+			left, reset = 0, time.Now().Add(time.Duration(fault.Seconds)*time.Second)
+			x.answer(http.StatusOK, map[string]any{"errors": []any{map[string]string{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}}})
 		case Secondary:
 			x.head.Set("Retry-After", wait)
 			x.answer(http.StatusForbidden, map[string]string{"message": "You have exceeded a secondary rate limit.",

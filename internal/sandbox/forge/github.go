@@ -24,7 +24,8 @@ func (f *Forge) github() {
 			x.missing("Branch not found")
 			return
 		}
-		x.answer(http.StatusOK, map[string]any{"name": b, "protected": p.GitHub[b] != nil})
+		_, rule := p.rule(b)
+		x.answer(http.StatusOK, map[string]any{"name": b, "protected": rule != nil})
 	}))
 	f.handle("GET "+repo+"/rules/branches/{branch}", project(func(x *exchange, r *http.Request, name string, p *Project) {
 		out := []any{}
@@ -41,7 +42,7 @@ func (f *Forge) github() {
 	}))
 	const protection = repo + "/branches/{branch}/protection"
 	f.handle("GET "+protection, guarded(func(x *exchange, r *http.Request, p *Project, b string) {
-		if have := p.GitHub[b]; have != nil {
+		if _, have := p.rule(b); have != nil { // also that of a pattern, and it does not say so
 			x.answer(http.StatusOK, have.shown(x.state, r))
 			return
 		}
@@ -81,6 +82,7 @@ func (f *Forge) github() {
 			x.missing("Not Found")
 		})
 	}
+	f.handle("POST /github/graphql", graphql)
 	known("/github/users/{name}", func(s *State) map[string]int64 { return s.Users })
 	known("/github/orgs/{org}/teams/{name}", func(s *State) map[string]int64 { return s.Groups })
 	known("/github/apps/{name}", func(s *State) map[string]int64 { return s.Apps })
@@ -144,7 +146,7 @@ func (p *Protection) shown(s *State, r *http.Request) map[string]any {
 		"enforce_admins":                   map[string]any{"url": self + "/enforce_admins", "enabled": p.Admins},
 		"required_signatures":              map[string]any{"url": self + "/required_signatures", "enabled": p.Signatures},
 		"required_linear_history":          on(p.Linear),
-		"allow_force_pushes":               on(p.ForcePushes),
+		"allow_force_pushes":               on(p.ForcePushes || p.ForcePushers != nil),
 		"allow_deletions":                  on(p.Deletions),
 		"block_creations":                  on(p.Creations),
 		"required_conversation_resolution": on(p.Conversations),
@@ -229,7 +231,8 @@ type wishes struct {
 }
 
 // putProtection replaces the protection of a branch, all but the signatures, which have
-// an endpoint of their own. Four keys must be there.
+// an endpoint of their own, and what only the GraphQL API knows. Four keys must be there.
+// Where a pattern guards the branch, the branch gets a rule of its own.
 func putProtection(x *exchange, r *http.Request, p *Project, branch string) {
 	invalid := func(format string, args ...any) {
 		x.answer(http.StatusUnprocessableEntity, map[string]any{"message": "Invalid request.", "errors": []string{fmt.Sprintf(format, args...)}})
@@ -255,7 +258,7 @@ func putProtection(x *exchange, r *http.Request, p *Project, branch string) {
 	n := &Protection{Admins: is(w.Admins), Linear: w.Linear, ForcePushes: is(w.ForcePushes), Deletions: w.Deletions, Creations: w.Creations,
 		Conversations: w.Conversations, Lock: w.Lock, ForkSyncing: w.ForkSyncing, Restrictions: x.state.known(w.Restrictions)}
 	if old := p.GitHub[branch]; old != nil {
-		n.Signatures = old.Signatures
+		n.Signatures, n.Deployments, n.ForcePushers = old.Signatures, old.Deployments, old.ForcePushers
 	}
 	if c := w.Checks; c != nil {
 		n.Checks = &Checks{Strict: c.Strict, Checks: []Check{}}

@@ -20,10 +20,13 @@ type Project struct {
 	MovedTo   string                 `json:"moved_to,omitempty"` // its name now; requests for the old one are redirected
 	Archived  bool                   `json:"archived,omitempty"`
 	Branches  []string               `json:"branches"`
-	GitHub    map[string]*Protection `json:"github"`    // by branch
-	Rulesets  []Rule                 `json:"rulesets"`  // GitHub: they guard beside protection
-	GitLab    []ProtectedBranch      `json:"gitlab"`    // also of the group
-	Bitbucket []Restriction          `json:"bitbucket"` // branch restrictions
+	GitHub    map[string]*Protection `json:"github"`         // by branch, or by a pattern of branches
+	Rulesets  []Rule                 `json:"rulesets"`       // GitHub: they guard beside protection
+	GitLab    []ProtectedBranch      `json:"gitlab"`         // also of the group
+	Free      bool                   `json:"free,omitempty"` // GitLab: the licence without people, groups and code owners
+	Left      []string               `json:"left,omitempty"` // GitLab: people who are no members any more
+	Keys      []int64                `json:"keys"`           // GitLab: deploy keys
+	Bitbucket []Restriction          `json:"bitbucket"`      // branch restrictions
 }
 
 // Protection is the protection of a branch on GitHub, field by field.
@@ -40,6 +43,9 @@ type Protection struct {
 	Lock          bool     `json:"lock_branch"`
 	ForkSyncing   bool     `json:"allow_fork_syncing"`
 	Signatures    bool     `json:"required_signatures"`
+	// What only the GraphQL API shows and takes.
+	Deployments  []string `json:"required_deployments,omitempty"`
+	ForcePushers *Actors  `json:"force_push_allowances,omitempty"` // who may though ForcePushes is off
 }
 
 // Checks are those that must pass before a merge.
@@ -125,7 +131,7 @@ func first() *State {
 		Apps:   map[string]int64{"github-actions": 15368, "release-bot": 301},
 		Last:   1000,
 		Projects: map[string]*Project{Name: {
-			Branches: []string{"develop", "main"},
+			Branches: []string{"develop", "main"}, Keys: []int64{401},
 			GitHub: map[string]*Protection{
 				"main": {
 					Checks: &Checks{Strict: true, Checks: []Check{{"build", 15368}, {"test", 15368}, {"license/scan", 0}}},
