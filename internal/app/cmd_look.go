@@ -211,9 +211,9 @@ func cmdLint(env environment, s *settings) *cobra.Command {
 		Use: "lint [RUNBOOK|FILE|DIRECTORY ...]", Short: "Check runbooks: grammar, actions, arguments, dangerous commands, links, review",
 		Long: "Checks runbooks without running anything. Each finding says file:line:col, what is wrong\n" +
 			"and how to mend it. The tests beside runbooks (*" + drill.Suffix + ") are checked with them.\n" +
-			"Without an argument it checks the whole library, and that every\n" +
-			"schedule of the estate names a runbook of it and parameters that it has. Exit code 2\n" +
-			"when a runbook cannot run.",
+			"Without an argument it checks the whole library, that every schedule of the estate names a\n" +
+			"runbook of it and parameters that it has, and that no document was left unread and no\n" +
+			"contact unverified for too long. Exit code 2 when a runbook cannot run.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			w, err := open(env, *s)
 			if err != nil {
@@ -241,7 +241,7 @@ func (w *world) lint(args []string, asJSON, strict bool, ignore []string) error 
 	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasSuffix(n, drill.Suffix) })
 	var all []runbook.Problem
 	if len(args) == 0 {
-		all = slices.Concat(w.shelf.library.General(), w.lintSchedules(), w.lintDrills(), w.lintTriage())
+		all = slices.Concat(w.shelf.library.General(), w.lintSchedules(), w.lintDrills(), w.lintTriage(), w.lintReviews())
 	}
 	for _, name := range names {
 		book, found, err := w.shelf.find(name)

@@ -130,6 +130,11 @@ func (w *world) ready(st standing, asJSON bool) error {
 	default:
 		w.sayGaps(w.env.stdout, list)
 	}
+	if !asJSON {
+		if err := w.sayReviews(w.env.stdout); err != nil {
+			return err
+		}
+	}
 	if sum.Ready != sum.All {
 		return silentError{errNotReady}
 	}
@@ -235,7 +240,7 @@ func (w *world) status(st standing) error {
 		return err
 	}
 	statusDrills(out, st.Due)
-	return nil
+	return w.sayReviews(out)
 }
 
 // statusOpen lists the open runs, and what they owe.
@@ -369,16 +374,22 @@ func (w *world) statusJSON(st standing) error {
 	}
 	sum := estate.Sum(st.Assets)
 	out := struct {
-		Head    string      `json:"verdict"`
-		Text    string      `json:"text"`
-		Ready   int         `json:"ready"`
-		All     int         `json:"all"`
-		Checked time.Time   `json:"checked,omitzero"`
-		Unread  string      `json:"unread,omitempty"`
-		Assets  []assetLine `json:"assets"`
-		Open    []openLine  `json:"open_runs"`
-		Due     []dueLine   `json:"drills"`
-	}{sum.Head, sum.Text, sum.Ready, sum.All, st.Checked, st.Unread, []assetLine{}, []openLine{}, []dueLine{}}
+		Head    string       `json:"verdict"`
+		Text    string       `json:"text"`
+		Ready   int          `json:"ready"`
+		All     int          `json:"all"`
+		Checked time.Time    `json:"checked,omitzero"`
+		Unread  string       `json:"unread,omitempty"`
+		Assets  []assetLine  `json:"assets"`
+		Open    []openLine   `json:"open_runs"`
+		Due     []dueLine    `json:"drills"`
+		Reviews []lateReview `json:"reviews_late"`
+	}{sum.Head, sum.Text, sum.Ready, sum.All, st.Checked, st.Unread, []assetLine{}, []openLine{}, []dueLine{}, []lateReview{}}
+	late, err := w.lateReviews()
+	if err != nil {
+		return err
+	}
+	out.Reviews = append(out.Reviews, late...)
 	for i := range st.Assets {
 		out.Assets = append(out.Assets, w.assetJSON(&st.Assets[i]))
 	}

@@ -3,17 +3,11 @@ package app
 import (
 	"context"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
 	"lifeboat/internal/estate"
-	"lifeboat/internal/hint"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/report"
 	"lifeboat/internal/runbook"
@@ -109,69 +103,6 @@ func (w *world) critical() time.Duration {
 		longest = estate.DefaultTiers()[tier].RTO
 	}
 	return longest
-}
-
-// reviews lists what has to be read again: runbooks and the documents of the estate.
-func (w *world) reviews(in *report.Input) error {
-	if w.shelf != nil {
-		for _, b := range w.shelf.library.List() {
-			in.Reviews = append(in.Reviews, report.Review{Name: b.Name, What: "runbook", Last: b.Meta.Reviewed, Every: b.Meta.ReviewEvery})
-		}
-	}
-	if w.estate == nil {
-		return nil
-	}
-	for _, d := range w.estate.Documents {
-		last, err := reviewed(filepath.Join(w.estate.Dir, d.Path))
-		if err != nil {
-			return hint.Wrap(fmt.Errorf("document %q: %w", d.Path, err), "mend documents: in "+w.estate.File)
-		}
-		in.Reviews = append(in.Reviews, report.Review{Name: d.Path, What: "document", Last: last, Every: d.ReviewEvery})
-	}
-	return nil
-}
-
-// reviewLine is the line of a document that says when somebody has read it, in the words of
-// the front matter of a runbook.
-var reviewLine = regexp.MustCompile(`(?m)^reviewed:\s*"?(\d{4}-\d{2}-\d{2})"?\s*$`)
-
-// reviewed tells when a document was last read: what its front matter says, else when it
-// was last changed; of a directory the newest of its files. One that is not there was never
-// read.
-func reviewed(path string) (time.Time, error) {
-	var newest time.Time
-	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		at := info.ModTime()
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		head, err := io.ReadAll(io.LimitReader(f, 4<<10))
-		if err != nil {
-			return err
-		}
-		if m := reviewLine.FindSubmatch(head); m != nil {
-			if t, err := time.Parse(time.DateOnly, string(m[1])); err == nil {
-				at = t
-			}
-		}
-		if at.After(newest) {
-			newest = at
-		}
-		return nil
-	})
-	if os.IsNotExist(err) {
-		return time.Time{}, nil
-	}
-	return newest, err
 }
 
 // period computes what a time came to.

@@ -31,6 +31,7 @@ func DefaultReview() time.Duration { return 90 * day }
 type Contact struct {
 	Name, Phone, Email string
 	Role               string
+	Verified           time.Time // when somebody saw that this is who answers; zero: never
 }
 
 // Level is how serious an incident is, and what is done about it.
@@ -166,6 +167,13 @@ func (l *loader) contacts(n ast.Node) {
 				c.Email = t
 			}),
 			l.line("role", func(_ ast.Node, t string) { c.Role = t }),
+			l.line("verified", func(n ast.Node, t string) {
+				at, err := time.Parse(time.DateOnly, t)
+				if err != nil {
+					l.add(l.pos(n), "value", "write the day as 2026-11-29", "%q is no day", t)
+				}
+				c.Verified = at
+			}),
 		})
 		if seen["name"] == nil {
 			l.add(l.pos(body), "missing-key", `add "name:"`, "a contact has no name")

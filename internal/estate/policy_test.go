@@ -235,6 +235,7 @@ var policyProblems = map[string]struct{ src, want, fix string }{
 	"schedule param list":    {"schedule: {d: {cron: '@daily', runbook: x, params: {a: [1]}}}", `2:56: error: parameter "a" must be text, not a list`, ""},
 	"document outside":       {"documents: [{path: ../x.md}]", `2:20: error: document "../x.md" lies outside`, "relative"},
 	"document twice":         {"documents: [{path: x.md}, {path: ./x.md}]", `2:34: error: document "./x.md" is listed twice`, ""},
+	"contact day":            {"contacts: [{name: x, email: a@b.example, verified: yesterday}]", `2:52: error: "yesterday" is no day`, "2026-11-29"},
 	"document nameless":      {"documents: [{review_every: 1d}]", "2:13: error: a document has no path", ""},
 	"contact unreachable":    {"contacts: [{name: A}]", "2:12: error: a contact cannot be reached", "phone"},
 	"contact placeholder":    {"contacts: [{name: A, phone: +27-XX-XXX-XXXX}]", `2:29: error: "+27-XX-XXX-XXXX" is no telephone number`, "dialled"},

@@ -263,9 +263,10 @@ schedule:
 
 func (p *proposal) people() {
 	p.add(`
-# Who is called, who answers alarms, who trains.
+# Who is called, who answers alarms, who trains. "lifeboat status" names who was not verified for
+# a quarter.
 # contacts:
-#   - {name: Technical Lead, phone: "+27 11 555 0100", email: lead@example.org, role: technical-lead}
+#   - {name: Technical Lead, phone: "+27 11 555 0100", email: lead@example.org, role: technical-lead, verified: 2026-11-29}
 # responders: [Anna, Ben]
 # trainees: [Carl]
 

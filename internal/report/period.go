@@ -124,7 +124,7 @@ type Input struct {
 // Review is something that has to be read again.
 type Review struct {
 	Name  string        `json:"name"`
-	What  string        `json:"what"` // "runbook", "document"
+	What  string        `json:"what"` // "runbook", "document", "contact"
 	Last  time.Time     `json:"last,omitzero"`
 	Every time.Duration `json:"-"`
 	Due   time.Time     `json:"due"`
@@ -245,7 +245,7 @@ func Of(in Input) Period {
 	slices.SortStableFunc(p.Books, func(a, b Counted) int { return b.Times - a.Times })
 	p.Backups = parts(runs, in, func(r *Run) []Part { return r.Backups })
 	p.Proofs = parts(runs, in, func(r *Run) []Part { return r.Proofs })
-	p.Reviews = reviews(in)
+	p.Reviews = Reviews(in.Reviews, in.Now)
 	return p
 }
 
@@ -434,20 +434,20 @@ func asInt(b bool) int {
 // soon is how long before its day a review is announced.
 const soon = 30 * 24 * time.Hour
 
-// reviews lists what is late or will be soon, the most urgent first.
-func reviews(in Input) (out []Review) {
-	for _, r := range in.Reviews {
+// Reviews lists what of list is late at now or will be within 30 days, the most urgent first.
+func Reviews(list []Review, now time.Time) (out []Review) {
+	for _, r := range list {
 		if r.Every <= 0 {
 			continue
 		}
 		r.Due = r.Last.Add(r.Every).UTC()
 		if r.Last.IsZero() {
-			r.Due = in.Now.UTC() // it never was
+			r.Due = now.UTC() // it never was
 		}
-		if late := in.Now.Sub(r.Due); late > 0 {
+		if late := now.Sub(r.Due); late > 0 {
 			r.Late = int(late.Hours()/24) + 1
 		}
-		if r.Due.Before(in.Now.Add(soon)) {
+		if r.Due.Before(now.Add(soon)) {
 			out = append(out, r)
 		}
 	}
