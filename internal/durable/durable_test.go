@@ -340,6 +340,31 @@ func TestLock(t *testing.T) {
 }
 
 // A killed holder holds nothing.
+// TestUnlockFromAFork: a child that was forked and is not its program yet holds the file
+// open, and keeps no lock with it.
+func TestUnlockFromAFork(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	held, err := Lock(path, "me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := syscall.Dup(int(held.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(child)
+	if err := held.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Lock(path, "me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLockEndsWithTheProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	self, err := os.Executable()

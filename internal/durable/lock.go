@@ -67,5 +67,7 @@ func (l *FileLock) Unlock() error {
 	}
 	f := l.file
 	l.file = nil
-	return errors.Join(f.Truncate(0), f.Close()) // closing is what unlocks
+	// Closing alone would not do: a child that was forked just now and has not become its
+	// program yet has the file open, too, and the lock is that of all who have.
+	return errors.Join(f.Truncate(0), syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
