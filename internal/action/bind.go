@@ -90,6 +90,16 @@ func New[P any](def Def[P]) Action {
 	return a
 }
 
+// Around gives the action with f in the place of its effect; run has it. The test of a
+// runbook's test takes an effect away so, to see whether anything notices.
+func (a Action) Around(f func(ctx context.Context, env *Env, plan Plan, run func() (Result, error)) (Result, error)) Action {
+	inner := a.run
+	a.run = func(ctx context.Context, env *Env, p any, plan Plan) (Result, error) {
+		return f(ctx, env, plan, func() (Result, error) { return inner(ctx, env, p, plan) })
+	}
+	return a
+}
+
 // Call is an action with decoded arguments.
 type Call struct {
 	Action Action

@@ -108,7 +108,7 @@ func (f *testFinder) find(args []string) (tests []bookTest, untested []string, e
 	if len(args) == 0 {
 		f.problems = append(f.problems, lib.Problems()...)
 		for _, s := range lib.All() {
-			tests = append(tests, f.sound(bookTest{s, s.Runbook, f.own}))
+			tests = append(tests, f.sound(bookTest{Scenario: s, book: s.Runbook, books: f.own}))
 		}
 		for _, name := range f.books.Names() {
 			if len(lib.Of(name)) == 0 {
@@ -168,7 +168,7 @@ func (f *testFinder) named(lib *drill.Library, arg string) ([]bookTest, error) {
 	}
 	var out []bookTest
 	for _, s := range list {
-		out = append(out, f.sound(bookTest{s, s.Runbook, f.own}))
+		out = append(out, f.sound(bookTest{Scenario: s, book: s.Runbook, books: f.own}))
 	}
 	return out, nil
 }
@@ -196,7 +196,7 @@ func (w *world) lintTests(all bool, names []string) ([]runbook.Problem, error) {
 	if all {
 		f.problems = append(f.problems, w.rehearsals().Problems()...)
 		for _, s := range w.rehearsals().All() {
-			f.sound(bookTest{s, s.Runbook, f.own})
+			f.sound(bookTest{Scenario: s, book: s.Runbook, books: f.own})
 		}
 		return f.problems, nil
 	}
@@ -240,7 +240,7 @@ func (f *testFinder) files(names []string) ([]bookTest, error) {
 		if len(bad) > 0 {
 			continue
 		}
-		t := bookTest{s, s.Runbook, f.own}
+		t := bookTest{Scenario: s, book: s.Runbook, books: f.own}
 		beside := filepath.Join(dir, s.Runbook+".md")
 		if _, err := os.Lstat(beside); err == nil && s.Runbook == filepath.Base(s.Runbook) {
 			t.book = beside

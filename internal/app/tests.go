@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"lifeboat/internal/action"
 	"lifeboat/internal/drill"
 	"lifeboat/internal/durable"
 	"lifeboat/internal/engine"
@@ -26,6 +27,9 @@ type bookTest struct {
 	drill.Scenario
 	book  string            // a name of the library, or the path of a file
 	books []runbook.NamedFS // of a person
+
+	// liars puts actions that lie in the place of the real ones, to test the test; nil: none.
+	liars func([]action.Action) []action.Action
 }
 
 // finding is one thing that a test has to say, and what to do about it.
@@ -199,6 +203,9 @@ func (env environment) perform(s stageOf, log io.Writer, res *testResult) (err e
 		}
 	}
 	w.before = res.early
+	if t.liars != nil {
+		w.actions = t.liars(w.actions)
+	}
 	r, took, err := w.walk(env.ctx, t, l)
 	if err != nil && !errors.Is(err, engine.ErrPerson) && !errors.Is(err, drill.ErrRefused) {
 		return err
@@ -211,6 +218,9 @@ func (env environment) perform(s stageOf, log io.Writer, res *testResult) (err e
 		return err
 	}
 	res.judge(r, took, v)
+	if err := res.traces(w.sandbox(), r); err != nil {
+		return err
+	}
 	for _, line := range res.result.Lines() {
 		fmt.Fprintln(log, line)
 	}
@@ -292,6 +302,33 @@ func (t *testResult) judge(r run.Run, took time.Duration, v sandbox.Verdict) {
 			t.fail("oracle: "+c.Text+prefix(": ", c.Evidence), "")
 		}
 	}
+}
+
+// traces looks for what steps leave outside of the thing that was broken, where the oracle
+// does not look: a message has arrived, a backup lies in the bucket.
+func (t *testResult) traces(sb *sandbox.Sandbox, r run.Run) error {
+	alerts, err := sb.Alerts()
+	if err != nil {
+		return err
+	}
+	points := sb.Points()
+	for _, s := range r.Steps {
+		if s.State != run.Verified || s.Plan == nil || s.Plan.Nothing {
+			continue
+		}
+		switch s.Action {
+		case "notify.send":
+			if !slices.ContainsFunc(alerts, func(a sandbox.Alert) bool { return a.Tells(string(r.ID), s.ID) }) {
+				t.fail(fmt.Sprintf("step %q: it says that a message was sent, and none arrived at the sandbox", s.ID), "")
+			}
+		case "git.backup", "sqlite.backup", "files.backup", "stream.backup", "vault.backup", "vault.archive":
+			asset, began := s.Plan.Args["asset"], s.Began.Truncate(time.Millisecond)
+			if !slices.ContainsFunc(points, func(p sandbox.Point) bool { return (asset == "" || p.Of(asset)) && !p.At.Before(began) }) {
+				t.fail(fmt.Sprintf("step %q: it says that a backup was written, and the bucket has none", s.ID), "")
+			}
+		}
+	}
+	return nil
 }
 
 func firstOf(list []string) string {

@@ -12,6 +12,19 @@ import (
 	"time"
 )
 
+// Cluster is what the cluster of a sandbox remembers of the booking app, also for the oracle.
+type Cluster struct {
+	Replicas   int   `json:"replicas"`
+	Version    int64 `json:"resource_version"`
+	Generation int64 `json:"generation"` // 1: nobody has scaled it
+}
+
+// clusterName is the file that holds it, see [Sandbox.Runtime].
+const clusterName = "cluster.json"
+
+// ClusterFile is where it is kept.
+func (s *Sandbox) ClusterFile() string { return s.runtime(clusterName) }
+
 // Replicas is how many replicas of the booking app a new sandbox runs.
 const Replicas = 3
 

@@ -36,7 +36,7 @@ func hostBreakages() []breakage {
 			"env files are missing or have a size of 0",
 			"a restored or copied .env can be read by every user of the machine",
 		},
-	}, damage: (*Sandbox).loseEnv}}
+	}, damage: (*Sandbox).loseEnv, look: (*judge).restarted}}
 }
 
 // Server is the directory of what the estate has beside its code.

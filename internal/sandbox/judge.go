@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +59,7 @@ func (s *Sandbox) Judge(ctx context.Context) (Verdict, error) {
 	dirs := append([]string{s.Origin(), s.Clone()}, common.otherRepos()...)
 	common.repos = make([]holding, len(dirs))
 	each(len(dirs), func(i int) { common.repos[i] = survey(ctx, repo{dir: dirs[i]}) })
-	looks := []func(*judge, context.Context){(*judge).origin, (*judge).clone, (*judge).forge, (*judge).database, (*judge).auth, (*judge).host, (*judge).own}
+	looks := []func(*judge, context.Context){(*judge).origin, (*judge).clone, (*judge).forge, (*judge).database, (*judge).auth, (*judge).host, (*judge).app, (*judge).own}
 	if kind, err := findBreakage(t.Breakage); err == nil && kind.look != nil {
 		looks = append(looks, kind.look)
 	}
@@ -138,6 +139,47 @@ func survey(ctx context.Context, r repo) holding {
 		h.commits[id] = true
 	}
 	return h
+}
+
+// app checks that an application that was scaled has the replicas again that it had.
+func (j *judge) app(context.Context) {
+	now, err := j.cluster()
+	if err == nil && now.Generation <= 1 {
+		return // nobody has touched it
+	}
+	seen := fmt.Sprintf("%d of %d", now.Replicas, Replicas)
+	if err != nil {
+		seen = err.Error()
+	}
+	j.check(err == nil && now.Replicas == Replicas, "the application runs with the replicas that it had", seen)
+}
+
+// restarted checks that the application was stopped and started: it reads its environment
+// when it starts.
+func (j *judge) restarted(context.Context) {
+	now, err := j.cluster()
+	if err == nil && now.Generation == 0 {
+		return // it has never run
+	}
+	seen := "it has run all the time"
+	switch {
+	case err != nil:
+		seen = err.Error()
+	case now.Generation >= 3: // its number was changed twice: to 0, and back
+		seen = "it was stopped, and started"
+	}
+	j.check(err == nil && now.Generation >= 3, "the application has read its env files again", seen)
+}
+
+func (j *judge) cluster() (now Cluster, err error) {
+	text, err := os.ReadFile(j.s.runtime(clusterName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return now, nil // nobody has been in this sandbox, and it has never run
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &now)
+	}
+	return now, err
 }
 
 // otherRepos lists the repositories in the sandbox besides origin and clone, such as a

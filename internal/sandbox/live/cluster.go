@@ -16,15 +16,6 @@ import (
 // App is the name of the one Deployment.
 const App = "booking-app"
 
-const stateName = "cluster.json"
-
-// deployment is what the cluster remembers.
-type deployment struct {
-	Replicas   int   `json:"replicas"`
-	Version    int64 `json:"resource_version"`
-	Generation int64 `json:"generation"`
-}
-
 // cluster keeps the Deployment and its pods.
 type cluster struct {
 	s    *sandbox.Sandbox
@@ -32,14 +23,14 @@ type cluster struct {
 	wake chan struct{} // the wanted number has changed
 
 	mu   sync.Mutex // guards what follows
-	want deployment
+	want sandbox.Cluster
 	pods []*pod // oldest first, also those that are ending
 	next int    // whose turn it is to serve
 }
 
 func openCluster(s *sandbox.Sandbox, exe string) (*cluster, error) {
-	c := &cluster{s: s, exe: exe, wake: make(chan struct{}, 1), want: deployment{Replicas: sandbox.Replicas, Version: 1001, Generation: 1}}
-	text, err := os.ReadFile(s.Runtime(stateName))
+	c := &cluster{s: s, exe: exe, wake: make(chan struct{}, 1), want: sandbox.Cluster{Replicas: sandbox.Replicas, Version: 1001, Generation: 1}}
+	text, err := os.ReadFile(s.ClusterFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, c.store(c.want)
 	}
@@ -52,12 +43,12 @@ func openCluster(s *sandbox.Sandbox, exe string) (*cluster, error) {
 	return c, nil
 }
 
-func (c *cluster) store(d deployment) error {
+func (c *cluster) store(d sandbox.Cluster) error {
 	text, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(c.s.Runtime(stateName), append(text, '\n'), 0o600)
+	return durable.WriteFile(c.s.ClusterFile(), append(text, '\n'), 0o600)
 }
 
 // conflict is a precondition that does not hold, worded as kubectl does.
@@ -81,7 +72,7 @@ func (c *cluster) scale(replicas int, current, version string) error {
 	if replicas == c.want.Replicas {
 		return nil
 	}
-	to := deployment{Replicas: replicas, Version: c.want.Version + 1, Generation: c.want.Generation + 1}
+	to := sandbox.Cluster{Replicas: replicas, Version: c.want.Version + 1, Generation: c.want.Generation + 1}
 	if err := c.store(to); err != nil {
 		return err
 	}
