@@ -74,6 +74,8 @@ func (d Deps) runActivity(ctx context.Context, env *action.Env, p activityParams
 	return result, nil
 }
 
+var errNoBranch = errors.New("there is no branch")
+
 // lookAt reads a branch of the shared repository and makes a desk that sees it.
 func (d Deps) lookAt(ctx context.Context, env *action.Env, r Repo, branch string) (_ *desk, oid string, err error) {
 	k, err := d.deskFor(ctx, env, r)
@@ -89,7 +91,7 @@ func (d Deps) lookAt(ctx context.Context, env *action.Env, r Repo, branch string
 		return nil, "", err
 	}
 	if oid == "" {
-		return nil, "", hint.Wrap(fmt.Errorf("%w: %s of %q has no branch %q", action.ErrRefused, r.remoteName(), r.Name, branch),
+		return nil, "", hint.Wrap(fmt.Errorf("%w: %s of %q: %w %q", action.ErrRefused, r.remoteName(), r.Name, errNoBranch, branch),
 			"name the branch that people work on, as in --param branch=master")
 	}
 	return k, oid, k.see(ctx, r, branch, oid)

@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,6 +82,12 @@ func (d Deps) compare() action.Action {
 
 func (d Deps) compareBranch(ctx context.Context, env *action.Env, r Repo, p compareParams) (action.Result, error) {
 	k, found, err := d.lookAt(ctx, env, r, p.Branch)
+	if errors.Is(err, errNoBranch) && p.Allow { // to find that out is what was asked
+		words := fmt.Sprintf("%s has no branch %s", r.remoteName(), p.Branch)
+		return action.Result{Evidence: words, Outputs: map[string]any{
+			"equal": false, "found": "", "wanted": p.Commit, "words": words, "base": "", "ahead": int64(0), "behind": int64(0), "files": int64(0),
+		}}, nil
+	}
 	if err != nil {
 		return action.Result{}, err
 	}

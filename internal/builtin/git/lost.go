@@ -11,6 +11,7 @@ import (
 	"lifeboat/internal/action"
 	"lifeboat/internal/command"
 	"lifeboat/internal/hint"
+	"lifeboat/internal/printable"
 )
 
 const lostDoc = `Finds the commit that a branch had before it was overwritten. It looks in the reflogs of
@@ -19,7 +20,8 @@ the estate lists on this machine, among commits there that nothing refers to any
 the restore points of the vault.
 
 The best candidate is the latest state that the branch had and that is not part of it now;
-where somebody had pushed on top of it, the top. All candidates are in the log, the best
+where somebody had pushed on top of it, the top; after several overwrites in a day, the state
+before the first that took work of people away. All candidates are in the log, the best
 first, each with the reasons for its place: where it was seen, who pushed it, what it brings
 back, which of the others it contains. With remembered: the commit that somebody has noted,
 in a chat or in the log of a build, comes first when it fits. It fails when nothing is lost.
@@ -109,16 +111,20 @@ func (d Deps) runFindLost(ctx context.Context, env *action.Env, p lostParams, _ 
 			action.ErrCheck, r.remoteName(), p.Branch, orAbsent(f.current)),
 			"ask the others for a clone that still has it (list it under clones of the asset), or restore an older point with git.restore")
 	}
-	return f.tell(ctx, best, lost)
+	return f.tell(ctx, best, lost, seen)
 }
 
 // tell makes the result of the best candidate.
-func (f finder) tell(ctx context.Context, best sighting, all []sighting) (action.Result, error) {
+func (f finder) tell(ctx context.Context, best sighting, all, seen []sighting) (action.Result, error) {
 	back, err := f.k.between(ctx, f.current, best.oid)
 	if err != nil {
 		return action.Result{}, err
 	}
 	dropped, err := f.k.between(ctx, best.oid, f.current)
+	if err != nil {
+		return action.Result{}, err
+	}
+	since, err := f.since(ctx, best, seen, back, dropped)
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -142,8 +148,8 @@ func (f finder) tell(ctx context.Context, best sighting, all []sighting) (action
 		where = "not in the clone, git.keep brings it in"
 	}
 	return action.Result{
-		Evidence: fmt.Sprintf("%s/%s was %s, seen %s: %s lost, newest from %s; now %s, which has %s of its own; %s", f.r.remoteName(), f.branch,
-			short(best.oid), best.where, summary(back), clock(f.env.Now(), n.when), orAbsent(f.current), summary(dropped), where),
+		Evidence: fmt.Sprintf("%s/%s was %s, seen %s: %s lost, newest from %s; now %s, which has %s of its own%s; %s", f.r.remoteName(), f.branch,
+			short(best.oid), best.where, summary(back), clock(f.env.Now(), n.when), orAbsent(f.current), summary(dropped), since, where),
 		Outputs: map[string]any{
 			"commit": best.oid, "short": short(best.oid), "current": f.current, "base": base,
 			"lost": int64(len(back)), "dropped": int64(len(dropped)), "authors": nonNil(authors(back)),
@@ -246,5 +252,80 @@ func (f finder) best(ctx context.Context, lost, seen []sighting) (sighting, erro
 	}
 	tops := strings.Fields(out)
 	candidates = slices.DeleteFunc(slices.Clone(candidates), func(s sighting) bool { return !slices.Contains(tops, s.oid) })
-	return slices.MaxFunc(candidates, func(a, b sighting) int { return a.when.Compare(b.when) }), nil
+	return f.beforeAll(ctx, candidates)
+}
+
+// oneAccident is how far apart overwrites are that may belong together.
+const oneAccident = 24 * time.Hour
+
+// beforeAll is the state before the first of several overwrites. Who pushes a demo over a
+// branch often does it twice, and then the state seen last is the first demo. A state that was
+// overwritten not long before that one comes first when people have work in it who have none
+// in the later one; after a rebase everybody still has.
+func (f finder) beforeAll(ctx context.Context, tops []sighting) (sighting, error) {
+	slices.SortStableFunc(tops, func(a, b sighting) int { return b.when.Compare(a.when) })
+	best := tops[0]
+	back, err := f.k.between(ctx, f.current, best.oid)
+	if err != nil {
+		return best, err
+	}
+	for _, s := range tops[1:] {
+		if !s.certain || !s.when.Before(best.when) || best.when.Sub(s.when) > oneAccident {
+			continue
+		}
+		earlier, err := f.k.between(ctx, f.current, s.oid)
+		if err != nil {
+			return best, err
+		}
+		have := authors(back)
+		if slices.ContainsFunc(authors(earlier), func(name string) bool { return !slices.Contains(have, name) }) {
+			f.env.Printf("%s was overwritten more than once: %s, seen %s, has %s, and %s came between", f.branch, short(s.oid), s.where, summary(earlier), short(best.oid))
+			best, back = s, earlier
+		}
+	}
+	return best, nil
+}
+
+// since says what a person must know of the branch as it is now before it is put back: that
+// people have pushed on top of the overwrite, that the commits are on it under other ids, or
+// that another branch has them.
+func (f finder) since(ctx context.Context, best sighting, seen []sighting, back, dropped []commit) (string, error) {
+	const mostCompared = 500 // the change of each commit is computed
+	text := ""
+	last := -1
+	for _, s := range seen { // the oldest state that the overwritten branch was seen in
+		i := slices.IndexFunc(dropped, func(c commit) bool { return c.oid == s.oid })
+		if s.certain && s.oid != f.current && i > last {
+			last = i
+		}
+	}
+	if last > 0 {
+		later, err := f.k.between(ctx, dropped[last].oid, f.current)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf("; %s of it pushed on top since, keep both sides: %s", summary(later), subjects(later))
+	}
+	if f.current != "" && len(back) <= mostCompared {
+		out, err := f.k.output(ctx, "rev-list", "--right-only", "--cherry-mark", f.current+"..."+best.oid)
+		if err != nil {
+			return "", fmt.Errorf("compare changes: %w", err)
+		}
+		if same := strings.Count("\n"+out, "\n="); same > 0 {
+			text += fmt.Sprintf("; %d of the %d lost are on it with other ids, as after a rebase", same, len(back))
+		}
+	}
+	if f.current == "" {
+		refs, err := f.k.remoteRefs(ctx, f.r, "refs/heads/*")
+		if err != nil {
+			return "", err
+		}
+		const mostAsked = 100 // each takes a walk
+		for _, ref := range refs[:min(mostAsked, len(refs))] {
+			if f.k.descends(ctx, ref.OID, best.oid) {
+				text += fmt.Sprintf("; the branch %s has all of it: was it renamed?", printable.Line(strings.TrimPrefix(ref.Name, "refs/heads/")))
+			}
+		}
+	}
+	return text, nil
 }

@@ -44,7 +44,7 @@ func (f finder) rank(ctx context.Context, best sighting, lost []sighting) []rank
 		case i == 0 && s.oid == f.remembered:
 			why("somebody remembers it")
 		case i == 0 && s.certain:
-			why("the newest tip that the branch had before it was overwritten")
+			why("the tip that the branch had before it was overwritten")
 		case i == 0 && s.pushed:
 			why("it builds on what the branch had, and was pushed")
 		case i == 0:
@@ -91,6 +91,9 @@ func (f finder) recall(ctx context.Context, lost []sighting, rev string) (sighti
 			return sighting{}, err
 		}
 	}
+	if i := slices.IndexFunc(lost, func(s sighting) bool { return s.oid == oid }); i >= 0 {
+		return lost[i], nil
+	}
 	name := f.r.remoteName() + "/" + f.branch
 	switch {
 	case f.current != "" && f.k.descends(ctx, f.current, oid):
@@ -99,9 +102,6 @@ func (f finder) recall(ctx context.Context, lost []sighting, rev string) (sighti
 	case f.current != "" && f.k.mergeBase(ctx, f.current, oid) == "":
 		return sighting{}, hint.Wrap(fmt.Errorf("%w: remembered: %s has no history in common with %s", action.ErrRefused, short(oid), name),
 			"it belongs to another repository or to a branch that was begun anew; leave out remembered: to see what is lost")
-	}
-	if i := slices.IndexFunc(lost, func(s sighting) bool { return s.oid == oid }); i >= 0 {
-		return lost[i], nil
 	}
 	return sighting{oid: oid, where: "as an object", places: []string{"what can be read here"}}, nil
 }

@@ -33,7 +33,7 @@ func TestRankedWithReasons(t *testing.T) {
 		t.Fatalf("candidates: %q", r.Outputs["candidates"])
 	}
 	for _, want := range []string{
-		"the newest tip that the branch had before it was overwritten", "in 3 places: origin, the mirror gitlab, the clone of k.lind",
+		"the tip that the branch had before it was overwritten", "in 3 places: origin, the mirror gitlab, the clone of k.lind",
 		"pushed by Lifeboat", "brings back 2 commits by 2 people", "contains 1 other candidate",
 	} {
 		if !strings.Contains(list[0], want) {
