@@ -272,8 +272,12 @@ func mayChange(action driver.AuthorizerActionCode, arg1, arg2, _, _ string) driv
 
 // notAllowed says of a statement that was refused what the reason is.
 func notAllowed(err error) error {
-	if e, ok := errors.AsType[*driver.Error](err); ok && e.Code()&0xff == lib.SQLITE_AUTH {
+	e, ok := errors.AsType[*driver.Error](err)
+	switch {
+	case ok && e.Code()&0xff == lib.SQLITE_AUTH:
 		return fmt.Errorf("it reaches beyond the data of this database: %w", err)
+	case ok && e.Code() == lib.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return hint.Wrap(err, "where the application does not ask for foreign keys, execute it as the application did, with without_foreign_keys: true")
 	}
 	return err
 }

@@ -134,14 +134,20 @@ func (r *replay) take(s Statement) error {
 	switch {
 	case s.Torn: // whatever it begins with
 	case word == "BEGIN":
-		if g.open {
-			return refuse(s.Line, "BEGIN within the transaction that begins at line %d", g.line)
+		switch {
+		case g.open && r.Skip[g.line]:
+			r.facts.Skipped += len(g.statements)
+		case g.open && r.Skip[s.Line]:
+			return nil
+		case g.open:
+			return hint.Wrapf(refuse(s.Line, "BEGIN within the transaction that begins at line %d", g.line),
+				"the first was never committed, as when the application crashed: leave it out, with skip: [%d]; or, if the two are one, only this BEGIN, with skip: [%d]; nothing of the log was applied", g.line, s.Line)
 		}
 		*g = group{line: s.Line, at: s.At, whole: s.Whole, open: true}
 		return nil
 	case word == "COMMIT" || word == "END":
 		if !g.open {
-			return refuse(s.Line, "%s without BEGIN", word)
+			return r.stray(s, word)
 		}
 		if !s.At.IsZero() {
 			g.at, g.whole = s.At, s.Whole
@@ -149,7 +155,7 @@ func (r *replay) take(s Statement) error {
 		return r.commit()
 	case word == "ROLLBACK" && !slices.Contains(s.words, "TO"):
 		if !g.open {
-			return refuse(s.Line, "ROLLBACK without BEGIN")
+			return r.stray(s, word)
 		}
 		r.facts.Undone += len(g.statements)
 		*g = group{}
@@ -174,6 +180,15 @@ func (r *replay) take(s Statement) error {
 		return nil
 	}
 	return r.commit()
+}
+
+// stray is the end of a transaction that did not begin in the log.
+func (r *replay) stray(s Statement, word string) error {
+	if r.Skip[s.Line] {
+		return nil
+	}
+	return hint.Wrapf(refuse(s.Line, "%s without BEGIN", word),
+		"look whether the log begins in the middle of a transaction, whose first part is missing then; with skip: [%d] it is left out, and what stands before it counts; nothing of the log was applied", s.Line)
 }
 
 // commit decides about a whole transaction by its time, and executes it.

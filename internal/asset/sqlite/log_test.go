@@ -153,6 +153,9 @@ func TestLogRefuses(t *testing.T) {
 		if !errors.Is(err, sqlite.ErrLog) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
+		if whole := strings.Contains(name, "zero") || strings.Contains(name, "time"); !whole && len(hint.All(err)) == 0 {
+			t.Errorf("%s: %v says no choices", name, err)
+		}
 	}
 	if _, _, err := logOf(t, stamped+"FAIL;", sqlite.Log{}); !strings.Contains(strings.Join(hint.All(err), ""), "at: 2026-11-22T14:29:59.999Z; or leave it out, with skip: [2]") {
 		t.Errorf("advice %q", hint.All(err))
@@ -168,6 +171,9 @@ func TestLogRefuses(t *testing.T) {
 		"skipped group":     {"BEGIN;\nSELECT 1;\nCOMMIT;\nSELECT 2;", sqlite.Log{Skip: map[int]bool{1: true}}, 1},
 		"skipped in group":  {"BEGIN;\nSELECT 1;\nSELECT 2;\nCOMMIT;", sqlite.Log{Skip: map[int]bool{2: true}}, 1},
 		"clock, elsewhere":  {stamped + "SELECT 1;\n-- 2026-11-22T14:29:00Z\nSELECT 2;", until, 2},
+		"skipped end":       {"SELECT 1;\nCOMMIT;\nSELECT 2;\nROLLBACK;", sqlite.Log{Skip: map[int]bool{2: true, 4: true}}, 2},
+		"crashed within":    {"BEGIN;\nSELECT 1;\nBEGIN;\nSELECT 2;\nCOMMIT;", sqlite.Log{Skip: map[int]bool{1: true}}, 1},
+		"two are one":       {"BEGIN;\nSELECT 1;\nBEGIN;\nSELECT 2;\nCOMMIT;", sqlite.Log{Skip: map[int]bool{3: true}}, 2},
 		"torn transaction":  {"SELECT 1;\nBEGIN; SELECT 2; INSERT", sqlite.Log{}, 1},
 	} {
 		if got, f, err := logOf(t, tt.log, tt.l); err != nil || len(got) != tt.want || f.Applied != tt.want {

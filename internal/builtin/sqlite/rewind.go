@@ -237,13 +237,13 @@ func logChecks(f db.LogFacts, after, until, now time.Time) (out []action.Check) 
 		c := action.Check{Text: "the log begins before the point ends", OK: !f.First.IsZero() && !f.First.After(after), Evidence: "its first statement is of " + clock(f.First)}
 		switch {
 		case f.First.IsZero():
-			c.Evidence = "it has no time at all"
+			c.Evidence = "there is not one time in it: is it the right file, and all of it?"
 		case !c.OK:
 			c.Evidence += fmt.Sprintf(": what was written in the %s before that and is not in the point cannot be reached", printable.Span(f.First.Sub(after)))
 		}
 		out = append(out, c)
 	}
-	if !until.IsZero() {
+	if !until.IsZero() && !f.Last.IsZero() {
 		c := action.Check{Text: "the log reaches the wanted time", OK: !f.Next.IsZero(), Evidence: "it goes on after it"}
 		if !c.OK {
 			c.Evidence = "its last statement is of " + clock(f.Last) + ": whether there were later ones nobody can say"
@@ -293,7 +293,7 @@ func (d Deps) runRewind(ctx context.Context, env *action.Env, p rewindParams, pl
 	res := action.Result{Back: plan.Back, Outputs: map[string]any{
 		"file": path, "point": m.ID, "cut": exact(m.Cut), "at": exact(at), "proven": plan.Facts["proven"], "statements": int64(0),
 	}}
-	reached := m.Cut
+	reached, brought := m.Cut, restored.Evidence
 	if plan.Facts["log"] != "" {
 		l := db.Log{Path: plan.Facts["log"], After: m.Cut, Until: at, Skip: skipped(p.Skip)}
 		changed, f, err := applyLog(ctx, env, l, plan, db.Change{Path: file, Want: content, ForeignKeys: !p.Loose})
@@ -303,13 +303,14 @@ func (d Deps) runRewind(ctx context.Context, env *action.Env, p rewindParams, pl
 		content = changed.Content
 		reached = reach(f, m.Cut, at)
 		res.Outputs["statements"] = int64(f.Applied)
+		brought = fmt.Sprintf("point %s, and %s of the log, which changed %s", m.ID, printable.Count(f.Applied, "statement"), printable.Count(int(changed.Rows), "row"))
 		for _, c := range logChecks(f, m.Cut, at, env.Now()) {
 			env.Printf("%s: %v, %s", c.Text, c.OK, c.Evidence)
 		}
 	}
 	loss := max(at.Sub(reached), 0)
 	res.Outputs["reached"], res.Outputs["loss"] = exact(reached), int64(loss.Round(time.Second)/time.Second)
-	res.Evidence = fmt.Sprintf("%s holds %s as of %s, %s before the wanted time: %s", path, a.Name, clock(reached), printable.Span(loss), restored.Evidence)
+	res.Evidence = fmt.Sprintf("%s holds %s as of %s, %s before the wanted time: %s", path, a.Name, clock(reached), printable.Span(loss), brought)
 	if err := place(ctx, env, howNew, plan, file); err != nil {
 		return action.Result{}, err
 	}

@@ -175,6 +175,13 @@ func TestRewindWithLog(t *testing.T) {
 	if _, err := b.plan("sqlite.rewind", args); !errors.Is(err, action.ErrRefused) {
 		t.Errorf("a file that is there: %v", err)
 	}
+	if e := s.res.Evidence; !strings.Contains(e, "3 statements of the log, which changed 3 rows") || strings.Contains(e, "2000 rows") {
+		t.Errorf("the evidence is that of the point: %q", e)
+	}
+	b.put("empty.sql", "-- nothing\n")
+	if s, err := b.plan("sqlite.rewind", map[string]any{"asset": "db", "at": clock(cut.Add(30 * time.Second)), "log": "empty.sql", "to": "empty.db"}); err != nil || strings.Contains(fmt.Sprint(s.plan.Lines), "0001") || !strings.Contains(fmt.Sprint(s.plan.Lines), "not one time in it") {
+		t.Errorf("an empty log: %+v, %v", s.plan.Lines, err)
+	}
 	// The log ends before the time: that much is not known to be there.
 	b.put("short.sql", stamp(-time.Second)+"SELECT 1;\n"+stamp(10*time.Second)+"INSERT INTO booking VALUES (3001, 1, 'a');\n")
 	s = b.play("sqlite.rewind", map[string]any{"asset": "db", "at": clock(cut.Add(30 * time.Second)), "log": "short.sql", "to": "short.db"})
