@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"lifeboat/internal/action"
 	db "lifeboat/internal/asset/sqlite"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
+	"lifeboat/internal/vault"
 )
 
 const eraseDoc = `Erases from a side file, before it goes live, everybody who asked to be forgotten: a point
@@ -18,6 +20,9 @@ from before they asked has them again. Who they are says the register of the ass
 are erased its statements; both stand in lifeboat.yaml under erasures. It is one transaction,
 what is deleted is overwritten in the file, and afterwards each statement's check must count
 nothing that is left of anybody.
+
+Who came back by themselves after that stays in a file that is younger, where the register
+says so with "returned": true; as_of is the time of the file.
 
 No subject is ever shown: evidence has numbers and short digests. There is no copy of the
 file of before and no undo; sqlite.rewind makes it again.
@@ -33,6 +38,7 @@ Saves: subjects, rows, left (numbers).
 type eraseParams struct {
 	Asset string `param:"asset,required" help:"the database whose register and statements apply"`
 	File  string `param:"file,required" help:"the side file to erase from"`
+	AsOf  string `param:"as_of" help:"the time of which the side file is: who came back before it, after an erasure, stays"`
 	Loose bool   `param:"without_foreign_keys" help:"what refers to the erased rows is not asked to go with them"`
 }
 
@@ -40,12 +46,13 @@ func (d Deps) erase() action.Action {
 	return action.New(action.Def[eraseParams]{
 		Name: "sqlite.erase", Summary: "Erase from a side file everybody who asked to be forgotten", Doc: eraseDoc,
 		Effect: action.Write, Repeat: action.Safe,
-		Plan: d.planErase, Run: d.runErase,
+		Check: func(p eraseParams) error { return checkAsOf(p.AsOf) },
+		Plan:  d.planErase, Run: d.runErase,
 	})
 }
 
 func (d Deps) planErase(ctx context.Context, env *action.Env, p eraseParams) (action.Plan, error) {
-	a, r, err := d.erasable(ctx, env, p.Asset)
+	a, r, err := d.erasable(ctx, env, p.Asset, p.AsOf)
 	if err != nil {
 		return action.Plan{}, err
 	}
@@ -70,6 +77,18 @@ func (d Deps) planErase(ctx context.Context, env *action.Env, p eraseParams) (ac
 	}
 	if r.ahead > 0 {
 		warn(&out, action.Check{Text: "every entry of the register has a time that can be right", Evidence: fmt.Sprintf("%d are dated in the future; they are erased all the same", r.ahead)})
+	}
+	if at, err := vault.ParseTime(p.AsOf, env.Now()); err == nil {
+		var early []subject
+		for _, s := range left.who {
+			if s.erased.Before(at) {
+				early = append(early, s)
+			}
+		}
+		if len(early) > 0 {
+			warn(&out, action.Check{Text: "nobody is in it who was erased before its time", Evidence: fmt.Sprintf("%s (digests %s): they came back by themselves since, or were never erased. They are erased now. Who came back may stay: stop here, and add such a line for them to the register: {\"time\": when they came back, \"subject\": \"...\", \"by\": \"dpo\", \"returned\": true}",
+				printable.Count(len(early), "subject"), joined(digests(early)))})
+		}
 	}
 	if len(left.who) == 0 {
 		out.Nothing, out.Summary = true, "nobody who was erased is in "+t.path
@@ -139,7 +158,7 @@ func checkFailed(i int, query string, err error) error {
 
 func (d Deps) runErase(ctx context.Context, env *action.Env, p eraseParams, plan action.Plan) (action.Result, error) {
 	path := plan.Facts["path"]
-	a, r, err := d.erasable(ctx, env, p.Asset)
+	a, r, err := d.erasable(ctx, env, p.Asset, p.AsOf)
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -226,12 +245,24 @@ Saves: subjects, rows, left (numbers).
 type erasedParams struct {
 	Asset string `param:"asset,required" help:"the database whose register and checks apply"`
 	File  string `param:"file" help:"a side file to look into, instead of the database itself"`
+	AsOf  string `param:"as_of" help:"the time of which it is, as for sqlite.erase"`
+}
+
+func checkAsOf(text string) error {
+	if text == "" {
+		return nil
+	}
+	if _, err := vault.ParseTime(text, time.Time{}); err != nil {
+		return &action.ArgError{Name: "as_of", Msg: err.Error(), Fix: vault.TimeForms}
+	}
+	return nil
 }
 
 func (d Deps) erased() action.Action {
 	return action.New(action.Def[erasedParams]{
 		Name: "sqlite.erased", Summary: "Check that nobody who was erased is in a database", Doc: erasedDoc,
 		Effect: action.Read, Repeat: action.Safe,
+		Check: func(p erasedParams) error { return checkAsOf(p.AsOf) },
 		Plan: func(_ context.Context, env *action.Env, p erasedParams) (action.Plan, error) {
 			path, err := d.file(env, p.Asset, p.File)
 			if err != nil {
@@ -244,7 +275,10 @@ func (d Deps) erased() action.Action {
 			if err != nil {
 				return action.Result{}, err
 			}
-			a, r, err := d.erasable(ctx, env, p.Asset)
+			if p.File == "" && p.AsOf == "" {
+				p.AsOf = "0m" // it is of now
+			}
+			a, r, err := d.erasable(ctx, env, p.Asset, p.AsOf)
 			if err != nil {
 				return action.Result{}, err
 			}

@@ -45,8 +45,10 @@ const (
 
 // subject is one who was erased. The value never leaves this process but into SQLite.
 type subject struct {
-	text string
-	line int
+	text   string
+	line   int
+	erased time.Time // last
+	back   time.Time // last time that they came back by themselves; zero: never
 }
 
 // forms are the values that stand for a subject in a database. A number may be kept as one
@@ -69,7 +71,21 @@ type register struct {
 	subjects []subject // each once
 	lines    int
 	sum      string
-	ahead    int // entries dated in the future
+	ahead    int  // entries dated in the future
+	returns  bool // somebody has come back
+}
+
+// asOf leaves out who had come back when a database was as it is: what it holds of them is
+// theirs again. An older one holds what was erased.
+func (r register) asOf(at time.Time) register {
+	out := r
+	out.subjects = nil
+	for _, s := range r.subjects {
+		if s.back.IsZero() || s.erased.After(s.back) || s.back.After(at) {
+			out.subjects = append(out.subjects, s)
+		}
+	}
+	return out
 }
 
 // readRegister reads who was erased. One line that is not understood makes all of it
@@ -96,7 +112,7 @@ func readRegister(ctx context.Context, path string, now time.Time) (register, er
 	in.Buffer(nil, maxRegisterLine)
 	var out register
 	var bad []string
-	seen := map[string]bool{}
+	seen := map[string]int{} // place among the subjects
 	for in.Scan() {
 		if err := ctx.Err(); err != nil {
 			return register{}, err
@@ -105,7 +121,7 @@ func readRegister(ctx context.Context, path string, now time.Time) (register, er
 		if len(bytes.TrimSpace(in.Bytes())) == 0 {
 			continue
 		}
-		s, at, err := parseErasure(in.Bytes())
+		s, at, back, err := parseErasure(in.Bytes())
 		if err != nil {
 			bad = append(bad, fmt.Sprintf("line %d: %v", out.lines, err))
 			continue
@@ -113,9 +129,22 @@ func readRegister(ctx context.Context, path string, now time.Time) (register, er
 		if at.After(now.Add(vault.Skew)) {
 			out.ahead++
 		}
-		if !seen[s] {
-			seen[s] = true
+		i, known := seen[s]
+		if !known {
+			if back {
+				bad = append(bad, fmt.Sprintf("line %d: somebody returned who was not erased before", out.lines))
+				continue
+			}
+			i = len(out.subjects)
+			seen[s] = i
 			out.subjects = append(out.subjects, subject{text: s, line: out.lines})
+		}
+		who := &out.subjects[i]
+		if back {
+			out.returns = true
+			who.back = later(who.back, at)
+		} else {
+			who.erased = later(who.erased, at)
 		}
 		if len(seen) > maxSubjects {
 			return register{}, fmt.Errorf("%w: the register of erasures %q names more than %d subjects", action.ErrRefused, path, maxSubjects)
@@ -137,37 +166,49 @@ func readRegister(ctx context.Context, path string, now time.Time) (register, er
 	return out, nil
 }
 
-// parseErasure reads one line: an object with exactly three keys, each once. Its errors
-// never repeat what stands there.
-func parseErasure(line []byte) (value string, at time.Time, err error) {
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// parseErasure reads one line: an object with time, subject and by, each once, and returned
+// where it says that they came back by themselves. Its errors never repeat what stands there.
+func parseErasure(line []byte) (value string, at time.Time, back bool, err error) {
 	fields, err := erasureFields(line)
 	if err != nil {
-		return "", at, err
+		return "", at, false, err
 	}
 	for _, key := range []string{"time", "subject"} {
 		if fields[key] == nil {
-			return "", at, fmt.Errorf("it has no %s", key)
+			return "", at, false, fmt.Errorf("it has no %s", key)
 		}
 	}
 	when, ok := fields["time"].(string)
 	if at, err = time.Parse(time.RFC3339Nano, when); !ok || err != nil {
-		return "", at, errors.New(`its time is none: write "2026-11-22T14:30:05Z"`)
+		return "", at, false, errors.New(`its time is none: write "2026-11-22T14:30:05Z"`)
 	}
 	if by, ok := fields["by"].(string); !ok || strings.TrimSpace(by) == "" {
-		return "", at, errors.New("it does not say by whom")
+		return "", at, false, errors.New("it does not say by whom")
+	}
+	if v, there := fields["returned"]; there {
+		if back, _ = v.(bool); !back {
+			return "", at, false, errors.New("its returned is not true")
+		}
 	}
 	switch v := fields["subject"].(type) {
 	case string:
 		if strings.TrimSpace(v) == "" {
-			return "", at, errors.New("its subject is empty")
+			return "", at, false, errors.New("its subject is empty")
 		}
-		return v, at, nil
+		return v, at, back, nil
 	case json.Number:
 		if n, err := v.Int64(); err == nil {
-			return strconv.FormatInt(n, 10), at, nil
+			return strconv.FormatInt(n, 10), at, back, nil
 		}
 	}
-	return "", at, errors.New("its subject is neither a text nor a whole number")
+	return "", at, false, errors.New("its subject is neither a text nor a whole number")
 }
 
 // erasureFields takes an object apart. The decoder of structs would take "Subject" for
@@ -188,8 +229,8 @@ func erasureFields(line []byte) (map[string]any, error) {
 			return nil, errors.New("it is no sound JSON")
 		}
 		name, _ := key.(string)
-		if !slices.Contains([]string{"time", "subject", "by"}, name) {
-			return nil, errors.New("it has a key that is none of time, subject and by")
+		if !slices.Contains([]string{"time", "subject", "by", "returned"}, name) {
+			return nil, errors.New("it has a key that is none of time, subject, by and returned")
 		}
 		if _, twice := out[name]; twice {
 			return nil, fmt.Errorf("it has %s twice", name)
@@ -209,8 +250,9 @@ func erasureFields(line []byte) (map[string]any, error) {
 	return out, nil
 }
 
-// erasable is what an action needs of the estate to erase, and who is to be erased.
-func (d Deps) erasable(ctx context.Context, env *action.Env, asset string) (Asset, register, error) {
+// erasable is what an action needs of the estate to erase, and who is to be erased from a
+// database as of a time, "" where that is not known.
+func (d Deps) erasable(ctx context.Context, env *action.Env, asset, asOf string) (Asset, register, error) {
 	a, err := d.Asset(asset)
 	if err != nil {
 		return a, register{}, err
@@ -220,7 +262,17 @@ func (d Deps) erasable(ctx context.Context, env *action.Env, asset string) (Asse
 			`add "erasures: {register: erasures.jsonl, statements: [\"DELETE FROM customers WHERE id = :subject\"]}" to the asset`)
 	}
 	r, err := readRegister(ctx, a.Erasures.Register, env.Now())
-	return a, r, err
+	switch {
+	case err != nil:
+		return a, r, err
+	case asOf != "":
+		at, err := vault.ParseTime(asOf, env.Now())
+		return a, r.asOf(at), err
+	case r.returns:
+		return a, r, hint.Wrap(fmt.Errorf("%w: the register %q has people who came back since they were erased, and nothing says of when the database is", action.ErrRefused, a.Erasures.Register),
+			"name the time with as_of: ${side.reached}, which sqlite.rewind saves: older data of theirs is erased then, and newer stays")
+	}
+	return a, r, nil
 }
 
 // digests are those of some subjects, in an order that tells nothing.

@@ -11,9 +11,10 @@ import (
 func FuzzParseErasure(f *testing.F) {
 	f.Add(`{"time": "2026-11-20T10:00:00Z", "subject": "4711", "by": "dpo"}`)
 	f.Add(`{"time": "2026-11-20T10:00:00Z", "subject": -12, "by": "dpo"}`)
+	f.Add(`{"time": "2026-11-20T10:00:00Z", "subject": "4711", "by": "dpo", "returned": true}`)
 	f.Add(`{"subject": {"a": [1]}, "time": "x", "by": null} {}`)
 	f.Fuzz(func(t *testing.T, line string) {
-		value, at, err := parseErasure([]byte(line))
+		value, at, _, err := parseErasure([]byte(line))
 		if err == nil && (strings.TrimSpace(value) == "" || at.IsZero() && !strings.Contains(line, "0001") || !utf8.ValidString(value)) {
 			t.Errorf("%q gives %q, %v", line, value, at)
 		}

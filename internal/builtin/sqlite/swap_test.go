@@ -370,6 +370,59 @@ func TestErase(t *testing.T) {
 	}
 }
 
+// TestEraseReturned: who was erased and registered again stays in a younger file, and
+// their older data never comes back.
+func TestEraseReturned(t *testing.T) {
+	b := newErasing(t)
+	day := func(n int) string { return fmt.Sprintf("2026-11-%02dT10:00:00Z", n) }
+	line := func(n int, more string) string {
+		return fmt.Sprintf(`{"time": %q, "subject": 5, "by": "dpo"%s}`+"\n", day(n), more)
+	}
+	const back = `, "returned": true`
+	mind := func(register, asOf string) (nothing bool, told string) {
+		t.Helper()
+		b.put("register.jsonl", register)
+		args := map[string]any{"asset": "db", "file": "side.db"}
+		if asOf != "" {
+			args["as_of"] = asOf
+		}
+		s, err := b.plan("sqlite.erase", args)
+		if err != nil {
+			return false, err.Error() + strings.Join(hint.All(err), " ")
+		}
+		for _, l := range s.plan.Lines {
+			if l.Label == "mind" {
+				told += l.Text
+			}
+		}
+		return s.plan.Nothing, told
+	}
+	for name, tt := range map[string]struct {
+		register, asOf string
+		nothing        bool
+		told           string
+	}{
+		"erased since":            {line(12, ""), day(11), false, ""},
+		"erased before":           {line(10, ""), day(11), false, "came back by themselves since, or were never erased"},
+		"came back before":        {line(9, "") + line(10, back), day(11), true, ""},
+		"came back since":         {line(9, "") + line(12, back), day(11), false, "came back by themselves since, or were never erased"},
+		"came back and went":      {line(8, "") + line(9, back) + line(12, ""), day(11), false, ""},
+		"in another order":        {line(12, "") + line(8, "") + line(9, back), day(11), false, ""},
+		"came back, time unknown": {line(9, "") + line(10, back), "", false, "as_of: ${side.reached}"},
+		"came back, never erased": {line(10, back), day(11), false, "line 1: somebody returned who was not erased before"},
+		"no truth":                {line(9, "") + line(10, `, "returned": false`), day(11), false, "line 2: its returned is not true"},
+	} {
+		nothing, told := mind(tt.register, tt.asOf)
+		if nothing != tt.nothing || (tt.told == "") != (told == "") || !strings.Contains(told, tt.told) {
+			t.Errorf("%s: nothing to do: %v; %q", name, nothing, told)
+		}
+	}
+	b.put("register.jsonl", line(9, "")+line(10, back))
+	b.play("sqlite.erased", map[string]any{"asset": "db", "file": "side.db", "as_of": day(11)})
+	b.change("INSERT OR REPLACE INTO customer VALUES (5, 'again')")
+	b.play("sqlite.erased", map[string]any{"asset": "db"}) // it is of now, and they are back
+}
+
 func TestEraseRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ register, want string }{
 		"no JSON":   {registerOf3 + "{\"subject\": \"secret-person\"\n", "line 5"},
