@@ -59,7 +59,11 @@ func (w *world) consoleAt(o console.Options, staged *stagedDrill) error {
 	b := &backend{world: w, client: w.hosts()}
 	b.drills.staged = staged
 	defer b.drills.close()
-	return console.Run(ctx, b, o)
+	err := console.Run(ctx, b, o)
+	if ctx.Err() != nil {
+		return err // nobody reads it
+	}
+	return errors.Join(err, w.sayOwed("", nil)) // what stays owed while nobody looks
 }
 
 // visit is the stay of a console in its sandbox, which begins when its first frame stands:

@@ -241,9 +241,9 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 	again := "lifeboat resume " + id.Short() + " takes it up again"
 	switch {
 	case errors.Is(err, engine.ErrLeft):
-		err = hint.Wrap(fmt.Errorf("run %s: %w", id.Short(), err), again)
+		err = w.leaving(fmt.Errorf("run %s: %w", id.Short(), err), &r, again)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		err = hint.Wrap(fmt.Errorf("run %s was interrupted (%w) and stays open", id.Short(), err), again)
+		err = w.leaving(fmt.Errorf("run %s was interrupted (%w) and stays open", id.Short(), err), &r, again)
 	}
 	return out.end(r, err)
 }

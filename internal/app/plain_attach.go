@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"lifeboat/internal/engine"
-	"lifeboat/internal/hint"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runner"
@@ -96,7 +95,7 @@ func attachLines(env environment, s settings, name string) error {
 	_ = f.client.Bye(left, r.ID) // the host finds out by itself
 	switch {
 	case err != nil && (errors.Is(err, engine.ErrLeft) || ctx.Err() != nil):
-		return hint.Wrap(fmt.Errorf("run %s: %w", r.ID.Short(), engine.ErrLeft), "lifeboat attach "+r.ID.Short()+" --plain comes back to it")
+		return w.leaving(fmt.Errorf("run %s: %w", r.ID.Short(), engine.ErrLeft), &f.run, "lifeboat attach "+r.ID.Short()+" --plain comes back to it")
 	case err != nil:
 		return err
 	}

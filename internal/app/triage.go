@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"lifeboat/internal/estate"
+	"lifeboat/internal/hint"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
@@ -152,6 +153,16 @@ func (w *world) sayOwed(id run.ID, l *lines) error {
 		}
 	}
 	return nil
+}
+
+// leaving adds to the way in which a person left an open run how to come back, and before it
+// what the run owes: nobody may leave a branch open, or a service down, without reading it.
+func (w *world) leaving(err error, r *run.Run, again string) error {
+	err = hint.Wrap(err, again)
+	for _, d := range slices.Backward(incident.Owed(r, w.env.now())) {
+		err = hint.Wrap(err, "OWED: "+d)
+	}
+	return err
 }
 
 // openRuns is how many runs are looked at for what they owe.

@@ -191,11 +191,24 @@ func (g *gate) bare(s state) string {
 func (g *gate) reading() string {
 	switch g.Service {
 	case GitHub:
-		return "gh api " + shellWord("repos/"+g.Project+"/branches/"+url.PathEscape(g.branch)+"/protection")
+		return g.gh() + " " + shellWord("repos/"+g.Project+"/branches/"+url.PathEscape(g.branch)+"/protection")
 	case GitLab:
 		return "curl --header \"PRIVATE-TOKEN: $GITLAB_TOKEN\" " + shellWord(strings.TrimRight(g.API, "/")+"/api/v4/projects/"+strings.ReplaceAll(g.Project, "/", "%2F")+"/protected_branches")
 	}
 	return "curl --header \"Authorization: Bearer $BITBUCKET_TOKEN\" " + shellWord(strings.TrimRight(g.API, "/")+"/2.0/repositories/"+g.Project+"/branch-restrictions")
+}
+
+// gh is the program for GitHub. It would ask github.com by itself, where a repository of the
+// same name may be.
+func (g *gate) gh() string {
+	host := g.at.Host
+	if host == "api.github.com" || strings.HasSuffix(host, ".sandbox") {
+		return "gh api"
+	}
+	if strings.HasSuffix(host, ".ghe.com") {
+		host = strings.TrimPrefix(host, "api.")
+	}
+	return "gh api --hostname " + shellWord(host)
 }
 
 // commands are what a person would type for requests whose bodies lie in file, as its
@@ -203,7 +216,7 @@ func (g *gate) reading() string {
 func (g *gate) commands(requests []Request, file string) []string {
 	var out []string
 	for i, r := range requests {
-		send := "gh api --method " + r.Method + " " + shellWord(strings.TrimPrefix(r.Path, "/"))
+		send := g.gh() + " --method " + r.Method + " " + shellWord(strings.TrimPrefix(r.Path, "/"))
 		input := " --input -"
 		if g.Service != GitHub {
 			auth := `"PRIVATE-TOKEN: $GITLAB_TOKEN"`

@@ -925,7 +925,7 @@ func TestCommandsAreQuoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "gh api --method DELETE 'repos/company/monorepo/branches/a%3Bid&$%28id%29/protection'"; !slices.Contains(plan.Command, want) {
+	if want := "gh api --hostname " + strings.TrimSuffix(strings.TrimPrefix(b.remote.API, "http://"), "/github") + " --method DELETE 'repos/company/monorepo/branches/a%3Bid&$%28id%29/protection'"; !slices.Contains(plan.Command, want) {
 		t.Errorf("%q, want %q", plan.Command, want)
 	}
 }
