@@ -180,7 +180,7 @@ func (b *backend) Start(ctx context.Context, s console.Start) (run.ID, error) {
 			params[k] = v
 		}
 	}
-	id, _, err := b.world.begin(ctx, wish{book: s.Book, params: params, dry: s.Mode == run.Dry, incident: s.Incident, level: s.Level})
+	id, _, err := b.world.begin(ctx, wish{book: s.Book, params: params, dry: s.Mode == run.Dry, incident: s.Incident, level: s.Level, triage: s.Triage})
 	if err != nil {
 		return "", err
 	}

@@ -40,6 +40,7 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 		dry      bool
 		incident string
 		level    int
+		triage   string
 		shard    string
 	)
 	c := &cobra.Command{
@@ -81,6 +82,11 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 				return err
 			}
 			defer w.close()
+			if triage != "" {
+				if err := w.triaged(&wish, triage); err != nil {
+					return err
+				}
+			}
 			a.plain = *plainMode
 			asker, out, err := w.front(a, dry)
 			if err != nil {
@@ -98,6 +104,7 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 	c.Flags().BoolVar(&dry, "dry-run", false, "plan every step and change nothing")
 	c.Flags().StringVar(&shard, "shard", "", "the parameter shard: which part of the assets, 0/4 is the first of four")
 	c.Flags().IntVar(&level, "level", 0, "the level of the incident, 1 to 3, where it is above that of the runbook")
+	c.Flags().StringVar(&triage, "triage", "", "the answers of lifeboat triage that led here, such as 2,1: they give the level, and are kept on record")
 	c.Flags().StringVar(&incident, "incident", "", "when it happened, \"2026-11-24 02:52\" in UTC or \"10m\" ago: the RTO counts from then")
 	return c
 }
@@ -105,7 +112,7 @@ func cmdRun(env environment, s *settings, plainMode *bool) *cobra.Command {
 // parseIncident reads a point in time, or how long ago it was.
 func parseIncident(env environment, text string) (time.Time, error) {
 	now := env.now()
-	if d, err := time.ParseDuration(text); err == nil {
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
 	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05", time.RFC3339} {

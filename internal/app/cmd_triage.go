@@ -16,6 +16,7 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
 )
 
 func cmdTriage(env environment, s *settings) *cobra.Command {
@@ -57,17 +58,9 @@ func (w *world) triage(answers string, asJSON bool) error {
 	if answers == "" {
 		return w.askTriage(tree)
 	}
-	var given []int
-	for _, text := range strings.Split(answers, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil {
-			return usage(hint.Wrap(fmt.Errorf("--answers %q: %q is no number", answers, text), "write --answers 2,1"))
-		}
-		given = append(given, n)
-	}
-	p, err := tree.Walk(given, w.findBook)
+	p, err := w.led(tree, "answers", answers)
 	if err != nil {
-		return usage(err)
+		return err
 	}
 	if asJSON {
 		if err := w.placeJSON(p); err != nil {
@@ -85,6 +78,42 @@ func (w *world) triage(answers string, asJSON bool) error {
 	}
 	w.showPlace(l, p)
 	return w.arrived(p)
+}
+
+// led follows the answers that a flag gives.
+func (w *world) led(tree *incident.Tree, flag, answers string) (incident.Place, error) {
+	var given []int
+	for _, text := range strings.Split(answers, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			return incident.Place{}, usage(hint.Wrap(fmt.Errorf("--%s %q: %q is no number", flag, answers, text), "write --"+flag+" 2,1"))
+		}
+		given = append(given, n)
+	}
+	p, err := tree.Walk(given, w.findBook)
+	if err != nil {
+		return p, usage(err)
+	}
+	return p, nil
+}
+
+// triaged puts into a wish what answers have led to; they must have led to its runbook.
+func (w *world) triaged(s *wish, answers string) error {
+	tree, _ := w.tree() // lifeboat lint and lifeboat triage say what is wrong with one of ours
+	p, err := w.led(tree, "triage", answers)
+	if err != nil {
+		return err
+	}
+	if !p.Done() || p.Runbook != s.book {
+		leads := "to the runbook " + p.Runbook
+		if !p.Done() {
+			leads = fmt.Sprintf("to another question, %q", p.Question.Ask)
+		}
+		return usage(hint.Wrap(fmt.Errorf("--triage %s leads %s, not to the runbook %s", answers, leads, s.book),
+			"lifeboat triage --answers "+answers+" shows where it leads"))
+	}
+	s.level, s.triage = max(s.level, p.Level), p.Said
+	return nil
 }
 
 func silent(err error) error {
@@ -272,6 +301,9 @@ func (w *world) showPlace(l *lines, p incident.Place) {
 		}
 	}
 	l.fact("next", w.next(p))
+	if book, err := w.shelf.library.Get(p.Runbook); err == nil && (book.Meta.Kind == runbook.Recovery || book.Meta.Kind == runbook.Procedure) {
+		l.fact("began", "add --incident 20m, or --incident \"2026-11-24 02:52\" (UTC): its clocks count from when it began")
+	}
 	l.fact("its plan", "lifeboat run "+p.Runbook+" --dry-run reads the targets and changes nothing")
 	l.bare("Nothing has been run.")
 }

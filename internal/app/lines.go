@@ -203,6 +203,9 @@ func (l *lines) start(r *run.Run) {
 	}
 	l.say(r.At, "%s run %s, %s%s, by %s", mode(*r), r.ID.Short(), r.Started.Book, level, r.Started.By)
 	l.add("%s. %s.", r.Started.Title, printable.Count(len(r.Steps), "step"))
+	if len(r.Started.Triage) > 0 {
+		l.add("Triage: %s.", strings.Join(r.Started.Triage, "; "))
+	}
 	if rto := r.Started.RTO; rto > 0 {
 		from := r.At
 		if !r.Started.Incident.IsZero() {

@@ -31,8 +31,9 @@ type wish struct {
 	allow    map[string]string // step id -> token
 	dry      bool
 	incident time.Time
-	level    int    // of the incident where it is above that of the runbook
-	asset    string // what the run is about, where the runbook does not say
+	level    int      // of the incident where it is above that of the runbook
+	triage   []string // the answers that led to the runbook; nil: none did
+	asset    string   // what the run is about, where the runbook does not say
 	drill    *casting
 }
 
@@ -55,7 +56,7 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 	if err := knows(s.allow, p.Outline()); err != nil {
 		return "", err
 	}
-	start := engine.Start{Mode: w.mode(s.dry), Level: s.level, Params: s.params, Section: p.Book.Anchor, Incident: s.incident}
+	start := engine.Start{Mode: w.mode(s.dry), Level: s.level, Triage: s.triage, Params: s.params, Section: p.Book.Anchor, Incident: s.incident}
 	if w.estate != nil {
 		start.Estate = w.estate.File
 	}

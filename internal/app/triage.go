@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"lifeboat/internal/estate"
 	"lifeboat/internal/hint"
@@ -83,9 +85,11 @@ func (w *world) next(p incident.Place) string {
 			}
 		}
 	}
-	if p.Level > p.Book.Level {
-		cmd += fmt.Sprintf(" --level %d", p.Level)
+	given := make([]string, len(p.Given))
+	for i, n := range p.Given {
+		given[i] = strconv.Itoa(n)
 	}
+	cmd += " --triage " + strings.Join(given, ",")
 	if w.sandbox() != nil && filepath.Dir(w.estate.File) == w.sandboxDir() {
 		cmd += " --sandbox"
 	}

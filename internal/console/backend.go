@@ -114,7 +114,8 @@ type Start struct {
 	Mode     run.Mode
 	Params   map[string]string
 	Incident time.Time
-	Level    int // of the incident where it is above that of the runbook
+	Level    int      // of the incident where it is above that of the runbook
+	Triage   []string // the answers that led to the runbook; nil: none did
 }
 
 // Team is what an incident asks of people here.

@@ -224,6 +224,7 @@ func eventDetail(rec *pastRecord, ev run.Event, width int) []row {
 	case run.Started:
 		pair("runbook", b.Book+after(", version ", b.Digest))
 		pair("asset", b.Asset)
+		pair("triage", strings.Join(b.Triage, "; "))
 		pair("host", b.Host+after(", Lifeboat ", b.Version))
 		if !b.Incident.IsZero() {
 			pair("incident", b.Incident.UTC().Format("2 Jan 2006 15:04:05")+" UTC")

@@ -101,8 +101,11 @@ func incidentAt(text string, now time.Time) (time.Time, error) {
 	}
 	n := now.UTC()
 	at := time.Date(n.Year(), n.Month(), n.Day(), t.Hour(), t.Minute(), 0, 0, time.UTC)
-	if at.After(n) {
+	switch early := at.Sub(n); {
+	case early > 5*time.Minute:
 		at = at.AddDate(0, 0, -1)
+	case early > 0: // of a watch that goes a little fast: it means now, not yesterday
+		at = n
 	}
 	return at, nil
 }

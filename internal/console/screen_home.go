@@ -94,7 +94,7 @@ func (h *homeScreen) bindings(w *world) []binding {
 	}
 	var bs []binding
 	if p, ok := w.place(nil); ok {
-		bs = triageKeys(p.Question, func(n int) Intent { return push{&triageScreen{given: []int{n}}} })
+		bs = triageKeys(p.Question, func(n int) Intent { return push{&triageScreen{given: []int{n}, since: w.now}} })
 	}
 	places := placeKeys(h.place())
 	for i := range places { // the others stand behind what a responder needs first

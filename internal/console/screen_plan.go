@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/console/widget"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -18,8 +20,7 @@ type planScreen struct {
 	values map[string]string // of the parameters, and of the incident
 	at     int               // chosen step
 	scroll int               // of the guidance
-	level  int               // of the incident, as far as triage knows it
-	seen   string
+	place  incident.Place    // where triage has led; zero: somebody knew the runbook
 }
 
 func newPlan(w *world, b *Book) screen {
@@ -44,20 +45,23 @@ func (p *planScreen) incident() bool {
 }
 
 // newPlanFor is the plan that triage has led to.
-func newPlanFor(w *world, b *Book, level int, seen string) screen {
+func newPlanFor(w *world, b *Book, place incident.Place, since time.Time) screen {
 	p := newPlan(w, b).(*planScreen)
-	p.level, p.seen = level, seen
+	p.place = place
+	if p.incident() { // it began before anybody asked what happened
+		p.values[incidentField] = since.UTC().Format("15:04")
+	}
 	return p
 }
 
 // begins is the level that a run of it begins on.
-func (p *planScreen) begins() int { return max(p.level, p.book.Level) }
+func (p *planScreen) begins() int { return max(p.place.Level, p.book.Level) }
 
 func (p *planScreen) card() bool { return false }
 
 // calls knows the level that the run would begin on.
 func (p *planScreen) calls(*world) *callScreen {
-	return &callScreen{level: p.begins(), seen: cmp.Or(p.seen, p.book.Title)}
+	return &callScreen{level: p.begins(), seen: cmp.Or(p.place.Seen, p.book.Title)}
 }
 
 // asks wants to know how long its steps usually take.
@@ -93,14 +97,14 @@ func (p *planScreen) begin(w *world) Intent {
 }
 
 func (p *planScreen) start(w *world) Start {
-	s := Start{Book: p.book.Name, Mode: p.mode, Params: map[string]string{}}
+	s := Start{Book: p.book.Name, Mode: p.mode, Params: map[string]string{}, Triage: p.place.Said}
 	for _, param := range p.book.Params {
 		if v := p.values[param.Name]; v != "" {
 			s.Params[param.Name] = v
 		}
 	}
-	if p.level > p.book.Level {
-		s.Level = p.level
+	if p.place.Level > p.book.Level {
+		s.Level = p.place.Level
 	}
 	s.Incident, _ = incidentAt(p.values[incidentField], w.now) // checked when it was handed in
 	return s
@@ -144,7 +148,7 @@ func (p *planScreen) bindings(w *world) []binding {
 func (p *planScreen) confirm(w *world) screen {
 	word, badge, _ := modeLook(p.mode)
 	body := p.book.Title + "\n\n" + countWords(p.book.Steps)
-	if set := p.given(); set != "" {
+	if set := p.given(w.now); set != "" {
 		body += "\n\nWith " + set + "."
 	}
 	switch {
@@ -167,13 +171,17 @@ func (p *planScreen) confirm(w *world) screen {
 }
 
 // given lists the parameters that have a value. Of a secret only that it has one is said.
-func (p *planScreen) given() string {
+func (p *planScreen) given(now time.Time) string {
 	var list []string
 	for _, param := range p.params() {
 		switch v := p.values[param.Name]; {
 		case strings.TrimSpace(v) == "":
 		case param.Secret:
 			list = append(list, param.Name+" (secret)")
+		case param.Name == incidentField:
+			if at, err := incidentAt(v, now); err == nil {
+				list = append(list, param.Name+" "+v+" UTC, "+incident.Span(now.Sub(at))+" ago")
+			}
 		default:
 			list = append(list, param.Name+" "+v)
 		}
@@ -244,10 +252,10 @@ func (p *planScreen) draw(w *world, a area) {
 
 // raised says that triage leads to a higher level than the runbook's.
 func (p *planScreen) raised() span {
-	if p.level <= p.book.Level {
+	if p.place.Level <= p.book.Level {
 		return span{}
 	}
-	return bold(rWarn, ", begins on level "+itoa(p.level))
+	return bold(rWarn, ", begins on level "+itoa(p.place.Level))
 }
 
 func (p *planScreen) drawSteps(w *world, a area) {

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"lifeboat/internal/console/widget"
 	"lifeboat/internal/estate"
@@ -13,6 +14,7 @@ import (
 // runbook. It runs nothing.
 type triageScreen struct {
 	given []int
+	since time.Time // when the first answer was given
 }
 
 // find is what triage knows of the library.
@@ -73,7 +75,7 @@ func (t *triageScreen) bindings(w *world) []binding {
 		}
 		return []binding{
 			does("enter", "open its plan", "Open the plan of the runbook. Runs nothing.", func() Intent {
-				return push{newPlanFor(w, w.book(p.Runbook), p.Level, p.Seen)}
+				return push{newPlanFor(w, w.book(p.Runbook), p, t.since)}
 			}).named("", "plan").unless(missing), back}
 	}
 	bs := triageKeys(p.Question, func(n int) Intent { t.given = append(t.given, n); return nil })

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +50,44 @@ func TestTriage(t *testing.T) {
 				t.Error("something was run")
 			}
 		})
+	}
+}
+
+// What was answered goes with the start of the run, and the incident began no later than
+// the first answer.
+func TestTriageIsOnRecord(t *testing.T) {
+	d := drive(t, 120, 36, nil)
+	d.press("1", "0", "1")
+	asked := d.m.top().(*triageScreen).since
+	d.m.now = d.m.now.Add(7 * time.Minute) // spent with the questions and the plan
+	d.press("enter", "s", "ctrl+o")
+	if f := plainFrame(d.frame()); !strings.Contains(f, "incident "+asked.UTC().Format("15:04")+" UTC, 7 min") {
+		t.Errorf("it does not say from when the clocks count:\n%s", f)
+	}
+	d.press("1")
+	if len(d.b.started) != 1 {
+		t.Fatalf("started %v", d.b.started)
+	}
+	s := d.b.started[0]
+	if diff := cmp.Diff([]string{"One file, one merge or one setting is wrong", "I do not know", "Commits are gone from a shared branch"}, s.Triage); diff != "" {
+		t.Error(diff)
+	}
+	if !s.Incident.Equal(asked.Truncate(time.Minute)) {
+		t.Errorf("incident %s, asked %s", s.Incident, asked)
+	}
+}
+
+// A watch that goes a little fast means now, and not yesterday.
+func TestIncidentAhead(t *testing.T) {
+	now := time.Date(2026, 11, 24, 0, 3, 40, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"": {}, "00:03": now.Truncate(time.Minute), "00:04": now, "00:08": now, "00:09": time.Date(2026, 11, 23, 0, 9, 0, 0, time.UTC),
+		"23:58": time.Date(2026, 11, 23, 23, 58, 0, 0, time.UTC), "24:00": {}, "3 am": {},
+	} {
+		got, err := incidentAt(text, now)
+		if !got.Equal(want) || (err != nil) != (want.IsZero() && text != "") {
+			t.Errorf("%q is %s, %v, want %s", text, got, err, want)
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ type Engine struct {
 type Start struct {
 	Mode     run.Mode
 	Level    int               // of the incident where it is above that of the runbook
+	Triage   []string          // the answers that led here; nil: somebody knew the runbook
 	Params   map[string]string // values given; defaults are filled in
 	Section  string            // of a plain document
 	Estate   string            // path of the estate file
@@ -67,7 +68,7 @@ func Begin(ctx context.Context, cfg Config, p *Program, s Start) (run.ID, error)
 	body := run.Started{
 		Mode: s.Mode, Book: p.Book.Name, Title: p.Book.Title, Level: min(max(p.Book.Meta.Level, s.Level), run.MaxLevel), Digest: p.Digest,
 		Section: s.Section, Estate: s.Estate, Asset: s.Asset, Params: params, Steps: p.Outline(),
-		By: cfg.By, Host: cfg.Host, Version: cfg.Version, Session: cfg.Session, Incident: s.Incident, RTO: s.RTO,
+		By: cfg.By, Host: cfg.Host, Version: cfg.Version, Session: cfg.Session, Incident: s.Incident, RTO: s.RTO, Triage: s.Triage,
 	}
 	for range 16 { // two bytes of chance per second: a clash is rare, sixteen are not to be had
 		var b [2]byte

@@ -154,7 +154,8 @@ type Place struct {
 	Book     Book      // of that name; zero when the library does not have it
 	Found    bool      // it does
 	Level    int       // of the incident as far as it is known; 0: not yet
-	Said     []string  // the answers in words
+	Given    []int     // the answers
+	Said     []string  // the same in words
 	Seen     string    // the last of them that said what was seen
 	Doubt    bool      // the last answer was "I do not know"
 }
@@ -171,7 +172,7 @@ func (t *Tree) Walk(answers []int, find Find) (Place, error) {
 	}
 	for i, n := range answers {
 		if p.Done() {
-			return p, hint.New(fmt.Sprintf("answer %d comes after the end: %s leads to the runbook %s", i+1, plural(i), p.Runbook), "leave it out")
+			return p, hint.New(fmt.Sprintf("answer %d comes after the end: %s to the runbook %s", i+1, plural(i), p.Runbook), "leave it out")
 		}
 		a, ok := p.Question.Answer(n)
 		if !ok {
@@ -179,7 +180,7 @@ func (t *Tree) Walk(answers []int, find Find) (Place, error) {
 				fmt.Sprintf("1 to %d are answers, 0 is \"%s\"", len(p.Question.Answers), p.Question.Unsure.Text))
 		}
 		p.Level = max(p.Level, a.Level)
-		p.Said, p.Doubt = append(p.Said, a.Text), n == 0
+		p.Given, p.Said, p.Doubt = append(p.Given, n), append(p.Said, a.Text), n == 0
 		if n != 0 {
 			p.Seen = a.Text
 		}
@@ -200,9 +201,9 @@ func (t *Tree) Walk(answers []int, find Find) (Place, error) {
 
 func plural(n int) string {
 	if n == 1 {
-		return "the first answer"
+		return "the first answer leads"
 	}
-	return fmt.Sprintf("the first %d answers", n)
+	return fmt.Sprintf("the first %d answers lead", n)
 }
 
 // Answer gives the answer with a number; 0 is "I do not know".

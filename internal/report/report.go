@@ -76,6 +76,9 @@ func (d *document) head() {
 		}
 		rows = append(rows, []string{"level", level})
 	}
+	if len(r.Started.Triage) > 0 {
+		rows = append(rows, []string{"triage", strings.Join(r.Started.Triage, "; ") + ", answered by " + r.Started.By})
+	}
 	if !r.Started.Incident.IsZero() {
 		rows = append(rows, []string{"incident", stamp(r.Started.Incident) + " UTC"})
 	}

@@ -29,6 +29,7 @@ type Started struct {
 	Incident time.Time         `json:"incident,omitzero"` // the RTO counts from here; zero: from the start
 	RTO      time.Duration     `json:"rto,omitempty"`     // nanoseconds; 0: no target
 	Session  string            `json:"session,omitempty"` // where they sit, see [Driver]; empty in old records
+	Triage   []string          `json:"triage,omitempty"`  // the answers that led to the runbook and the level, in words; By gave them
 }
 
 // Outline is what every screen needs of a step before it runs.
