@@ -132,6 +132,22 @@ func (b *backend) drillHolds(book *runbook.Book) time.Duration {
 // param is what a person may set. The asset is one of those that the estate has.
 func (b *backend) param(book *runbook.Book, m runbook.Param) console.Param {
 	p := console.Param{Name: m.Name, Default: m.Default, Help: m.Help, Secret: m.Secret, Required: !m.HasDefault, Options: m.Options}
+	if b.world.estate != nil && m.Of == "branch" {
+		if book.Meta.Asset == estate.Git {
+			if of := b.world.estate.OfKind(estate.Git); len(of) == 1 {
+				if def, ok := b.world.branchOf(book, m, map[string]string{runbook.AssetParam: of[0].Name}); ok {
+					p.Default, p.Required = def, false
+				}
+			}
+		}
+		return p
+	}
+	if b.world.estate != nil && m.Of != "" {
+		there := b.world.estate.Named(m.Of)
+		def, ok := suits(m, there)
+		p.Default, p.Required, p.Options = def, !ok, there
+		return p
+	}
 	if m.Name != runbook.AssetParam || b.world.estate == nil || book.Meta.Asset == "" {
 		return p
 	}

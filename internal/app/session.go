@@ -63,6 +63,9 @@ func (w *world) start(ctx context.Context, p *engine.Program, s wish) (run.ID, e
 	if err := w.chooseAsset(p, &start); err != nil {
 		return "", err
 	}
+	if err := w.fit(p, &start); err != nil {
+		return "", err
+	}
 	if s.asset != "" {
 		start.Asset = s.asset
 		if a, err := w.estate.Find(s.asset); err == nil {

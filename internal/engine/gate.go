@@ -176,11 +176,23 @@ func (e *Engine) common(ctx context.Context, u *unit, a run.Answer) error {
 	return fmt.Errorf("act on %q at step %q: no gate offers this", a.Verb, u.ID)
 }
 
+// prose fills in what is only read by a person. What a step that was left out, skipped or
+// accepted as it is would have saved is said to be unknown: the question still has to be asked.
+func (e *Engine) prose(u *unit, text string) (string, error) {
+	v, err := runbook.Expand(text, func(n string) (any, bool) {
+		if v, ok := e.lookup(u.scope, n); ok || !strings.Contains(n, ".") {
+			return v, ok
+		}
+		return missing(n + " is not known"), true
+	})
+	return fmt.Sprint(v), err
+}
+
 // checklist asks a person for what they did or saw.
 func (e *Engine) checklist(ctx context.Context, u *unit) error {
 	g := run.Gate{Kind: run.Checklist}
 	for _, it := range u.step.Items {
-		text, err := runbook.Expand(it.Text, func(n string) (any, bool) { return e.lookup(u.scope, n) })
+		text, err := e.prose(u, it.Text)
 		if err != nil {
 			return e.fail(ctx, u, fmt.Errorf("%s: %w", it.Pos, err), nil)
 		}
@@ -211,9 +223,17 @@ func (e *Engine) claim(ctx context.Context, u *unit, s run.Step) error {
 // choose asks for one of the options of a choose block.
 func (e *Engine) choose(ctx context.Context, u *unit) error {
 	b := u.step.Do
-	g := run.Gate{Kind: run.Choice, Prompt: b.Ask}
+	ask, err := e.prose(u, b.Ask)
+	if err != nil {
+		return e.fail(ctx, u, fmt.Errorf("%s: %w", b.Pos, err), nil)
+	}
+	g := run.Gate{Kind: run.Choice, Prompt: ask}
 	for _, o := range b.Options {
-		g.Options = append(g.Options, run.Option{Verb: run.Give, Key: o.Key, Text: o.Text})
+		text, err := e.prose(u, o.Text)
+		if err != nil {
+			return e.fail(ctx, u, fmt.Errorf("%s: %w", o.Pos, err), nil)
+		}
+		g.Options = append(g.Options, run.Option{Verb: run.Give, Key: o.Key, Text: text})
 	}
 	a, err := e.ask(ctx, u.ID, g)
 	if err != nil {

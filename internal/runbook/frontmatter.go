@@ -218,8 +218,12 @@ func (y *yamlText) param(n entry, param *Param) {
 			param.Secret = b.Value
 		case "options":
 			param.Options = y.texts(f)
+		case "of":
+			if param.Of = y.text(f); !slices.Contains(ParamsOf(), param.Of) {
+				y.bad(f.pos, "bad-value", "choose one of "+strings.Join(ParamsOf(), ", "), "a parameter is of no %q", clip(param.Of))
+			}
 		default:
-			y.unknown(f, " in a parameter", []string{"default", "help", "secret", "options"})
+			y.unknown(f, " in a parameter", []string{"default", "help", "secret", "options", "of"})
 		}
 	}
 	if param.Secret && param.HasDefault && param.Default != "" {

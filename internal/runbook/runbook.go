@@ -121,6 +121,7 @@ type Param struct {
 	Help       string
 	Secret     bool
 	Options    []string // allowed values, if listed
+	Of         string   // what of the estate it names, one of [ParamsOf]; empty: it is text
 	Pos        Pos
 }
 

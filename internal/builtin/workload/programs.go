@@ -163,7 +163,7 @@ func (d Deps) runTurn(ctx context.Context, env *action.Env, a App, plan action.P
 		return action.Result{}, hint.Wrap(fmt.Errorf("%w: %s is %s now, and was %s", action.ErrChanged, a.Name, now, from),
 			"Somebody else has changed it. Ask who, then look at the new plan.")
 	}
-	out := action.Result{Evidence: fmt.Sprintf("%s is %s, as before", a.Name, to)}
+	out := action.Result{Evidence: fmt.Sprintf("%s is %s, as before", a.Name, to), Outputs: one()}
 	began := env.Now()
 	if !plan.Nothing {
 		argv, back := a.Stop, "starts "+a.Name

@@ -16,7 +16,9 @@ import (
 const scaleDoc = `Sets how many replicas a Deployment has, through kubectl and only if it has now what the
 plan saw (` + "`--current-replicas`" + `). Scaling to 0 stops the application: that is a debt of the
 run, which remembers the old number. Scaling back closes it, and takes the number from it
-when replicas: is left out. Saved as stopped, the old number is also ` + "`${stopped.replicas}`" + `.
+when replicas: is left out. Saved as stopped, the old number is also ` + "`${stopped.replicas}`" + `,
+and where it was `+ "`${stopped.deployment}`, `.namespace` and `.context`" + `. An application outside of a
+cluster counts as one replica while it runs, and is left as it is.
 
 ` + "```kube.scale save=stopped" + `
 app: booking-app
@@ -29,6 +31,11 @@ anew. Scaling is not waiting: kube.wait does that. On paper:
     kubectl get deployment booking-app
     kubectl scale deployment booking-app --current-replicas=3 --replicas=0
 `
+
+// one is what an application outside of a cluster has in place of a number.
+func one() map[string]any {
+	return map[string]any{"replicas": int64(1), "now": int64(1), "deployment": "", "namespace": "", "context": ""}
+}
 
 type scaleParams struct {
 	App        string        `param:"app" help:"an application of the estate that has a deployment"`
@@ -55,16 +62,25 @@ func (d Deps) scale() action.Action {
 			return p.where().check()
 		},
 		Plan: func(ctx context.Context, env *action.Env, p scaleParams) (action.Plan, error) {
-			a, err := d.deployed(p.where())
+			a, err := d.find(p.where())
 			if err != nil {
 				return action.Plan{}, err
+			}
+			if a.Deployment == "" {
+				return d.single(ctx, env, a, p.Replicas)
 			}
 			return d.planScale(ctx, env, a, p.Replicas, p.Within)
 		},
 		Run: func(ctx context.Context, env *action.Env, _ scaleParams, plan action.Plan) (action.Result, error) {
+			if plan.Facts["deployment"] == "" {
+				return action.Result{Evidence: plan.Summary, Outputs: one()}, nil
+			}
 			return d.runScale(ctx, env, plan)
 		},
-		Probe: func(ctx context.Context, env *action.Env, _ scaleParams, plan action.Plan) (action.Probe, error) {
+		Probe: func(ctx context.Context, env *action.Env, p scaleParams, plan action.Plan) (action.Probe, error) {
+			if plan.Facts["deployment"] == "" {
+				return action.Probe{Finding: action.NotApplied, Found: plan.Summary, Means: "The step changes nothing."}, nil
+			}
 			return d.probeScale(ctx, env, plan)
 		},
 		Inverse: &action.Inverse[scaleParams]{
@@ -197,7 +213,10 @@ func saved(env *action.Env, plan action.Plan, from, to int) map[string]any {
 	if numbers, _ := owed(env, plan.Target); from == 0 && len(numbers) > 0 {
 		from = numbers[0]
 	}
-	return map[string]any{"replicas": int64(from), "now": int64(to)}
+	return map[string]any{
+		"replicas": int64(from), "now": int64(to),
+		"deployment": plan.Facts["deployment"], "namespace": plan.Facts["namespace"], "context": plan.Facts["context"],
+	}
 }
 
 // planOf reads what a plan is about, which the estate may no longer say.

@@ -52,9 +52,15 @@ func (d Deps) wait() action.Action {
 			return p.where().check()
 		},
 		Plan: func(ctx context.Context, env *action.Env, p waitParams) (action.Plan, error) {
-			a, err := d.deployed(p.where())
+			a, err := d.find(p.where())
 			if err != nil {
 				return action.Plan{}, err
+			}
+			if a.Deployment == "" {
+				return action.Plan{
+					Summary: fmt.Sprintf("waits up to %s until %s is %s", p.For, a.Name, wanted(p.Replicas)), Target: "application " + a.Name,
+					Command: []string{words(a.Status)}, Stop: "Yes: it only looks.",
+				}, nil
 			}
 			a = d.pin(ctx, env, a)
 			live, err := d.get(ctx, env, a)
@@ -68,13 +74,38 @@ func (d Deps) wait() action.Action {
 			}, nil
 		},
 		Run: func(ctx context.Context, env *action.Env, p waitParams, _ action.Plan) (action.Result, error) {
-			a, err := d.deployed(p.where())
+			a, err := d.find(p.where())
 			if err != nil {
 				return action.Result{}, err
+			}
+			if a.Deployment == "" {
+				return d.awaitSingle(ctx, env, a, wanted(p.Replicas), p.For)
 			}
 			return d.await(ctx, env, d.pin(ctx, env, a), p.Replicas, p.For)
 		},
 	})
+}
+
+// awaitSingle waits until an application outside of a cluster is as wanted, and works.
+func (d Deps) awaitSingle(ctx context.Context, env *action.Env, a App, to state, limit time.Duration) (action.Result, error) {
+	if env.Glance {
+		limit = 0
+	}
+	began := env.Now()
+	now := to
+	err := poll(ctx, 200*time.Millisecond, limit, func(ctx context.Context) (bool, error) {
+		var err error
+		now, err = d.status(ctx, env, a)
+		return now == to, err
+	})
+	switch {
+	case errors.Is(err, errLate):
+		return action.Result{}, hint.Wrap(fmt.Errorf("%w: %s is %s after %s", action.ErrCheck, a.Name, now, limit), "Look at what it says itself; service.start and service.stop start and stop it.")
+	case err != nil:
+		return action.Result{}, err
+	}
+	out := action.Result{Evidence: fmt.Sprintf("%s is %s", a.Name, to)}
+	return d.tried(ctx, env, a, out, to == on, limit-env.Now().Sub(began))
 }
 
 func expected(replicas int, live deployment) int {

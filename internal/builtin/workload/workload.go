@@ -88,13 +88,36 @@ func (d Deps) find(w where) (App, error) {
 	return d.App(w.App)
 }
 
-// deployed is find for actions that need a Deployment.
-func (d Deps) deployed(w where) (App, error) {
-	a, err := d.find(w)
-	if err == nil && a.Deployment == "" {
-		err = hint.Wrap(fmt.Errorf("%w: application %q does not run in a cluster", action.ErrRefused, a.Name), "stop and start it with service.stop and service.start")
+// single is what scaling means for an application outside of a cluster: there is one of it
+// while it runs. It is never stopped or started this way.
+func (d Deps) single(ctx context.Context, env *action.Env, a App, replicas int) (action.Plan, error) {
+	refused := func(why string) (action.Plan, error) {
+		return action.Plan{}, hint.Wrap(fmt.Errorf("%w: application %q does not run in a cluster%s", action.ErrRefused, a.Name, why),
+			"stop and start it with service.stop and service.start: lifeboat.yaml has its programs")
 	}
-	return a, err
+	if replicas == 0 {
+		return refused("")
+	}
+	now, err := d.status(ctx, env, a)
+	if err != nil {
+		return action.Plan{}, err
+	}
+	if replicas != -1 && now == off {
+		return refused(", and is stopped")
+	}
+	out := action.Plan{
+		Target: "application " + a.Name, Nothing: true, Facts: map[string]string{"app": a.Name},
+		Summary: a.Name + " does not run in a cluster: there is one of it, and it is " + string(now),
+		Stop:    "Yes: nothing is changed.",
+	}
+	return out, nil
+}
+
+func wanted(replicas int) state {
+	if replicas == 0 {
+		return off
+	}
+	return on
 }
 
 // poll asks done again and again until it says so, fails, or limit has passed: then it
