@@ -106,7 +106,7 @@ func (d Deps) single(ctx context.Context, env *action.Env, a App, replicas int) 
 		return refused(", and is stopped")
 	}
 	out := action.Plan{
-		Target: "application " + a.Name, Nothing: true, Facts: map[string]string{"app": a.Name},
+		Target: "application " + a.Name, Effect: action.Write, Nothing: true, Facts: map[string]string{"app": a.Name},
 		Summary: a.Name + " does not run in a cluster: there is one of it, and it is " + string(now),
 		Stop:    "Yes: nothing is changed.",
 	}
