@@ -52,7 +52,7 @@ func Refused(err error) bool {
 	}
 	reasons := []string{"Forbidden", "Unauthorized", "NotFound", "Conflict", "Invalid", "BadRequest", "MethodNotAllowed", "TooManyRequests", "NotAcceptable"}
 	// Some reasons kubectl puts into words of its own.
-	words := []string{"error: Expected ", "error: You must be logged in to the server", "The request is invalid", " is invalid: ", "Error: unknown flag: "}
+	words := []string{"error: Expected ", "error: no objects passed to scale ", "error: You must be logged in to the server", "The request is invalid", " is invalid: ", "Error: unknown flag: "}
 	return slices.Contains(reasons, Reason(err)) || slices.ContainsFunc(words, func(w string) bool { return strings.Contains(exit.Stderr, w) })
 }
 
@@ -61,8 +61,10 @@ func adviseKubectl(e *ExitError) error {
 	for _, known := range []struct{ text, advice string }{
 		{"(Forbidden)", "Your account may not do this. To stop and start it needs get on deployments and pods, and get and update on deployments/scale: ask who administers the cluster, or name another context."},
 		{"(Unauthorized)", "Log in to the cluster again; \"kubectl auth whoami\" shows as whom you come."},
+		{"passed to scale Unauthorized", "Log in to the cluster again; \"kubectl auth whoami\" shows as whom you come."},
 		{"must be logged in to the server", "Log in to the cluster again; \"kubectl auth whoami\" shows as whom you come."},
 		{"namespaces \"", "\"kubectl get namespaces\" lists those there are."},
+		{"passed to scale deployments", "Check its name and the namespace: \"kubectl get deployments --all-namespaces\" lists those there are."},
 		{"(NotFound)", "Check its name and the namespace: \"kubectl get deployments --all-namespaces\" lists those there are."},
 		{"context was not found", "\"kubectl config get-contexts\" lists those there are."},
 		{"context \"", "\"kubectl config get-contexts\" lists those there are; mend context: of the application in lifeboat.yaml, or the KUBECONFIG that is set."},

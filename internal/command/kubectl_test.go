@@ -63,6 +63,8 @@ func TestKubectlEnds(t *testing.T) {
 		`Error from server (NotFound): namespaces "x" not found`:                                                  {"NotFound", "get namespaces", true},
 		`Error from server (Conflict): the object has been modified`:                                              {"Conflict", "", true},
 		`error: Expected replicas to be 3, was 2`:                                                                 {"", "", true},
+		`error: no objects passed to scale Unauthorized`:                                                          {"", "Log in", true},
+		`error: no objects passed to scale deployments.apps "x" not found`:                                        {"", "--all-namespaces", true},
 		`Error from server (Timeout): the server was unable to return a response in the time allotted`:            {"Timeout", "", false},
 		`Error from server (InternalError): an error on the server`:                                               {"InternalError", "", false},
 		`Error from server: etcdserver: request timed out`:                                                        {"", "", false},

@@ -14,9 +14,10 @@ import (
 
 // Cluster is what the cluster of a sandbox remembers of the booking app, also for the oracle.
 type Cluster struct {
-	Replicas   int   `json:"replicas"`
-	Version    int64 `json:"resource_version"`
-	Generation int64 `json:"generation"` // 1: nobody has scaled it
+	Replicas   int       `json:"replicas"`
+	Version    int64     `json:"resource_version"`
+	Generation int64     `json:"generation"` // 1: nobody has scaled it
+	Created    time.Time `json:"created"`
 }
 
 // clusterName is the file that holds it, see [Sandbox.Runtime].

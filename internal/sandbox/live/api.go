@@ -14,7 +14,7 @@ func (c *cluster) api(end func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /id", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(c.s.ID())) })
 	mux.HandleFunc("POST /end", func(http.ResponseWriter, *http.Request) { end() })
-	mux.HandleFunc("GET /deployment", func(w http.ResponseWriter, _ *http.Request) { give(w, c.deployment()) })
+	mux.HandleFunc("GET /deployments", func(w http.ResponseWriter, _ *http.Request) { give(w, []object{c.deployment()}) })
 	mux.HandleFunc("GET /pods", func(w http.ResponseWriter, _ *http.Request) { give(w, c.podList()) })
 	mux.HandleFunc("PUT /scale", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.FormValue("replicas"))
@@ -22,15 +22,13 @@ func (c *cluster) api(end func()) http.Handler {
 			http.Error(w, "the sandbox runs 0 to "+strconv.Itoa(maxReplicas)+" replicas", http.StatusUnprocessableEntity)
 			return
 		}
-		err = c.scale(n, r.FormValue("current"), r.FormValue("version"))
+		err = c.scale(n, r.FormValue("current-replicas"), r.FormValue("resource-version"))
 		var no conflict
 		switch {
 		case errors.As(err, &no):
 			http.Error(w, no.Error(), http.StatusConflict)
 		case err != nil:
 			http.Error(w, err.Error(), http.StatusInternalServerError)
-		default:
-			give(w, c.deployment())
 		}
 	})
 	return mux
@@ -72,18 +70,18 @@ func (c *cluster) deployment() object {
 	status["conditions"] = []object{{"type": "Available", "status": available}}
 	return object{
 		"apiVersion": "apps/v1", "kind": "Deployment",
-		"metadata": object{"name": App, "namespace": "default", "uid": c.s.ID(), "generation": c.want.Generation, "resourceVersion": strconv.FormatInt(c.want.Version, 10)},
+		"metadata": object{"name": App, "namespace": namespace, "labels": object{"app": App}, "creationTimestamp": c.want.Created.Format(time.RFC3339), "uid": c.s.ID(), "generation": c.want.Generation, "resourceVersion": strconv.FormatInt(c.want.Version, 10)},
 		"spec":     object{"replicas": c.want.Replicas, "selector": object{"matchLabels": object{"app": App}}},
 		"status":   status,
 	}
 }
 
-func (c *cluster) podList() object {
+func (c *cluster) podList() []object {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	items := []object{}
 	for _, p := range c.pods {
-		meta := object{"name": p.name, "namespace": "default", "labels": object{"app": App}, "creationTimestamp": p.began.Format(time.RFC3339)}
+		meta := object{"name": p.name, "namespace": namespace, "labels": object{"app": App}, "creationTimestamp": p.began.Format(time.RFC3339)}
 		if p.ending {
 			meta["deletionTimestamp"] = p.began.Format(time.RFC3339)
 		}
@@ -105,5 +103,5 @@ func (c *cluster) podList() object {
 				"containerStatuses": []object{{"name": App, "ready": p.ready, "restartCount": 0, "state": state}}},
 		})
 	}
-	return object{"apiVersion": "v1", "kind": "PodList", "items": items}
+	return items
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"lifeboat/internal/durable"
 	"lifeboat/internal/sandbox"
@@ -29,7 +30,7 @@ type cluster struct {
 }
 
 func openCluster(s *sandbox.Sandbox, exe string) (*cluster, error) {
-	c := &cluster{s: s, exe: exe, wake: make(chan struct{}, 1), want: sandbox.Cluster{Replicas: sandbox.Replicas, Version: 1001, Generation: 1}}
+	c := &cluster{s: s, exe: exe, wake: make(chan struct{}, 1), want: sandbox.Cluster{Replicas: sandbox.Replicas, Version: 1001, Generation: 1, Created: time.Now().UTC()}}
 	text, err := os.ReadFile(s.ClusterFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, c.store(c.want)
@@ -72,7 +73,8 @@ func (c *cluster) scale(replicas int, current, version string) error {
 	if replicas == c.want.Replicas {
 		return nil
 	}
-	to := sandbox.Cluster{Replicas: replicas, Version: c.want.Version + 1, Generation: c.want.Generation + 1}
+	to := c.want
+	to.Replicas, to.Version, to.Generation = replicas, to.Version+1, to.Generation+1
 	if err := c.store(to); err != nil {
 		return err
 	}

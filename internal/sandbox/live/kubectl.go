@@ -2,12 +2,13 @@ package live
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,45 +49,85 @@ type kubectl struct {
 	in       io.Reader
 	out, err io.Writer
 
+	verb  string
 	flags map[string]string
+	given []string // the flags, in their order
 	words []string
 	after []string // of "--"
 }
 
-// flags that take a value; all others are switches.
-var valued = map[string]bool{
-	"replicas": true, "current-replicas": true, "resource-version": true, "timeout": true, "request-timeout": true, "for": true,
-	"output": true, "selector": true, "namespace": true, "context": true, "kubeconfig": true, "container": true, "field-selector": true,
+// switches are the flags that take no value; all others do.
+var switches = map[string]bool{"stdin": true, "tty": true, "quiet": true, "client": true, "watch": true}
+
+// allowed are the flags of each command, beside those of all.
+var allowed = map[string][]string{
+	"":      {"namespace", "context", "request-timeout"},
+	"scale": {"replicas", "current-replicas", "resource-version", "timeout"}, "get": {"output", "selector"},
+	"rollout status": {"timeout"}, "wait": {"for", "selector", "timeout"}, "exec": {"stdin", "tty", "container", "quiet"},
+	"config current-context": {}, "version": {"client"},
 }
 
-var short = map[string]string{"-o": "output", "-n": "namespace", "-l": "selector", "-c": "container", "-i": "stdin", "-t": "tty"}
+var short = map[string]string{"-o": "output", "-n": "namespace", "-l": "selector", "-c": "container", "-i": "stdin", "-t": "tty", "-q": "quiet"}
 
+// misused is a call that kubectl does not understand.
+func misused(verb, format string, args ...any) error {
+	return said(fmt.Sprintf("Error: "+format, args...) + "\nSee 'kubectl " + verb + " --help' for usage.")
+}
+
+// parse sorts flags and words. What does not fit the command is refused by name: a flag
+// that the real one obeys must not be passed over here.
 func (k *kubectl) parse(args []string) error {
-	for i := 0; i < len(args); i++ {
+	var wrong func(verb string) error
+	for i := 0; i < len(args) && wrong == nil; i++ {
 		arg := args[i]
 		name, value, given := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		shown := "--" + name
 		switch {
 		case arg == "--":
 			k.after = args[i+1:]
-			return nil
+			i = len(args)
+			continue
 		case !strings.HasPrefix(arg, "-") || arg == "-":
 			k.words = append(k.words, arg)
 			continue
 		case !strings.HasPrefix(arg, "--"):
-			key := arg[:min(2, len(arg))]
+			key := arg[:2]
+			shown = fmt.Sprintf("%q in %s", key[1:], arg)
+			shown = strings.ReplaceAll(shown, `"`, "'")
 			if short[key] == "" {
-				return fmt.Errorf("error: unknown shorthand flag: %q in %s", strings.TrimPrefix(key, "-"), arg)
+				wrong = func(verb string) error { return misused(verb, "unknown shorthand flag: %s", shown) }
+				continue
 			}
-			name, value, given = short[key], strings.TrimPrefix(arg[len(key):], "="), len(arg) > len(key)
+			name, value, given = short[key], strings.TrimPrefix(arg[2:], "="), len(arg) > 2
 		}
-		if valued[name] && !given {
-			if i++; i == len(args) {
-				return fmt.Errorf("error: flag needs an argument: --%s", name)
+		known := slices.ContainsFunc(slices.Collect(maps.Values(allowed)), func(of []string) bool { return slices.Contains(of, name) })
+		if known && !switches[name] && !given {
+			if i++; i >= len(args) {
+				wrong = func(verb string) error { return misused(verb, "flag needs an argument: %s", shown) }
+				continue
 			}
 			value = args[i]
 		}
-		k.flags[name] = value
+		k.flags[name], k.given = value, append(k.given, name)
 	}
+	verb := ""
+	for n := min(2, len(k.words)); n > 0 && verb == ""; n-- {
+		if v := strings.Join(k.words[:n], " "); allowed[v] != nil {
+			verb, k.words = v, k.words[n:]
+		}
+	}
+	if verb == "" {
+		return fmt.Errorf("Error: unknown command %q for \"kubectl\" of a sandbox, which knows scale, get, rollout status, wait, exec, config current-context and version", strings.Join(k.words, " "))
+	}
+	for _, name := range k.given {
+		if !slices.Contains(allowed[verb], name) && !slices.Contains(allowed[""], name) {
+			return misused(verb, "unknown flag: --%s", name)
+		}
+	}
+	if wrong != nil {
+		return wrong(verb)
+	}
+	k.verb = verb
 	return nil
 }
 
@@ -94,55 +135,55 @@ func (k *kubectl) run(ctx context.Context, args []string) error {
 	if err := k.parse(args); err != nil {
 		return err
 	}
-	if name := k.flags["context"]; name != "" && name != "sandbox" {
-		return fmt.Errorf("error: context %q does not exist", name)
+	if name := k.flags["context"]; name != "" && name != "sandbox" && k.verb != "config current-context" {
+		return fmt.Errorf("Error in configuration: context was not found for specified context: %s", name)
 	}
-	if len(k.words) == 0 {
-		return errors.New("kubectl of a sandbox: scale, get, rollout status, wait, exec, version")
-	}
-	verb := k.words[0]
-	k.words = k.words[1:]
-	switch verb {
+	switch k.verb {
 	case "scale":
 		return k.scale(ctx)
 	case "get":
 		return k.get(ctx)
-	case "rollout":
-		if len(k.words) > 0 && k.words[0] == "status" {
-			k.words = k.words[1:]
-			return k.rollout(ctx)
-		}
+	case "rollout status":
+		return k.rollout(ctx)
 	case "wait":
 		return k.wait(ctx)
 	case "exec":
 		return k.exec(ctx)
-	case "version":
-		fmt.Fprintln(k.out, "Client Version: v1.34.0+sandbox")
+	case "config current-context":
+		fmt.Fprintln(k.out, "sandbox")
 		return nil
 	}
-	return fmt.Errorf("error: unknown command %q for \"kubectl\" of a sandbox, which knows scale, get, rollout status, wait, exec and version", strings.TrimSpace(verb+" "+strings.Join(k.words, " ")))
+	fmt.Fprintln(k.out, "Client Version: v1.34.0+sandbox")
+	return nil
 }
 
 // kinds maps what people write to the resource.
-var kinds = map[string]string{
-	"deployment": "deployments.apps", "deployments": "deployments.apps", "deploy": "deployments.apps", "deployment.apps": "deployments.apps", "deployments.apps": "deployments.apps",
-	"pod": "pods", "pods": "pods", "po": "pods",
-	"hpa": "horizontalpodautoscalers.autoscaling", "horizontalpodautoscaler": "horizontalpodautoscalers.autoscaling",
-	"horizontalpodautoscalers": "horizontalpodautoscalers.autoscaling", "horizontalpodautoscalers.autoscaling": "horizontalpodautoscalers.autoscaling",
-}
+var kinds = func() map[string]string {
+	out := map[string]string{"deploy": "deployments.apps", "sts": "statefulsets.apps", "po": "pods", "pod": "pods", "pods": "pods", "hpa": "horizontalpodautoscalers.autoscaling"}
+	for _, full := range []string{"deployments.apps", "statefulsets.apps", "horizontalpodautoscalers.autoscaling"} {
+		plural, group, _ := strings.Cut(full, ".")
+		one := strings.TrimSuffix(plural, "s")
+		out[plural], out[one], out[full], out[one+"."+group] = full, full, full, full
+	}
+	return out
+}()
 
 // target reads "deployment/booking-app" or "deployment booking-app".
 func (k *kubectl) target() (kind, name string, err error) {
 	if len(k.words) == 0 {
-		return "", "", said("error: You must specify the type of resource to get.")
+		return "", "", errors.New("error: required resource not specified")
 	}
 	word, name, slash := strings.Cut(k.words[0], "/")
-	if !slash && len(k.words) > 1 {
-		name = k.words[1]
+	rest := k.words[1:]
+	if !slash && len(rest) > 0 {
+		name, rest = rest[0], rest[1:]
 	}
 	kind, ok := kinds[word]
-	if !ok {
+	switch {
+	case !ok:
 		return "", "", fmt.Errorf("error: the server doesn't have a resource type %q", word)
+	case len(rest) > 0:
+		return "", "", errors.New("error: the kubectl of a sandbox looks at one object at a time")
 	}
 	return kind, name, nil
 }
@@ -150,17 +191,29 @@ func (k *kubectl) target() (kind, name string, err error) {
 // deployment makes sure that the target is the one there is.
 func (k *kubectl) deployment() error {
 	kind, name, err := k.target()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if kind != "deployments.apps" || name != App || k.foreign() {
-		return fmt.Errorf("Error from server (NotFound): %s %q not found", kind, name)
+	case k.foreign():
+		return k.notFound("namespaces", k.flags["namespace"])
+	case name == "":
+		return errors.New("error: resource(s) were provided, but no name was specified")
+	case kind != "deployments.apps" || name != App:
+		return k.notFound(kind, name)
 	}
 	return nil
 }
 
 func (k *kubectl) foreign() bool {
-	return k.flags["namespace"] != "" && k.flags["namespace"] != "default"
+	return k.flags["namespace"] != "" && k.flags["namespace"] != namespace
+}
+
+func (k *kubectl) notFound(kind, name string) error {
+	what := fmt.Sprintf("%s %q not found", kind, name)
+	if k.verb == "scale" {
+		return errors.New("error: no objects passed to scale " + what)
+	}
+	return errors.New("Error from server (NotFound): " + what)
 }
 
 // ask puts what the cluster refuses into the words of kubectl.
@@ -177,16 +230,23 @@ func (k *kubectl) ask(ctx context.Context, method, path string) ([]byte, error) 
 }
 
 func (k *kubectl) scale(ctx context.Context) error {
+	q := url.Values{"resource-version": {k.flags["resource-version"]}}
+	for _, flag := range []string{"current-replicas", "replicas"} {
+		text, given := k.flags[flag]
+		n, err := strconv.Atoi(text)
+		switch {
+		case !given && flag == "replicas":
+			return errors.New(`error: required flag(s) "replicas" not set`)
+		case given && err != nil:
+			return misused(k.verb, "invalid argument %q for \"--%s\" flag: strconv.ParseInt: parsing %q: invalid syntax", text, flag, text)
+		case n < 0 && flag == "replicas":
+			return errors.New("error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
+		case given && n >= 0:
+			q.Set(flag, strconv.Itoa(n))
+		}
+	}
 	if err := k.deployment(); err != nil {
 		return err
-	}
-	n, err := strconv.Atoi(k.flags["replicas"])
-	if err != nil || n < 0 {
-		return errors.New("error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
-	}
-	q := url.Values{"replicas": {strconv.Itoa(n)}, "version": {k.flags["resource-version"]}}
-	if current := k.flags["current-replicas"]; current != "-1" {
-		q.Set("current", current)
 	}
 	if _, err := k.ask(ctx, http.MethodPut, "/scale?"+q.Encode()); err != nil {
 		return err
@@ -195,94 +255,12 @@ func (k *kubectl) scale(ctx context.Context) error {
 	return nil
 }
 
-func (k *kubectl) get(ctx context.Context) error {
-	kind, name, err := k.target()
-	if err != nil {
-		return err
-	}
-	var body []byte
-	switch {
-	case kind == "deployments.apps" && name == App && !k.foreign():
-		body, err = k.ask(ctx, http.MethodGet, "/deployment")
-	case kind == "pods" && name == "" && !k.foreign():
-		body, err = k.ask(ctx, http.MethodGet, "/pods")
-	case name == "" && kind != "deployments.apps":
-		body = []byte(`{"apiVersion":"v1","kind":"List","items":[]}` + "\n")
-	case name == "":
-		return errors.New("error: name the deployment: " + App)
-	default:
-		return fmt.Errorf("Error from server (NotFound): %s %q not found", kind, name)
-	}
-	if err != nil {
-		return err
-	}
-	switch o := k.flags["output"]; o {
-	case "json":
-		_, err = k.out.Write(body)
-		return err
-	case "name":
-		fmt.Fprintln(k.out, "deployment.apps/"+App)
-		return nil
-	case "":
-		return k.table(kind, body)
-	default:
-		return fmt.Errorf("error: the kubectl of a sandbox knows no output format %q, only json, name and the table", o)
-	}
-}
-
-// seen is as much of a Deployment or a list of pods as is shown here.
-type seen struct {
-	Spec     struct{ Replicas int }
-	Metadata struct{ Generation int64 }
-	Status   struct {
-		ObservedGeneration                           int64
-		Replicas, UpdatedReplicas, AvailableReplicas int
-		ReadyReplicas                                int
-	}
-	Items []struct {
-		Metadata struct {
-			Name              string
-			DeletionTimestamp string
-		}
-		Status struct {
-			Phase             string
-			ContainerStatuses []struct{ Ready bool }
-		}
-	}
-}
-
-func (k *kubectl) table(kind string, body []byte) error {
-	var v seen
-	if err := json.Unmarshal(body, &v); err != nil {
-		return err
-	}
-	switch {
-	case kind == "deployments.apps":
-		fmt.Fprintf(k.out, "NAME          READY   UP-TO-DATE   AVAILABLE\n%-13s %d/%d     %-12d %d\n", App, v.Status.ReadyReplicas, v.Spec.Replicas, v.Status.UpdatedReplicas, v.Status.AvailableReplicas)
-	case len(v.Items) == 0:
-		fmt.Fprintln(k.err, "No resources found in default namespace.")
-	default:
-		fmt.Fprintf(k.out, "NAME                READY   STATUS\n")
-		for _, p := range v.Items {
-			ready, status := "0/1", p.Status.Phase
-			if len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready {
-				ready = "1/1"
-			}
-			if p.Metadata.DeletionTimestamp != "" {
-				status = "Terminating"
-			}
-			fmt.Fprintf(k.out, "%-19s %-7s %s\n", p.Metadata.Name, ready, status)
-		}
-	}
-	return nil
-}
-
-// until asks for what lies at path, such as the Deployment, until done says so.
-func (k *kubectl) until(ctx context.Context, path string, timeout time.Duration, done func(v seen) bool) error {
+// until asks for the objects of a kind until done says so.
+func (k *kubectl) until(ctx context.Context, kind string, timeout time.Duration, done func(v []item) bool) error {
 	if text := k.flags["timeout"]; text != "" {
 		var err error
 		if timeout, err = time.ParseDuration(text); err != nil {
-			return fmt.Errorf("error: invalid argument %q for \"--timeout\" flag: %w", text, err)
+			return misused(k.verb, "invalid argument %q for \"--timeout\" flag: %s", text, err)
 		}
 	}
 	if timeout > 0 {
@@ -293,13 +271,12 @@ func (k *kubectl) until(ctx context.Context, path string, timeout time.Duration,
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		body, err := k.ask(ctx, http.MethodGet, path)
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		var v seen
-		if err == nil && json.Unmarshal(body, &v) == nil && done(v) {
+		_, items, err := k.objects(ctx, kind)
+		switch {
+		case err == nil && done(items):
 			return nil
+		case err != nil && ctx.Err() == nil:
+			return err
 		}
 		select {
 		case <-tick.C:
@@ -313,14 +290,20 @@ func (k *kubectl) rollout(ctx context.Context) error {
 	if err := k.deployment(); err != nil {
 		return err
 	}
-	shown := -1
-	err := k.until(ctx, "/deployment", 0, func(v seen) bool {
-		if v.Status.AvailableReplicas >= v.Spec.Replicas && v.Status.Replicas <= v.Spec.Replicas {
+	shown := ""
+	err := k.until(ctx, "deployments.apps", 0, func(v []item) bool {
+		say, wanted, now := "", v[0].Spec.Replicas, v[0].Status
+		switch {
+		case now.UpdatedReplicas < wanted:
+			say = fmt.Sprintf("%d out of %d new replicas have been updated", now.UpdatedReplicas, wanted)
+		case now.AvailableReplicas < now.UpdatedReplicas:
+			say = fmt.Sprintf("%d of %d updated replicas are available", now.AvailableReplicas, now.UpdatedReplicas)
+		default:
 			return true
 		}
-		if shown != v.Status.AvailableReplicas {
-			shown = v.Status.AvailableReplicas
-			fmt.Fprintf(k.out, "Waiting for deployment %q rollout to finish: %d of %d updated replicas are available...\n", App, shown, v.Spec.Replicas)
+		if say != shown {
+			shown = say
+			fmt.Fprintf(k.out, "Waiting for deployment %q rollout to finish: %s...\n", App, say)
 		}
 		return false
 	})
@@ -343,7 +326,7 @@ func (k *kubectl) wait(ctx context.Context) error {
 	if want := strings.ToLower(k.flags["for"]); want != "condition=available" && want != "condition=available=true" {
 		return fmt.Errorf("error: the kubectl of a sandbox waits for condition=available and delete, not for %q", k.flags["for"])
 	}
-	err := k.until(ctx, "/deployment", 30*time.Second, func(v seen) bool { return v.Status.AvailableReplicas >= v.Spec.Replicas })
+	err := k.until(ctx, "deployments.apps", 30*time.Second, func(v []item) bool { return v[0].Status.AvailableReplicas >= v[0].Spec.Replicas })
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("error: timed out waiting for the condition on deployments/" + App)
 	}
@@ -353,16 +336,35 @@ func (k *kubectl) wait(ctx context.Context) error {
 	return err
 }
 
-// gone waits until no pod is left, as --for=delete of all pods of the app does.
+// gone waits until the pods that are there at its start have ended.
 func (k *kubectl) gone(ctx context.Context) error {
-	if kind, name, err := k.target(); err != nil {
+	kind, name, err := k.target()
+	if err != nil {
 		return err
-	} else if kind != "pods" || name != "" || k.flags["selector"] != "app="+App || k.foreign() {
-		return fmt.Errorf("error: the kubectl of a sandbox waits for the end of pods of app=%s only", App)
 	}
-	err := k.until(ctx, "/pods", 30*time.Second, func(v seen) bool { return len(v.Items) == 0 })
+	if kind != "pods" {
+		return errors.New("error: the kubectl of a sandbox waits for the end of pods only")
+	}
+	var left []string
+	first := true
+	err = k.until(ctx, kind, 30*time.Second, func(v []item) bool {
+		there := map[string]bool{}
+		for _, p := range v {
+			if there[p.Metadata.Name] = true; first && (name == "" || name == p.Metadata.Name) {
+				left = append(left, p.Metadata.Name)
+			}
+		}
+		first = false
+		left = slices.DeleteFunc(left, func(pod string) bool {
+			if !there[pod] {
+				fmt.Fprintf(k.out, "pod/%s condition met\n", pod)
+			}
+			return !there[pod]
+		})
+		return len(left) == 0
+	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("error: timed out waiting for the condition on pods")
+		return errors.New("error: timed out waiting for the condition on pods/" + strings.Join(left, "\ntimed out waiting for the condition on pods/"))
 	}
 	return err
 }
@@ -378,12 +380,12 @@ func (k *kubectl) exec(ctx context.Context) error {
 	}
 	// The real one waits a minute for a pod that runs. Where none is wanted there is nothing
 	// to wait for.
-	var last seen
-	err := k.until(ctx, "/deployment", 20*time.Second, func(v seen) bool {
-		last = v
-		return v.Status.ReadyReplicas > 0 || v.Spec.Replicas == 0
+	ready := 0
+	err := k.until(ctx, "deployments.apps", 20*time.Second, func(v []item) bool {
+		ready = v[0].Status.ReadyReplicas
+		return ready > 0 || v[0].Spec.Replicas == 0
 	})
-	if errors.Is(err, context.DeadlineExceeded) || err == nil && last.Status.ReadyReplicas == 0 {
+	if errors.Is(err, context.DeadlineExceeded) || err == nil && ready == 0 {
 		return errors.New("error: timed out waiting for the condition") // what the real one says when there is no pod
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,11 +163,11 @@ func (s *stage) kubectl(want int, args ...string) string {
 func (s *stage) ready(n int) {
 	s.t.Helper()
 	s.until(fmt.Sprintf("%d replicas", n), func() bool {
-		text, err := s.Ask(s.t.Context(), http.MethodGet, "/deployment")
-		var d struct {
+		text, err := s.Ask(s.t.Context(), http.MethodGet, "/deployments")
+		var d []struct {
 			Status struct{ ReadyReplicas, Replicas int }
 		}
-		return err == nil && json.Unmarshal(text, &d) == nil && d.Status.ReadyReplicas == n && d.Status.Replicas == n
+		return err == nil && json.Unmarshal(text, &d) == nil && d[0].Status.ReadyReplicas == n && d[0].Status.Replicas == n
 	})
 }
 
@@ -296,6 +297,70 @@ func TestScales(t *testing.T) {
 		t.Errorf("exec: %q", out)
 	}
 	s.ready(2)
+}
+
+// TestKubectlSpeaks compares what the kubectl of a sandbox says with what the real one said
+// to a real API server (v1.32 and v1.34), byte for byte. All of it goes to one stream here.
+func TestKubectlSpeaks(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.enter()
+	s.ready(sandbox.Replicas)
+	const usage = "\nSee 'kubectl %s --help' for usage.\n"
+	for _, tt := range []struct {
+		args string
+		exit int
+		says string
+	}{
+		{"scale deployment/booking-app --current-replicas=2 --replicas=0", 1, "error: Expected replicas to be 2, was 3\n"},
+		{"scale deployment/booking-app --resource-version=1 --replicas=0", 1, "error: Expected resource version to be 1, was 1001\n"},
+		{"scale deployment/booking-app --current-replicas=3 --replicas=3", 0, "deployment.apps/booking-app scaled\n"},
+		{"--request-timeout=20s --context=sandbox --namespace=default scale deploy booking-app --replicas=3", 0, "deployment.apps/booking-app scaled\n"},
+		{"scale deployment/booking-app", 1, "error: required flag(s) \"replicas\" not set\n"},
+		{"scale deployment/booking-app --replicas=-2", 1, "error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0\n"},
+		{"scale deployment/booking-app --replicas=x", 1, `Error: invalid argument "x" for "--replicas" flag: strconv.ParseInt: parsing "x": invalid syntax` + fmt.Sprintf(usage, "scale")},
+		{"scale deployment --replicas=0", 1, "error: resource(s) were provided, but no name was specified\n"},
+		{"scale deployment/nope --current-replicas=3 --replicas=0", 1, "error: no objects passed to scale deployments.apps \"nope\" not found\n"},
+		{"scale statefulset/booking-app --replicas=0", 1, "error: no objects passed to scale statefulsets.apps \"booking-app\" not found\n"},
+		{"scale deployment/booking-app --replicas=0 --namespace=nowhere", 1, "error: no objects passed to scale namespaces \"nowhere\" not found\n"},
+		{"scale deployment/booking-app --replicas=0 --context=nope", 1, "Error in configuration: context was not found for specified context: nope\n"},
+		{"scale deployment/booking-app --replicas=0 --dry-run=server", 1, "Error: unknown flag: --dry-run" + fmt.Sprintf(usage, "scale")}, // which the real one knows, and which must not scale here
+		{"scale deployment/booking-app --replicas=0 --bogus", 1, "Error: unknown flag: --bogus" + fmt.Sprintf(usage, "scale")},
+		{"get deployment/nope --output=json", 1, "Error from server (NotFound): deployments.apps \"nope\" not found\n"},
+		{"get statefulset/booking-app --output=name", 1, "Error from server (NotFound): statefulsets.apps \"booking-app\" not found\n"},
+		{"get deployment/booking-app --output=json -n nowhere", 1, "Error from server (NotFound): namespaces \"nowhere\" not found\n"},
+		{"get pod nope", 1, "Error from server (NotFound): pods \"nope\" not found\n"},
+		{"get nosuch", 1, "error: the server doesn't have a resource type \"nosuch\"\n"},
+		{"get deployments -o name", 0, "deployment.apps/booking-app\n"},
+		{"get pods --selector=app=none", 0, "No resources found in default namespace.\n"},
+		{"get pods --namespace=nowhere", 0, "No resources found in nowhere namespace.\n"},
+		{"get horizontalpodautoscalers --output=json", 0, "{\n    \"apiVersion\": \"v1\",\n    \"items\": [],\n    \"kind\": \"List\",\n    \"metadata\": {\n        \"resourceVersion\": \"\"\n    }\n}\n"},
+		{"get -x pods", 1, "Error: unknown shorthand flag: 'x' in -x" + fmt.Sprintf(usage, "get")},
+		{"get deployment booking-app -o", 1, "Error: flag needs an argument: 'o' in -o" + fmt.Sprintf(usage, "get")},
+		{"config current-context", 0, "sandbox\n"},
+		{"rollout status deployment/booking-app --timeout=5s", 0, "deployment \"booking-app\" successfully rolled out\n"},
+		{"rollout status deployment/booking-app --timeout=x", 1, `Error: invalid argument "x" for "--timeout" flag: time: invalid duration "x"` + fmt.Sprintf(usage, "rollout status")},
+		{"wait --for=condition=available deployment/booking-app --timeout=5s", 0, "deployment.apps/booking-app condition met\n"},
+		{"wait --for=delete pod --selector=app=none --timeout=2s", 0, ""},
+		{"exec deployment/booking-app", 1, "error: you must specify at least one command for the container\n"},
+		{"exec deployment/nope -- true", 1, "Error from server (NotFound): deployments.apps \"nope\" not found\n"},
+	} {
+		if out := s.kubectl(tt.exit, strings.Fields(tt.args)...); out != tt.says {
+			t.Errorf("kubectl %s says\n%q, not\n%q", tt.args, out, tt.says)
+		}
+	}
+	for args, want := range map[string]string{
+		"get deployment booking-app":          `^NAME          READY   UP-TO-DATE   AVAILABLE   AGE\nbooking-app   3/3     3            3           \d+s\n$`,
+		"get pods --selector=app=booking-app": `^NAME                READY   STATUS    RESTARTS   AGE\n(booking-app-\w{5}   1/1     Running   0          \d+s\n){3}$`,
+	} {
+		if out := s.kubectl(0, strings.Fields(args)...); !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("kubectl %s says\n%s", args, out)
+		}
+	}
+	s.kubectl(0, "scale", "deployment/booking-app", "--replicas=2")
+	if out := s.kubectl(1, "wait", "--for=delete", "pod", "--selector=app=booking-app", "--timeout=1s"); !strings.HasPrefix(out, "pod/booking-app-") && !strings.HasPrefix(out, "error: timed out waiting for the condition on pods/booking-app-") {
+		t.Errorf("it says %q", out)
+	}
 }
 
 func globs(t *testing.T, pattern string) []string {
