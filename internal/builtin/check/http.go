@@ -272,7 +272,24 @@ func judgeHTTP(env *action.Env, p httpParams, res *http.Response, body []byte, c
 		}
 	}
 	env.Printf("%s", out.Evidence)
-	return verdict(out, nil)
+	return verdict(out, func(err error) error { return hint.Wrap(err, next(res.StatusCode, body)) })
+}
+
+// next is what can be done about an answer that is not as it should be.
+func next(status int, body []byte) string {
+	said := ""
+	if text := brief(strings.TrimSpace(string(body))); text != "" && status >= 400 {
+		said = fmt.Sprintf("it says %q; ", text)
+	}
+	switch {
+	case status >= 500:
+		return said + "look at the log of what serves it, and whether what that needs (a database, a disk, a secret) is there"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return said + "it wants credentials, and none are sent: name a page that answers everybody"
+	case status >= 400:
+		return said + "see whether the address is right, and whether the right version runs"
+	}
+	return said + "look at the page yourself: something else may answer there"
 }
 
 // judgeJSON looks up fields of the body.

@@ -79,7 +79,7 @@ func (d Deps) alert(ctx context.Context, env *action.Env, event, asset string, v
 // Actions lists the family.
 func Actions(d Deps) []action.Action {
 	return []action.Action{
-		d.newest(), d.verification(), d.backup(), d.archive(), d.restore(), d.copy(), d.doctor(), d.retention(), d.prune(),
+		d.newest(), d.verification(), d.backup(), d.archive(), d.restore(), d.copy(), d.copied(), d.doctor(), d.retention(), d.prune(),
 	}
 }
 
