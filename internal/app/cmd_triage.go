@@ -281,6 +281,9 @@ func (w *world) showPlace(l *lines, p incident.Place) {
 			l.fact("call now", c.Name+prefix(", ", c.Role)+prefix(", ", c.Reach()))
 		}
 	}
+	if len(w.contacts()) == 0 {
+		l.fact("call now", "nobody is listed: lifeboat contacts says how to add them")
+	}
 	l.bare("")
 	if !p.Found {
 		l.bare("RUNBOOK %s", p.Runbook)

@@ -121,7 +121,11 @@ func saidRows(p incident.Place) []row {
 func answerRows(w *world, p incident.Place, width int) []row {
 	var rs []row
 	for i, a := range p.Question.Answers {
-		r := row{left: []span{txt(rKeycap, " "+itoa(i+1)+" "), bold(rStrong, "  "+a.Text)}}
+		text := wrap(a.Text, width-5, 2)
+		if len(text) == 0 {
+			text = []string{""}
+		}
+		r := row{left: []span{txt(rKeycap, " "+itoa(i+1)+" "), bold(rStrong, "  "+text[0])}}
 		switch _, found := w.find(a.Runbook); {
 		case a.Runbook != "" && !found:
 			r.right = []span{txt(rFaint, a.Runbook+", missing")}
@@ -134,6 +138,9 @@ func answerRows(w *world, p incident.Place, width int) []row {
 			r.right = nil
 		}
 		rs = append(rs, r)
+		for _, more := range text[1:] {
+			rs = append(rs, row{left: []span{bold(rStrong, "     "+more)}, spare: 1})
+		}
 	}
 	if u := p.Question.Unsure; u.Text != "" {
 		r := row{left: []span{txt(rKeycap, " 0 "), bold(rStrong, "  "+u.Text)}}
@@ -166,6 +173,9 @@ func (w *world) endRows(p incident.Place, width int) []row {
 	rs = append(rs, labelled("impact", col, rText, l.Impact, width, 2)...)
 	rs = append(rs, labelled("response", col, rText, l.Response, width, 2)...)
 	rs = append(rs, labelled("recovery", col, rText, "within "+incident.Span(l.Recovery), width, 1)...)
+	if len(w.team.Contacts) == 0 {
+		rs = append(rs, line(txt(rDim, pad("call now", col)), txt(rWarn, "▲ nobody is listed"), txt(rDim, "  c says how to add them")))
+	}
 	label := "call now"
 	for _, c := range incident.Calls(p.Level, w.team.Contacts) {
 		if c.Now {

@@ -10,6 +10,9 @@ import (
 	"lifeboat/internal/runbook"
 )
 
+// longest is how many characters of an answer a window of 60 columns shows in one row.
+const longest = 47
+
 // Check says what is wrong with the questions: whoever follows them at three in the
 // morning must never stand before a dead end. Runbooks that the library does not have
 // are warnings, since the answer then says so and whom to call.
@@ -78,6 +81,10 @@ func (c *checker) follow(q *Question, a Answer, level, answer int, unsure bool) 
 	switch {
 	case a.Text == "":
 		c.bad(q.Position, runbook.Error, "triage-text", `add "text:"`, "an answer of the question %q says nothing", q.ID)
+	case len([]rune(a.Text)) > longest:
+		c.bad(q.Position, runbook.Warning, "triage-text", fmt.Sprintf("say it in %d characters", longest), "%q is too long for a small window", a.Text)
+	}
+	switch {
 	case a.Level < 0 || a.Level > run.MaxLevel:
 		c.bad(q.Position, runbook.Error, "triage-level", "levels are 1, 2 and 3", "%q: there is no level %d", a.Text, a.Level)
 		return

@@ -128,6 +128,87 @@ func TestAnswersAgreeWithSymptoms(t *testing.T) {
 	}
 }
 
+// Each symptom that a runbook names, and the answers that somebody gives who sees it: they
+// lead to that runbook. A new symptom has to find its way here, and a row that is no longer
+// true says so.
+func TestEverySymptomLeads(t *testing.T) {
+	tree, lib, find := shipped(t)
+	ways := map[string][][]int{ // the answers, for the symptoms of a runbook in their order
+		"accidental-force-push":  {{2, 1}, {0, 1, 2}, {0, 1, 2}},
+		"auth-recovery":          {{0, 2, 4}, {3, 7}, {3, 7}},
+		"branch-protection":      {{2, 2}, {2, 2}, {0, 1, 3}, {2, 2}},
+		"ci-failure":             {{0, 3, 1}, {2, 3}, {2, 3}},
+		"config-rollback":        {{1, 2}, {1, 2}, {0, 3, 2}},
+		"corrupted-repository":   {{0, 1, 4}, {3, 3}, {3, 3}, {0, 1, 4}},
+		"data-loss":              {{3, 6}, {0, 2, 3}, {3, 6}},
+		"database-point-in-time": {{0, 2, 2}, {3, 5}, {3, 5}},
+		"database-recovery":      {{3, 4}, {3, 4}, {0, 2, 1}},
+		"merge-conflict":         {{1, 1}, {0, 1, 1}, {0, 1, 1}},
+		"repository-loss":        {{3, 2}, {0, 1, 5}, {3, 2}},
+		"secrets-loss":           {{0, 2, 5}, {3, 8}, {3, 8}},
+		"security-breach":        {{0, 4}, {3, 1}, {3, 1}, {3, 1}},
+		"repository-health":      {nil, nil, nil, {0, 0, 0}}, // the others are routine
+	}
+	for _, b := range lib.List() {
+		if _, ok := ways[b.Name]; !ok && b.Meta.Kind != runbook.Recovery && b.Meta.Kind != runbook.Procedure {
+			continue
+		}
+		if len(ways[b.Name]) != len(b.Meta.When) {
+			t.Errorf("%s has %d symptoms, and %d ways are known that lead to it: %q", b.Name, len(b.Meta.When), len(ways[b.Name]), b.Meta.When)
+			continue
+		}
+		for i, answers := range ways[b.Name] {
+			if answers == nil {
+				continue
+			}
+			p, err := tree.Walk(answers, find)
+			if err != nil || p.Runbook != b.Name || len(answers) > MostAnswers {
+				t.Errorf("%q: %v lead to %q (%v), not to %s", b.Meta.When[i], answers, p.Runbook, err, b.Name)
+			}
+		}
+	}
+}
+
+// Whatever somebody answers, the level never goes down on the way, 0 never lowers it below
+// what was known, no way is longer than four answers, and the levels are those of the protocol.
+func TestLevelsOfTheProtocol(t *testing.T) {
+	tree, _, find := shipped(t)
+	paths(t, tree, find, func(answers []int, p Place) {
+		for i := range answers {
+			before, err := tree.Walk(answers[:i], find)
+			if err != nil || before.Level > p.Level {
+				t.Errorf("%v: level %d after %d, %v", answers, p.Level, before.Level, err)
+			}
+		}
+	})
+	for _, q := range tree.Questions {
+		for n := range len(q.Answers) + 1 {
+			if a, ok := q.Answer(n); ok && len([]rune(a.Text+a.Hint)) > longest {
+				t.Errorf("%s: %q %q does not fit a window of 60 columns", q.ID, a.Text, a.Hint)
+			}
+		}
+	}
+	for i, want := range []struct {
+		impact   []string // the words of the protocol, and its examples
+		response string
+		within   time.Duration
+	}{
+		{[]string{"less than 1 hour", "small merge conflicts", "minor changes of configuration"}, "usual work with git", 30 * time.Minute},
+		{[]string{"1 to 4 hours", "branch protection misconfigured", "CI/CD fails"}, "senior developers", 4 * time.Hour},
+		{[]string{"more than 4 hours", "data lost", "security breached", "repository corrupted"}, "whole incident response team", 24 * time.Hour},
+	} {
+		l := Level(nil, i+1)
+		for _, text := range want.impact {
+			if !strings.Contains(l.Impact, text) {
+				t.Errorf("level %d: %q is not in %q", i+1, text, l.Impact)
+			}
+		}
+		if !strings.Contains(l.Response, want.response) || l.Recovery != want.within {
+			t.Errorf("level %d: %+v", i+1, l)
+		}
+	}
+}
+
 func shares(answer, text string) bool {
 	for _, w := range strings.FieldsFunc(strings.ToLower(answer), func(r rune) bool { return r < 'a' || r > 'z' }) {
 		if len(w) >= 2 && !slices.Contains([]string{"is", "the", "in", "it", "that", "who", "be", "not", "or", "and", "to", "of", "one", "were", "what", "should", "since", "there", "no", "has", "was", "does", "an", "any", "are"}, w) &&
