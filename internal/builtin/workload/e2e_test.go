@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,11 +51,23 @@ func TestRealAPIServer(t *testing.T) {
 	}
 	p = r.plan(down)
 	res, err := down.Run(t.Context(), r.env, p)
-	if err != nil || k.run("get", "deployment/booking-app", "-o", "jsonpath={.spec.replicas}") != "0" || res.Outputs["replicas"] != int64(5) {
+	if err != nil || k.replicas() != "0" || res.Outputs["replicas"] != int64(5) {
 		t.Fatalf("%v %+v", err, res)
 	}
-	if probe, err := down.Probe(t.Context(), r.env, p); err != nil || probe.Finding != action.Applied {
+	if probe, err := down.Probe(t.Context(), r.env, p); err != nil || probe.Finding != action.Applied || probe.Outputs["replicas"] != int64(5) {
 		t.Errorf("probe %+v, %v", probe, err)
+	}
+	undo, err := down.PlanUndo(t.Context(), r.env, p, res)
+	if err != nil || !tells(undo, "from 0 to 5") {
+		t.Fatalf("undo: %v %+v", err, undo)
+	}
+	if _, err := down.RunUndo(t.Context(), r.env, undo, p, res); err != nil || k.replicas() != "5" {
+		t.Fatalf("undo: %v, %s replicas", err, k.replicas())
+	}
+	k.races(t)
+	p = r.plan(down)
+	if res, err = down.Run(t.Context(), r.env, p); err != nil || k.replicas() != "0" {
+		t.Fatalf("%v %+v", err, res)
 	}
 	none := r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "20s"})
 	k.status(0, 0)
@@ -65,13 +78,19 @@ func TestRealAPIServer(t *testing.T) {
 	r.env.Debts = p.Opens
 	back := r.call("kube.scale", map[string]any{"deployment": "booking-app"})
 	p = r.plan(back)
-	if _, err := back.Run(t.Context(), r.env, p); err != nil || k.run("get", "deployment/booking-app", "-o", "jsonpath={.spec.replicas}") != "5" || len(p.Closes) != 1 {
+	if _, err := back.Run(t.Context(), r.env, p); err != nil || k.replicas() != "5" || len(p.Closes) != 1 {
 		t.Fatalf("back: %v %+v", err, p)
 	}
 	k.status(5, 2)
 	some := r.call("kube.wait", map[string]any{"deployment": "booking-app", "for": "1s"})
-	if _, err := some.Run(t.Context(), r.env, r.plan(some)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "2 of 5 replicas") {
-		t.Errorf("wait: %v", err)
+	var seen []int64
+	r.env.Progress = func(n, of int64, _ string) {
+		if seen = append(seen, n); n == 2 && of == 5 && len(seen) == 1 {
+			k.status(5, 3)
+		}
+	}
+	if _, err := some.Run(t.Context(), r.env, r.plan(some)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "3 of 5 replicas") || !slices.Contains(seen, 2) || !slices.Contains(seen, 3) {
+		t.Errorf("wait: %v; progress %v", err, seen)
 	}
 	k.status(5, 5)
 	if _, err := some.Run(t.Context(), r.env, r.plan(some)); err != nil {
@@ -97,10 +116,69 @@ func TestRealAPIServer(t *testing.T) {
 
 	p = r.plan(down)
 	k.run("delete", "deployment/booking-app")
+	if _, err := down.Run(t.Context(), r.env, p); err == nil || !strings.Contains(err.Error(), "NotFound") {
+		t.Errorf("no deployment: %v", err)
+	}
+	if probe, err := down.Probe(t.Context(), r.env, p); err != nil || probe.Finding != action.Unknown {
+		t.Errorf("no deployment: %+v, %v", probe, err)
+	}
 	k.run("create", "deployment", "booking-app", "--image=example.org/booking", "--replicas=5")
 	if _, err := down.Run(t.Context(), r.env, p); !errors.Is(err, action.ErrChanged) || !strings.Contains(err.Error(), "made anew") {
 		t.Errorf("another deployment: %v", err)
 	}
+}
+
+// races lets something happen at the one moment that is left, between the last look of the
+// step and the effect of its kubectl, and lets the answer of an effect be lost.
+func (k *kube) races(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before, after string // what a shell does around "kubectl scale", which $* is
+		want          error
+		says          string
+		left          string
+		probe         action.Finding
+	}{
+		"somebody scales":       {k.kubectl + " scale deployment/booking-app --replicas=4", "", action.ErrChanged, "asks for 4 replicas now", "4", action.Unknown},
+		"another change":        {k.kubectl + " annotate deployment/booking-app note=x --overwrite", "", nil, "asks for 0 replicas, was 5", "0", action.Applied},
+		"the answer is lost":    {"", "exec kill -9 $$", nil, "the answer of the cluster was lost", "0", action.Applied},
+		"killed before it asks": {"kill -9 $$", "", action.ErrUnclear, "may still arrive", "5", action.NotApplied},
+		"it is deleted":         {k.kubectl + " delete deployment/booking-app", "", errPlain, "no objects passed to scale", "", action.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			between := filepath.Join(t.TempDir(), "kubectl")
+			write(t, between, fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *' scale '*) %s\n;; esac\n'%s' \"$@\"\ncode=$?\ncase \"$*\" in *' scale '*) %s\n;; esac\nexit $code\n",
+				orTrue(tt.before), k.kubectl, orTrue(tt.after)))
+			r := newRig(t, between)
+			down := r.call("kube.scale", stopIt)
+			p := r.plan(down)
+			res, err := down.Run(t.Context(), r.env, p)
+			if tt.want == nil && err != nil || errors.Is(tt.want, errPlain) != (err != nil && !errors.Is(err, action.ErrUnclear) && !errors.Is(err, action.ErrChanged)) ||
+				tt.want != nil && tt.want != errPlain && !errors.Is(err, tt.want) || !strings.Contains(fmt.Sprint(err, res.Evidence), tt.says) {
+				t.Errorf("%v %+v", err, res)
+			}
+			if probe, err := down.Probe(t.Context(), r.env, p); err != nil || probe.Finding != tt.probe {
+				t.Errorf("probe %+v, %v", probe, err)
+			}
+			if tt.left == "" {
+				k.run("create", "deployment", "booking-app", "--image=example.org/booking", "--replicas=5")
+			} else if n := k.replicas(); n != tt.left {
+				t.Errorf("%s replicas are left, not %s", n, tt.left)
+			}
+			k.run("scale", "deployment/booking-app", "--replicas=5")
+		})
+	}
+}
+
+func orTrue(script string) string {
+	if script == "" {
+		return "true"
+	}
+	return script
+}
+
+func (k *kube) replicas() string {
+	k.t.Helper()
+	return k.run("get", "deployment/booking-app", "-o", "jsonpath={.spec.replicas}")
 }
 
 // kube is a running API server.

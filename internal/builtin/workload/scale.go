@@ -17,7 +17,7 @@ const scaleDoc = `Sets how many replicas a Deployment has, through kubectl and o
 plan saw (` + "`--current-replicas`" + `). Scaling to 0 stops the application: that is a debt of the
 run, which remembers the old number. Scaling back closes it, and takes the number from it
 when replicas: is left out. Saved as stopped, the old number is also ` + "`${stopped.replicas}`" + `,
-and where it was `+ "`${stopped.deployment}`, `.namespace` and `.context`" + `. An application outside of a
+and where it was ` + "`${stopped.deployment}`, `.namespace` and `.context`" + `. An application outside of a
 cluster counts as one replica while it runs, and is left as it is.
 
 ` + "```kube.scale save=stopped" + `

@@ -192,6 +192,20 @@ func (s *stage) sound() {
 	}
 }
 
+// stopped is sound, but for the replicas that the app had.
+func (s *stage) stopped() {
+	s.t.Helper()
+	v, err := s.Judge(s.t.Context())
+	if err != nil || v.Recovered {
+		s.t.Errorf("the oracle: %v %+v", err, v)
+	}
+	for _, c := range v.Checks {
+		if c.OK == strings.Contains(c.Text, "the replicas that it had") {
+			s.t.Errorf("the oracle: %+v", c)
+		}
+	}
+}
+
 func TestLives(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -279,7 +293,7 @@ func TestScales(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	s.kubectl(1, "exec", "deployment/booking-app", "--", "true")
-	s.sound()
+	s.stopped()
 	kill(t, s.processes("live"), syscall.SIGKILL)
 	s.ready(0)
 	s.kubectl(0, "scale", "deployment/booking-app", "--replicas=2", "--timeout=5s")
