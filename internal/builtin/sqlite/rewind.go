@@ -208,6 +208,7 @@ func planLog(ctx context.Context, env *action.Env, log string, skip []string, af
 		return fmt.Errorf("%w: %w", action.ErrRefused, err)
 	}
 	out.Facts["log"], out.Facts["log_sha256"] = l.Path, f.SHA256
+	out.Facts["statements"] = strconv.Itoa(f.Applied)
 	out.Lines = append(out.Lines, action.Line{Label: "log", Text: l.Path + ": " + logWords(f)})
 	warn(out, logChecks(f, after, until, env.Now())...)
 	return nil
@@ -328,27 +329,22 @@ func reach(f db.LogFacts, cut, at time.Time) time.Time {
 	return cut
 }
 
-// applyLog executes the wanted part of the log that the plan has looked at.
-func applyLog(ctx context.Context, env *action.Env, l db.Log, plan action.Plan, c db.Change) (db.Changed, db.LogFacts, error) {
-	f, err := l.Read(ctx, nil)
-	if err != nil {
-		return db.Changed{}, f, err
-	}
-	if f.SHA256 != plan.Facts["log_sha256"] {
-		return db.Changed{}, f, hint.Wrap(fmt.Errorf("%w: the log %q", action.ErrChanged, l.Path), "copy it, if it is still being written, and look at the new plan")
-	}
-	total := int64(f.Applied)
+// applyLog executes the wanted part of the log that the plan has looked at. That it is the
+// same log shows at its end, before anything is committed.
+func applyLog(ctx context.Context, env *action.Env, l db.Log, plan action.Plan, c db.Change) (changed db.Changed, f db.LogFacts, err error) {
+	total, _ := strconv.ParseInt(plan.Facts["statements"], 10, 64) // for the bar alone
 	c.Progress = env.Progress
 	var n int64
-	changed, err := c.Do(ctx, func(tx db.Tx) error {
-		again, err := l.Read(ctx, func(s db.Statement) error {
+	changed, err = c.Do(ctx, func(tx db.Tx) error {
+		var err error
+		f, err = l.Read(ctx, func(s db.Statement) error {
 			n++
 			env.Report(n, total, "statements")
 			_, err := tx.Exec(s.Text)
 			return err
 		})
-		if err == nil && again.SHA256 != f.SHA256 {
-			err = fmt.Errorf("%w: the log %q was written to just now", action.ErrChanged, l.Path)
+		if err == nil && f.SHA256 != plan.Facts["log_sha256"] {
+			err = hint.Wrap(fmt.Errorf("%w: the log %q", action.ErrChanged, l.Path), "nothing of it was applied; copy it, if it is still being written, and look at the new plan")
 		}
 		return err
 	})
