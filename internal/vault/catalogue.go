@@ -264,8 +264,11 @@ func (v *Vault) newest(ctx context.Context, asset string, until time.Time, want 
 		return Manifest{}, err
 	}
 	if found.ID == "" {
-		return Manifest{}, hint.Wrapf(fmt.Errorf("%w of %q in %s", ErrNoBackup, asset, v.url),
-			"lifeboat backup makes one")
+		err := fmt.Errorf("%w of %q in %s", ErrNoBackup, asset, v.url)
+		if until.IsZero() { // else there may be later ones
+			err = hint.Wrap(err, "lifeboat backup makes one")
+		}
+		return Manifest{}, err
 	}
 	return found, nil
 }

@@ -20,7 +20,7 @@ var written = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})[ Tt](\d{2}:\d{2}(?::\d{2}
 
 // ParseTime reads a point in time as people write it, in UTC where they name no zone:
 // "2026-11-22 14:30", "2026-11-22 14:30:05.123 UTC", "2026-11-22T14:30:05+02:00",
-// "2026-11-22" (its end), or how long before now: "90m", "36h", "3d".
+// "2026-11-22" (its end, or now), or how long before now: "90m", "36h", "3d".
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	if m := written.FindStringSubmatch(text); m != nil {
@@ -36,7 +36,11 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	if t, err := time.ParseInLocation(time.DateOnly, text, time.UTC); err == nil {
-		return t.AddDate(0, 0, 1).Add(-time.Millisecond), nil
+		end := t.AddDate(0, 0, 1).Add(-time.Millisecond)
+		if end.After(now) && !t.After(now) {
+			return now.UTC(), nil // today has not ended
+		}
+		return end, nil
 	}
 	days, isDays := strings.CutSuffix(text, "d")
 	if isDays {
@@ -71,6 +75,10 @@ func Point(ctx context.Context, v Finder, a Asset, id, at string, now time.Time)
 		if t, err = ParseTime(at, now); err != nil {
 			return m, err
 		}
+		if t.After(now.Add(Skew)) {
+			return m, hint.Wrap(fmt.Errorf("%w as of %s, %s in the future by the clock of this machine", ErrNoBackup, t.Format("2006-01-02 15:04:05 UTC"), printable.Span(t.Sub(now))),
+				"name a time that has passed, or none for the newest point; if the clock is wrong, correct it first")
+		}
 		m, err = v.At(ctx, asset, t)
 	case id != "" && id != "latest":
 		m, err = v.Get(ctx, asset, id)
@@ -84,8 +92,13 @@ func Point(ctx context.Context, v Finder, a Asset, id, at string, now time.Time)
 	if lerr != nil || len(ids) == 0 {
 		return m, hint.Wrapf(err, "%s has no point in %s; lifeboat backup %s makes one", a.Name, v, a.Name)
 	}
-	return m, hint.Wrapf(err, "%s has %s, the oldest %s, the newest %s; lifeboat vault ls %s lists them",
-		a.Name, printable.Count(len(ids), "point"), ids[len(ids)-1], ids[0], a.Name)
+	first := ""
+	if oldest, gerr := v.Get(ctx, asset, ids[len(ids)-1]); gerr == nil && at != "" {
+		// To the next millisecond: given back to us it must not be before the point.
+		first = fmt.Sprintf("take the oldest with at: %s, if it is good; ", oldest.Cut.Add(time.Millisecond-1).UTC().Format("2006-01-02T15:04:05.000Z"))
+	}
+	return m, hint.Wrapf(err, "%s%s has %s, the oldest %s, the newest %s; lifeboat vault ls %s lists them",
+		first, a.Name, printable.Count(len(ids), "point"), ids[len(ids)-1], ids[0], a.Name)
 }
 
 // CheckPoint refuses, before anything is read, a point that is named both ways and a time
