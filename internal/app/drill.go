@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,14 +32,13 @@ type rehearsal struct {
 
 func cmdDrill(env environment, s *settings, plainMode *bool) *cobra.Command {
 	var h rehearsal
-	names := strings.Join(shippedScenarios(), ", ")
 	c := &cobra.Command{
 		Use: "drill [SCENARIO]", Short: "Rehearse a recovery on real systems that are really broken",
 		Long: "Makes a sandbox estate of its own, takes a backup, breaks something for real, and walks the\n" +
 			"runbook. Injects happen meanwhile and want an answer, hints cost points, and an oracle that\n" +
 			"shares no code with the recovery says what was recovered and what was lost. Nothing outside\n" +
 			"the sandbox can be reached. Without a scenario it lists them, with the last result and when\n" +
-			"each is due.\n\nScenarios: " + names,
+			"each is due.",
 		Example: "  lifeboat drill                                what there is, and what is due\n" +
 			"  lifeboat drill accidental-force-push          in the console, by yourself\n" +
 			"  lifeboat drill data-loss --from-symptoms      find the runbook yourself\n" +

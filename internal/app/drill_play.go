@@ -2,12 +2,18 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/drill"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/journal"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runner"
 	"lifeboat/internal/sandbox"
@@ -131,6 +137,45 @@ func (p played) farewell(r *run.Run) run.Answer {
 		}
 	}
 	return a
+}
+
+// scoreLeft lets the oracle judge the drill that ended last in the sandbox when the process
+// that hosted it died between its end and its score: until the sandbox is broken anew
+// everything is still there.
+func (w *world) scoreLeft(ctx context.Context) error {
+	list, err := w.journal.Runs(ctx, 100) // open ones come first
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(s journal.Summary) bool { return s.Started.Estate != w.estate.File })
+	newest := func(a, b journal.Summary) int { return strings.Compare(string(a.ID), string(b.ID)) }
+	if len(list) == 0 {
+		return nil
+	}
+	s := slices.MaxFunc(list, newest)
+	if s.Open() || s.Scenario == "" || s.Score != nil {
+		return nil
+	}
+	if broken, err := w.sandbox().Broken(); err != nil || broken == "" {
+		return err // it was made anew, and nobody can tell any more
+	}
+	host, err := runner.NewHost(w.files, s.ID, fmt.Sprintf("%s on %s, process %d", w.env.user, w.env.host, os.Getpid()))
+	if errors.Is(err, runner.ErrBusy) {
+		return nil // whoever hosts it is about to
+	}
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	e, err := engine.Recall(ctx, w.config(newPolicy(w.env.user, false, nil), w.files), s.ID)
+	if err != nil {
+		return err
+	}
+	if r := e.Snapshot(); r.Score == nil {
+		_, err = w.judge(ctx, e, r)
+	}
+	w.verdict = nil
+	return err
 }
 
 // findings are what the oracle says about a drill, in the terms of its sheet.

@@ -105,7 +105,7 @@ func (w *witness) listen(list []action.Action) []action.Action {
 			defer w.mu.Unlock()
 			switch {
 			case err != nil:
-				w.failed[env.Step] = w.failed[env.Step] || !env.Glance // ahead of its effect a check has to fail
+				w.failed[env.Step] = w.failed[env.Step] || !env.Glance
 			case !changes(plan):
 				w.checked[env.Step] = true // counts for steps that change something
 			case !slices.Contains(w.order, env.Step):
@@ -163,6 +163,7 @@ func (l *liar) lie(list []action.Action) []action.Action {
 	out := slices.Clone(list)
 	for i, a := range out {
 		out[i] = a.Around(func(_ context.Context, env *action.Env, plan action.Plan, run func() (action.Result, error)) (action.Result, error) {
+			ahead := env.Glance // of its effect, where a check has to fail
 			switch here := env.Step == l.step; {
 			case here && changes(plan):
 				l.mu.Lock()
@@ -177,7 +178,7 @@ func (l *liar) lie(list []action.Action) []action.Action {
 			res, err := run()
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			if err != nil && l.lied && l.caught == "" && !l.failed[env.Step] {
+			if err != nil && l.lied && !ahead && l.caught == "" && !l.failed[env.Step] {
 				l.caught = env.Step
 				l.stop()
 			}
@@ -205,4 +206,15 @@ func (l *liar) words(env *action.Env) action.Result {
 }
 
 // spared are the mutants that nobody needs to notice, each with the reason.
-var spared = map[string]string{}
+var spared = map[string]string{
+	"auth-recovery/one-replica/unchecked":            transient,
+	"security-breach/one-replica/unchecked":          transient,
+	"branch-protection.lift/lift/unchecked":          transient,
+	"config-rollback/clear-the-place-away/unchecked": thrownAway,
+	"ci-failure/clear-the-place-away/unchecked":      thrownAway,
+}
+
+const (
+	transient  = "what it does is taken back by a later step: only its own check can see it"
+	thrownAway = "a copy beside the recovery that is in nobody's way: only its own check looks for it"
+)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lifeboat/internal/drill"
 	"lifeboat/internal/estate"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/report"
@@ -41,7 +42,7 @@ func pastRun(s journal.Summary, kinds map[string]string) report.Run {
 	r := report.Run{
 		ID: s.ID, Book: s.Started.Book, Title: s.Started.Title, Kind: kinds[s.Started.Book], Asset: s.Started.Asset, Mode: s.Started.Mode,
 		By: s.Started.By, Level: max(s.Started.Level, s.Facts.Level), At: s.First, Began: s.First, Ended: s.Ended, Back: s.Facts.Back, RTO: s.Started.RTO,
-		Outcome: s.Outcome, Scenario: s.Scenario, Score: s.Score, Oracle: s.Facts.Oracle, Left: len(s.Facts.Left), Doubts: s.Facts.Doubts,
+		Outcome: s.Outcome, Scenario: s.Scenario, Script: s.Trainee == drill.By, Score: s.Score, Oracle: s.Facts.Oracle, Left: len(s.Facts.Left), Doubts: s.Facts.Doubts,
 		Loss: time.Duration(s.Facts.Loss) * time.Second, Told: int(s.Facts.Told), Untold: int(s.Facts.Untold),
 	}
 	if t := s.Started.Incident; !t.IsZero() {

@@ -171,7 +171,8 @@ func took(s journal.Summary) time.Duration {
 }
 
 // counts says of a run in a sandbox that it proves something: a drill that was passed, or
-// the whole runbook on a sandbox that nobody scored.
+// the whole runbook on a sandbox that nobody scored. That drilled nobody, and proves how long
+// it takes: who answered it may have been --yes.
 func counts(s journal.Summary) bool {
 	if s.Score != nil {
 		return s.Score.Passed
@@ -206,7 +207,7 @@ func (p evidence) drills(name string) []estate.DrillTime {
 	var out []estate.DrillTime
 	for _, s := range p.recent[journal.Want{Mode: run.Drill, Book: name}] {
 		if counts(s) {
-			out = append(out, estate.DrillTime{At: endOf(s), Took: took(s), Same: s.Started.Digest == p.books[name].digest, Script: s.Trainee == drill.By, How: "drill " + s.ID.Short()})
+			out = append(out, estate.DrillTime{At: endOf(s), Took: took(s), Same: s.Started.Digest == p.books[name].digest, Script: s.Trainee == drill.By || s.Score == nil, How: "drill " + s.ID.Short()})
 		}
 	}
 	for _, s := range p.recent[journal.Want{Mode: run.Live, Book: name}] {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"lifeboat/internal/estate"
+	"lifeboat/internal/journal"
+	"lifeboat/internal/run"
 )
 
 // TestReadinessByTheClock: what a real vault and a real drill prove today, they prove for a
@@ -78,5 +80,17 @@ func TestReadinessByTheClock(t *testing.T) {
 	}
 	if d := st.Due[0]; d.Runbook != "secrets-loss" || !d.Late() || d.About <= 0 {
 		t.Errorf("the drill that hurries most is %+v", d)
+	}
+}
+
+// TestUnscoredDrillsNobody: a run in a sandbox that no drill scored, such as one that --yes
+// has answered, proves how long a recovery takes and nothing about people.
+func TestUnscoredDrillsNobody(t *testing.T) {
+	run1 := journal.Summary{Outcome: run.Complete}
+	scored := journal.Summary{Outcome: run.Complete, Scenario: "x", Trainee: "j.park", Score: &run.Score{Passed: true}}
+	p := evidence{recent: map[journal.Want][]journal.Summary{{Mode: run.Drill, Book: "b"}: {run1, scored}}}
+	got := p.drills("b")
+	if len(got) != 2 || !got[0].Script || got[1].Script {
+		t.Errorf("%+v", got)
 	}
 }

@@ -3,11 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"lifeboat/internal/drill"
@@ -17,17 +15,7 @@ import (
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
 	"lifeboat/internal/secret"
-	"lifeboat/runbooks"
 )
-
-// shippedScenarios lists the rehearsals that Lifeboat brings, without reading them.
-func shippedScenarios() []string {
-	files, _ := fs.Glob(runbooks.FS, "*"+drill.Suffix) // the pattern is sound
-	for i, f := range files {
-		files[i] = strings.TrimSuffix(f, drill.Suffix)
-	}
-	return files
-}
 
 // ownBooks gives the runbooks that lie beside a person's estate file. The estate itself
 // is not read: a rehearsal has nothing to do with it.

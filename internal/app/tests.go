@@ -323,7 +323,9 @@ func (t *testResult) traces(sb *sandbox.Sandbox, r run.Run) error {
 			}
 		case "git.backup", "sqlite.backup", "files.backup", "stream.backup", "vault.backup", "vault.archive":
 			asset, began := s.Plan.Args["asset"], s.Began.Truncate(time.Millisecond)
-			if !slices.ContainsFunc(points, func(p sandbox.Point) bool { return (asset == "" || p.Of(asset)) && !p.At.Before(began) }) {
+			if !slices.ContainsFunc(points, func(p sandbox.Point) bool {
+				return (asset == "" || p.Of(asset)) && !p.At.Before(began) && !p.At.After(s.Ended)
+			}) {
 				t.fail(fmt.Sprintf("step %q: it says that a backup was written, and the bucket has none", s.ID), "")
 			}
 		}

@@ -185,7 +185,13 @@ func (w *world) useEstate(file string) error {
 	if sb, err := sandbox.Open(e.Dir); err == nil {
 		w.box.Store(sb)
 	}
-	return w.furnish()
+	if err := w.furnish(); err != nil || w.sandbox() == nil || w.look {
+		return err
+	}
+	if err := w.scoreLeft(w.env.ctx); err != nil {
+		complain(w.env.stderr, fmt.Errorf("score the last drill: %w", err)) // it stays unscored, which nothing else hangs on
+	}
+	return nil
 }
 
 // useSandbox opens the sandbox at dir, making it when it is not there.

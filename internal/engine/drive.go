@@ -172,6 +172,23 @@ func Open(ctx context.Context, cfg Config, p *Program, id run.ID) (*Engine, erro
 	return e, nil
 }
 
+// Recall takes up a run that has ended, to put on record what was not any more: an engine
+// that only remarks, and never runs a step.
+func Recall(ctx context.Context, cfg Config, id run.ID) (*Engine, error) {
+	events, err := cfg.Journal.Load(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("recall run %s: %w", id.Short(), err)
+	}
+	state, err := run.FoldAll(events)
+	if err == nil && (len(events) == 0 || state.Open()) {
+		err = errors.New("it has not ended")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("recall run %s: %w", id.Short(), err)
+	}
+	return &Engine{cfg: cfg, program: &Program{}, state: state}, nil
+}
+
 // Snapshot is the state of the run now. Nothing in it changes afterwards.
 func (e *Engine) Snapshot() run.Run {
 	e.mu.Lock()

@@ -100,13 +100,13 @@ type Recovery struct {
 }
 
 // DrillTime is a passed drill, or a live recovery that was complete. One that a script
-// played proves that the runbook works and how long the restore takes, and nothing about
+// played, or that nobody scored, proves that the runbook works and how long the restore takes, and nothing about
 // people: nobody was drilled.
 type DrillTime struct {
 	At     time.Time
 	Took   time.Duration
 	Same   bool // the runbook is still what it was then
-	Script bool // played by a script
+	Script bool // played by a script, or perhaps by --yes
 	How    string
 }
 
@@ -303,7 +303,7 @@ func (c Recovery) proof(now time.Time) (g Gap, last time.Time) {
 	case last.IsZero() && changed.IsZero():
 		g.Verdict, g.Grade, g.Reason = NeverDrilled, gradeNeverDrilled, c.Name+" was never drilled"
 		if script {
-			g.Reason += " by a person, only by a script"
+			g.Reason += " by a person, only by a script or without a score"
 		}
 	case last.IsZero():
 		g.Verdict, g.Grade = Stale, gradeChanged

@@ -31,6 +31,7 @@ type Run struct {
 	Outcome run.Outcome
 
 	Scenario string     // that it is the drill of, empty for none
+	Script   bool       // a script played it: nobody was drilled
 	Score    *run.Score // of a drill
 	Oracle   string     // what the judge of a sandbox said first, empty: there was none
 	Left     int        // steps that were left out, or accepted as they are
@@ -163,11 +164,12 @@ type Period struct {
 
 // Counts are runs of each kind that began in the period.
 type Counts struct {
-	Live    int `json:"live"`
-	Drills  int `json:"drills"`
-	Routine int `json:"routine"` // backups and verifications
-	Dry     int `json:"dry"`
-	Open    int `json:"open"` // of live and drills
+	Live     int `json:"live"`
+	Drills   int `json:"drills"`
+	Scripted int `json:"scripted_drills"` // that no person played, and none of the above
+	Routine  int `json:"routine"`         // backups and verifications
+	Dry      int `json:"dry"`
+	Open     int `json:"open"` // of live and drills
 }
 
 // Rate is how many of how many were good.
@@ -257,8 +259,10 @@ func (p *Period) count(r *Run) {
 		return
 	case r.Routine():
 		p.Counts.Routine++
-	case r.Mode == run.Drill:
+	case r.Mode == run.Drill && !r.Script:
 		p.Counts.Drills++
+	case r.Mode == run.Drill:
+		p.Counts.Scripted++
 	default:
 		p.Counts.Live++
 	}
@@ -279,11 +283,14 @@ func (p *Period) count(r *Run) {
 		return
 	}
 	if r.Mode == run.Drill && !r.Routine() {
-		p.Drills.Of++
-		if r.Passed() {
-			p.Drills.Good++
-		} else {
+		if !r.Passed() {
 			p.Failed = append(p.Failed, line(r, why(r)))
+		}
+		if !r.Script { // what a script can do says nothing about people
+			p.Drills.Of++
+			if r.Passed() {
+				p.Drills.Good++
+			}
 		}
 	}
 	if r.Routine() || r.Target() <= 0 {

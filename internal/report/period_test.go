@@ -164,6 +164,21 @@ func all() Input {
 	return in
 }
 
+// TestScripted: what a script has played says nothing about people, and its failure is told.
+func TestScripted(t *testing.T) {
+	in := all()
+	for i := range in.Runs {
+		in.Runs[i].Script = in.Runs[i].Mode == run.Drill
+	}
+	p := Of(in)
+	if p.Counts.Drills != 0 || p.Counts.Scripted != 2 || p.Drills != (Rate{}) || len(p.Failed) != len(Of(all()).Failed) {
+		t.Errorf("%+v", p)
+	}
+	if text := p.summary().says; !strings.Contains(text, "2 drills besides that a script played") {
+		t.Error(text)
+	}
+}
+
 func TestPeriod(t *testing.T) {
 	p := Of(all())
 	if want := (Counts{Live: 1, Drills: 2, Routine: 1}); p.Counts != want {

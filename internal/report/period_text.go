@@ -76,6 +76,9 @@ func (p *Period) summary() section {
 	}
 	says := fmt.Sprintf("%s, %s, %s and verifications.", printable.Count(p.Counts.Live, "live run"),
 		printable.Count(p.Counts.Drills, "drill"), printable.Count(p.Counts.Routine, "run")+" of backups")
+	if n := p.Counts.Scripted; n > 0 {
+		says += fmt.Sprintf(" %s besides that a script played; no person was drilled by them.", printable.Count(n, "drill"))
+	}
 	if p.Counts.Open > 0 {
 		says += fmt.Sprintf(" %d of them still open, and not counted below.", p.Counts.Open)
 	}
