@@ -72,6 +72,20 @@ func TestFindLostAfterEveryAccident(t *testing.T) {
 			b.force(b.them)
 			return good
 		}},
+		"a small change was taken back by force, then work was overwritten": {accident: func(b *bay) string {
+			b.clock = time.Now()
+			b.by("Me", b.clone, "a small change")
+			b.force(b.clone)
+			b.git(b.clone, "reset", "--quiet", "--hard", "HEAD~")
+			b.by("Ada", b.clone, "work")
+			b.by("Ada", b.clone, "more work")
+			b.force(b.clone)
+			good := b.tip("main")
+			b.git(b.them, "reset", "--quiet", "--hard", "origin/main")
+			b.by("Demo", b.them, "demo")
+			b.force(b.them)
+			return good
+		}},
 		"rebased, nothing is lost": {accident: func(b *bay) string {
 			good := b.tip("main")
 			b.git(b.them, "fetch", "--quiet", "origin")

@@ -260,8 +260,8 @@ const oneAccident = 24 * time.Hour
 
 // beforeAll is the state before the first of several overwrites. Who pushes a demo over a
 // branch often does it twice, and then the state seen last is the first demo. A state that was
-// overwritten not long before that one comes first when people have work in it who have none
-// in the later one; after a rebase everybody still has.
+// overwritten not long before that one comes first when it has more commits, and people have
+// work in it who have none in the later one; after a rebase everybody still has.
 func (f finder) beforeAll(ctx context.Context, tops []sighting) (sighting, error) {
 	slices.SortStableFunc(tops, func(a, b sighting) int { return b.when.Compare(a.when) })
 	best := tops[0]
@@ -278,7 +278,7 @@ func (f finder) beforeAll(ctx context.Context, tops []sighting) (sighting, error
 			return best, err
 		}
 		have := authors(back)
-		if slices.ContainsFunc(authors(earlier), func(name string) bool { return !slices.Contains(have, name) }) {
+		if len(earlier) > len(back) && slices.ContainsFunc(authors(earlier), func(name string) bool { return !slices.Contains(have, name) }) {
 			f.env.Printf("%s was overwritten more than once: %s, seen %s, has %s, and %s came between", f.branch, short(s.oid), s.where, summary(earlier), short(best.oid))
 			best, back = s, earlier
 		}
