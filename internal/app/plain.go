@@ -107,8 +107,11 @@ func (p *plain) Ask(ctx context.Context, r run.Run, refused string) (run.Answer,
 			if g.Kind == run.Choice {
 				a.Target, a.Values = "", []string{o.Key}
 			}
-			if o.Verb == run.Override || o.Verb == run.Skip || o.Verb == run.Settle && g.Kind == run.Closing {
+			switch {
+			case o.Verb == run.Override || o.Verb == run.Skip:
 				return p.reason(&r, a)
+			case o.Verb == run.Settle && g.Kind == run.Closing:
+				return p.sentence(&r, a, "How do you know? In a sentence, kept in the record:")
 			}
 			return a, nil
 		}})
@@ -273,8 +276,14 @@ func (p *plain) reason(r *run.Run, a run.Answer) (run.Answer, error) {
 	if err != nil {
 		return a, err
 	}
+	return p.sentence(r, a, "In a sentence, kept in the record:")
+}
+
+// sentence asks for a reason in words.
+func (p *plain) sentence(r *run.Run, a run.Answer, ask string) (run.Answer, error) {
+	var err error
 	for strings.TrimSpace(a.Reason) == "" {
-		p.out.add("In a sentence, kept in the record:")
+		p.out.add("%s", ask)
 		if a.Reason, err = p.line(r, "REASON"); err != nil {
 			return a, err
 		}

@@ -178,17 +178,21 @@ func (e *Engine) settleDebt(ctx context.Context, state run.Run, lefts []run.Step
 		}
 		return 0
 	})
-	g.Options = append(g.Options, run.Option{Verb: run.Settle, Key: d.ID, Text: "I have put it back by hand", Hint: "Asks how you know."})
 	if stack := e.undoStack(); len(stack) > 0 {
 		g.Options = append(g.Options, undoOption(stack[0]))
 	}
+	byHand := run.Option{Verb: run.Settle, Key: d.ID, Text: "I have put it back by hand", Hint: "It is looked at first. Asks how you know."}
+	if e.denied[d.ID] != "" {
+		byHand.Text, byHand.Hint = "Close it although it is not put back", "It was looked at: "+e.denied[d.ID]+". Asks why; that stays on record."
+	}
+	g.Options = append(g.Options, byHand)
 	a, err := e.ask(ctx, "", g)
 	if err != nil {
 		return err
 	}
 	switch a.Verb {
 	case run.Settle:
-		return e.commit(ctx, run.DebtClosed, "", 0, run.Debt{ID: d.ID, Text: a.By + ": " + a.Reason})
+		return e.claimed(ctx, d, a)
 	case run.Reopen:
 		return e.reopen(ctx, a, lefts)
 	}
@@ -196,6 +200,32 @@ func (e *Engine) settleDebt(ctx context.Context, state run.Run, lefts []run.Step
 		return err
 	}
 	return e.repay(ctx)
+}
+
+// claimed closes a debt of which a person says that it was put back by hand. Where the probe
+// of the step that opened it finds it as that step left it, it stays open, and closing it
+// takes saying so once more, now knowing that.
+func (e *Engine) claimed(ctx context.Context, d run.Debt, a run.Answer) error {
+	found := ""
+	for i, s := range e.view().Steps {
+		if s.Plan == nil || !slices.ContainsFunc(s.Plan.Opens, func(o run.Debt) bool { return o.ID == d.ID }) {
+			continue
+		}
+		s.Undoing = false
+		if p := e.probe(ctx, e.program.units[i], s); p.Finding == run.Applied {
+			found = cmp.Or(p.Found, p.Means)
+		}
+	}
+	text := a.By + ": " + a.Reason
+	switch {
+	case found == "":
+	case e.denied[d.ID] == "":
+		e.denied[d.ID] = found
+		return e.commit(ctx, run.NoteAdded, "", 0, run.Note{By: "lifeboat", Text: fmt.Sprintf("%s said: %s. It was looked at and is not put back: %s. It stays open.", a.By, a.Reason, found)})
+	default:
+		text += " (looked at, and not put back: " + found + ")"
+	}
+	return e.commit(ctx, run.DebtClosed, "", 0, run.Debt{ID: d.ID, Text: text})
 }
 
 func undoOption(s run.Step) run.Option {

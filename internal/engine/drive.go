@@ -33,6 +33,7 @@ type Engine struct {
 	cfg     Config
 	program *Program
 	secrets map[string]secret.String // touched by the driving goroutine only
+	denied  map[string]string        // debts said to be put back, with what was found instead; as secrets
 
 	mu     sync.Mutex // guards what follows, and orders commits
 	state  run.Run
@@ -160,7 +161,7 @@ func Open(ctx context.Context, cfg Config, p *Program, id run.ID) (*Engine, erro
 	case state.Started.Mode == run.Drill && cfg.Fence == nil:
 		return nil, fmt.Errorf("open run %s: a drill without a fence around its sandbox", id.Short())
 	}
-	e := &Engine{cfg: cfg, program: p, state: state, secrets: maps.Clone(cfg.Secrets)}
+	e := &Engine{cfg: cfg, program: p, state: state, secrets: maps.Clone(cfg.Secrets), denied: map[string]string{}}
 	if e.secrets == nil {
 		e.secrets = map[string]secret.String{}
 	}

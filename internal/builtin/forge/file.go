@@ -2,6 +2,7 @@ package forge
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -131,14 +132,14 @@ func (g *gate) load(path string) (Saved, []Field, error) {
 		return Saved{}, nil, hint.Wrap(fmt.Errorf("%w: saved copy %q: %w", action.ErrRefused, path, err), advice)
 	}
 	const others = "use another copy with from:, or one from the vault (files.restore), or set the protection by hand and save it"
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // opening a pipe would wait for ever
+		return bad(cmp.Or(err, errors.New("it is no file")), others)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return bad(err, others)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return bad(errors.New("it is no file"), others)
-	}
 	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return bad(err, others)
@@ -183,6 +184,17 @@ func newestOf(all []string) string {
 		}
 	}
 	return ""
+}
+
+// copyOf is the newest copy with a digest, for commands that a person would type.
+func (g *gate) copyOf(digest string) string {
+	all, _ := g.copies() // what cannot be listed now is named as any file
+	for _, path := range slices.Backward(all) {
+		if copyName.FindStringSubmatch(filepath.Base(path))[2] == digest[:7] {
+			return path
+		}
+	}
+	return "FILE"
 }
 
 var digestPrefix = regexp.MustCompile(`^(?:protected-)?([0-9a-f]{4,64})$`)

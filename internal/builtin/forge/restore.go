@@ -187,7 +187,7 @@ func (g *gate) change(env *action.Env, s state, want []Rule, digest string, fiel
 	if err != nil {
 		return plan, err
 	}
-	plan.Command = g.commands(reqs, "FILE")
+	plan.Command = g.commands(reqs, g.copyOf(digest))
 	return plan, nil
 }
 
