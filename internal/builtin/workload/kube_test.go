@@ -548,9 +548,15 @@ func TestWaitForNone(t *testing.T) {
 	if res, err := c.Run(t.Context(), r.env, r.plan(c)); err != nil || !strings.Contains(res.Evidence, "no pod of shop/booking-app in test is left") {
 		t.Errorf("%v %+v", err, res)
 	}
+	s.mu.Lock()
+	s.behind = 1 // no pod is there, and nobody has begun to end them: more may come
+	s.mu.Unlock()
+	if _, err := c.Run(t.Context(), r.env, r.plan(c)); !errors.Is(err, action.ErrCheck) || !strings.Contains(err.Error(), "no pod of shop/booking-app in test is seen; the cluster has not taken notice of the change yet") {
+		t.Errorf("%v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s.mu.Lock()
-	s.pods = []map[string]any{ending}
+	s.pods, s.behind = []map[string]any{ending}, 0
 	s.mu.Unlock()
 	p := r.plan(c)
 	cancel()

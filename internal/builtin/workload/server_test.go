@@ -28,6 +28,7 @@ type server struct {
 	gone, paused        bool
 	labels, annotations map[string]string
 	old                 int // replicas of an older version
+	behind              int // generations that the controllers have not seen
 	pods, scalers       []map[string]any
 	refuse              map[string]int // "METHOD resource" -> HTTP status
 	fault               string         // of the next write of the scale, see put
@@ -204,7 +205,7 @@ func (s *server) deployment() object {
 	return object{
 		"kind": "Deployment", "apiVersion": "apps/v1", "metadata": s.meta(),
 		"spec":   object{"replicas": s.replicas, "paused": s.paused, "selector": object{"matchLabels": object{"app": "booking-app"}}},
-		"status": object{"observedGeneration": s.generation, "replicas": s.replicas, "updatedReplicas": s.replicas - s.old, "readyReplicas": s.ready, "availableReplicas": s.ready},
+		"status": object{"observedGeneration": s.generation - s.behind, "replicas": s.replicas, "updatedReplicas": s.replicas - s.old, "readyReplicas": s.ready, "availableReplicas": s.ready},
 	}
 }
 

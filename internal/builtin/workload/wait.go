@@ -206,7 +206,7 @@ func (d deployment) late() (out []string) {
 	}
 	say(now.ObservedGeneration < d.Metadata.Generation, "the cluster has not taken notice of the change yet")
 	say(now.UpdatedReplicas < wanted && !d.Spec.Paused, "%d of %d are of the newest version", now.UpdatedReplicas, wanted)
-	say(now.Replicas > wanted, "%s more than it asks for", printable.Count(now.Replicas-wanted, "pod"))
+	say(now.Replicas > wanted, "it counts %s more than it asks for", printable.Count(now.Replicas-wanted, "pod"))
 	say(now.Replicas < wanted, "%s still to be made", printable.Count(wanted-now.Replicas, "pod"))
 	say(now.AvailableReplicas < wanted, "%d of %d have been ready for long enough", now.AvailableReplicas, wanted)
 	return out
@@ -262,6 +262,8 @@ func (s sight) words() string {
 		return "no pod of " + s.where + " is left"
 	case s.done:
 		return fmt.Sprintf("%d of %d replicas of %s are ready", s.ready, s.wanted, s.where)
+	case s.wanted == 0 && s.left == 0:
+		out = "no pod of " + s.where + " is seen"
 	case s.wanted == 0:
 		out = s.where + " still has " + printable.Count(s.left, "pod")
 	default:
