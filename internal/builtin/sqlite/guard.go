@@ -15,6 +15,7 @@ import (
 	db "lifeboat/internal/asset/sqlite"
 	"lifeboat/internal/hint"
 	"lifeboat/internal/printable"
+	"lifeboat/internal/vault"
 )
 
 // What is looked at before something comes into the place of a database.
@@ -123,10 +124,13 @@ func share(out *action.Plan) {
 	out.Lines = append(out.Lines, action.Line{Label: "owner", Text: text + "; where the programs run as another user: chown and chmod it before they start"})
 }
 
-// untouched says of a disk that cannot take it what is true then.
+// untouched says of a point that is damaged, and of a disk that cannot take it, what is true
+// then and what can be done.
 func untouched(path string, err error) error {
 	dir := filepath.Dir(path)
 	switch {
+	case vault.Unusable(err):
+		return hint.Wrapf(err, "what stands at %s was not touched. Take an older point, with an earlier at: or with point:; or this one from a copy of the vault", filepath.Base(path))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return hint.Wrapf(err, "what stands at %s was not touched; make room in %s (df -h, and older files with .before- in their name), then try again", filepath.Base(path), dir)
 	case errors.Is(err, syscall.EROFS):

@@ -100,6 +100,10 @@ func (p points) nearest(ctx context.Context, at time.Time) (c choice, err error)
 		c.passed = append(c.passed, fmt.Sprintf("point %s of %s: nobody has proven it", m.ID, clock(m.Cut)))
 	}
 	if unproven == nil {
+		if len(c.passed) > 0 {
+			return c, hint.Wrapf(fmt.Errorf("%w of %q at or before %s that is not known to be damaged: %s", vault.ErrNoBackup, p.asset.Name, precise(at), joined(c.passed)),
+				"look for them in a copy of the vault first; else name one with point: it is proven anew while it is rebuilt, and nothing is made when it fails; lifeboat vault ls %s lists them", p.asset.Name)
+		}
 		return c, p.outside(at, c.next)
 	}
 	c.Manifest, c.passed = *unproven, nil
@@ -124,10 +128,8 @@ func (p points) outside(at time.Time, next *vault.Manifest) error {
 		return hint.Wrapf(fmt.Errorf("%w of %q in %s", vault.ErrNoBackup, p.asset.Name, p.vault), "lifeboat backup %s makes one, of the database as it is now", p.asset.Name)
 	}
 	newest, oldest := p.all[0], p.all[len(p.all)-1]
-	for i := range p.all {
-		if next == nil || p.all[i].Cut.After(at) && p.all[i].Cut.Before(next.Cut) {
-			next = &p.all[i]
-		}
+	if next == nil { // then all are after it
+		next = &oldest
 	}
 	there := fmt.Sprintf("There are %s, from %s to %s", printable.Count(len(p.all), "point"), precise(oldest.Cut), precise(newest.Cut))
 	if len(p.all) == 1 {

@@ -118,6 +118,43 @@ func TestRewindUnproven(t *testing.T) {
 	}
 }
 
+// TestRewindOfDamaged: where every point is known to be damaged that is said, and not that
+// there is none.
+func TestRewindOfDamaged(t *testing.T) {
+	b := newBench(t)
+	id, cut := b.backup()
+	args := map[string]any{"asset": "db", "at": clock(cut.Add(time.Second))}
+	s, err := b.plan("sqlite.rewind", args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(b.path), "vault", "v1", "a", "*", "d", "*", "base.db*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := errors.Join(os.Chmod(files[0], 0o600), os.Truncate(files[0], 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(); !errors.Is(err, vault.ErrDamaged) || !strings.Contains(strings.Join(hint.All(err), ""), "not touched. Take an older point") {
+		t.Errorf("%v, %q", err, hint.All(err))
+	}
+	m, err := b.vault.Get(t.Context(), vault.AssetID(vault.Asset{Name: "db", Kind: "sqlite", Source: b.path}), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.vault.Verify(t.Context(), m, asset.Kind{}, vault.LevelApplied, vault.VerifyOptions{}); err == nil {
+		t.Fatal("the verification of a damaged point has passed")
+	}
+	_, err = b.plan("sqlite.rewind", args)
+	if advice := strings.Join(hint.All(err), ""); !errors.Is(err, vault.ErrNoBackup) || !strings.Contains(err.Error(), "a verification of it has failed") || !strings.Contains(advice, "copy of the vault first") || strings.Contains(advice, "after it") {
+		t.Errorf("%v, %q", err, advice)
+	}
+	args["point"] = id // who knows better can
+	if _, err := b.plan("sqlite.rewind", args); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRewindOutside says which times there are.
 func TestRewindOutside(t *testing.T) {
 	b := newBench(t)
