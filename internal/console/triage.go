@@ -162,6 +162,9 @@ func (w *world) level(n int) estate.Level {
 	return estate.Level{Number: n}
 }
 
+// callsShown is how many people stand at the end of triage; c lists all of them.
+const callsShown = 4
+
 // endRows say what the answers lead to: the level with what it asks for, and the runbook.
 func (w *world) endRows(p incident.Place, width int) []row {
 	const col = 13
@@ -176,9 +179,12 @@ func (w *world) endRows(p incident.Place, width int) []row {
 	if len(w.team.Contacts) == 0 {
 		rs = append(rs, line(txt(rDim, pad("call now", col)), txt(rWarn, "▲ nobody is listed"), txt(rDim, "  c says how to add them")))
 	}
-	label := "call now"
-	for _, c := range incident.Calls(p.Level, w.team.Contacts) {
-		if c.Now {
+	label, more := "call now", 0
+	for i, c := range incident.Calls(p.Level, w.team.Contacts) {
+		switch {
+		case c.Now && i >= callsShown:
+			more++
+		case c.Now:
 			role := pad(c.Role, 16)
 			if width < 64 {
 				role = ""
@@ -186,6 +192,9 @@ func (w *world) endRows(p incident.Place, width int) []row {
 			rs = append(rs, row{left: []span{txt(rDim, pad(label, col)), bold(rText, pad(c.Name, 14)), txt(rDim, role), bold(rText, cmp.Or(c.Phone, c.Email))}})
 			label = ""
 		}
+	}
+	if more > 0 {
+		rs = append(rs, line(txt(rDim, pad("", col)+"and "+itoa(more)+" more: c")))
 	}
 	rs = append(rs, gap())
 	if !p.Found {

@@ -77,6 +77,25 @@ func TestTriageIsOnRecord(t *testing.T) {
 	}
 }
 
+// However many people are to be called, the end of triage shows the runbook and the way to it.
+func TestTriageEndsAtTheRunbook(t *testing.T) {
+	for _, size := range [][2]int{{120, 36}, {80, 24}, {60, 20}} {
+		d := drive(t, size[0], size[1], nil, func(b *fakeBackend, _ *Options) {
+			b.team.Contacts = nil
+			for i := range 40 {
+				b.team.Contacts = append(b.team.Contacts, estate.Contact{Name: "Person " + itoa(i+1), Role: "senior developer", Phone: "+1 555 0142"})
+			}
+		})
+		d.press("2", "1")
+		f := plainFrame(d.frame())
+		for _, want := range []string{"and 36 more: c", "accidental-force-push", "open its plan"} {
+			if !strings.Contains(f, want) {
+				t.Errorf("%v: no %q:\n%s", size, want, f)
+			}
+		}
+	}
+}
+
 // A watch that goes a little fast means now, and not yesterday.
 func TestIncidentAhead(t *testing.T) {
 	now := time.Date(2026, 11, 24, 0, 3, 40, 0, time.UTC)
