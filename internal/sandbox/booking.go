@@ -17,6 +17,7 @@ type Cluster struct {
 	Replicas   int       `json:"replicas"`
 	Version    int64     `json:"resource_version"`
 	Generation int64     `json:"generation"` // 1: nobody has scaled it
+	Stops      int64     `json:"stops"`      // how often nothing of it was left to run
 	Created    time.Time `json:"created"`
 }
 

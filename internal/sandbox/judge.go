@@ -165,10 +165,10 @@ func (j *judge) restarted(context.Context) {
 	switch {
 	case err != nil:
 		seen = err.Error()
-	case now.Generation >= 3: // its number was changed twice: to 0, and back
+	case now.Stops > 0:
 		seen = "it was stopped, and started"
 	}
-	j.check(err == nil && now.Generation >= 3, "the application has read its env files again", seen)
+	j.check(err == nil && now.Stops > 0, "the application has read its env files again", seen)
 }
 
 func (j *judge) cluster() (now Cluster, err error) {

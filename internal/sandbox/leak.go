@@ -185,6 +185,7 @@ func (j *judge) rotated(name string) bool {
 func (j *judge) leak(ctx context.Context) {
 	j.leakedSecrets()
 	j.leakedSessions()
+	j.restarted(ctx) // or it goes on with the secrets that leaked
 	l := j.t.Leak
 	origin := j.repos[0]
 	onMain := map[string]bool{}

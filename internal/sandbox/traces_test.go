@@ -41,7 +41,7 @@ func TestTraces(t *testing.T) {
 // and one that was never restarted has not read what was put back.
 func TestJudgeOfTheApplication(t *testing.T) {
 	for state, want := range map[string][2]bool{
-		"": {true, true}, `{"replicas":3,"generation":1}`: {true, false}, `{"replicas":3,"generation":3}`: {true, true},
+		"": {true, true}, `{"replicas":3,"generation":1}`: {true, false}, `{"replicas":3,"generation":3,"stops":1}`: {true, true}, `{"replicas":3,"generation":3}`: {true, false},
 		`{"replicas":1,"generation":2}`: {false, false}, `{"replicas":`: {false, false},
 	} {
 		s := &Sandbox{dir: t.TempDir()}

@@ -75,6 +75,9 @@ func (c *cluster) scale(replicas int, current, version string) error {
 	}
 	to := c.want
 	to.Replicas, to.Version, to.Generation = replicas, to.Version+1, to.Generation+1
+	if replicas == 0 {
+		to.Stops++
+	}
 	if err := c.store(to); err != nil {
 		return err
 	}
