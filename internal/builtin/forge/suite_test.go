@@ -1028,3 +1028,13 @@ func TestBranchingModel(t *testing.T) {
 		}
 	}
 }
+
+// An address that speaks no TLS is told with what to look at.
+func TestNoTLS(t *testing.T) {
+	each(t, func(b *bench) {
+		b.remote.API = strings.Replace(b.remote.API, "http://", "https://", 1)
+		if _, err := b.run("check", nil); err == nil || !strings.Contains(strings.Join(hint.All(err), " "), "does not speak TLS there") {
+			b.Errorf("%v %q", err, hint.All(err))
+		}
+	})
+}

@@ -303,7 +303,10 @@ func (w *wire) explain(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return hint.Wrapf(err, "the certificate of %s is not trusted here. Do not turn the check off: a token would go to whoever answers. Let the system trust your company's authority, or check forge.api in lifeboat.yaml", w.at.Host)
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
+		return hint.Wrapf(err, "the way to %s leads through a proxy, which does not answer: check HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY", w.at.Host)
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return hint.Wrapf(err, "%s does not speak TLS there; check forge.api in lifeboat.yaml", w.at.Host)
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
