@@ -3,6 +3,7 @@ package git
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -201,5 +202,53 @@ func TestFindLostIsTheModels(t *testing.T) {
 				t.Error("main is not what it was")
 			}
 		})
+	}
+}
+
+// Clones that people offer are of every kind: shallow, partial, borrowing, of another format, no
+// repository at all. One that is no use does not keep the others from being looked at, and none
+// makes git run what it names.
+func TestFindLostInWhatIsOffered(t *testing.T) {
+	t.Parallel()
+	b := newBay(t)
+	b.more("three", "four")
+	b.git(b.them, "fetch", "--quiet", "origin")
+	b.git(b.them, "reset", "--quiet", "--hard", "origin/main")
+	good := b.by("Ada", b.them, "five")
+	b.git(b.them, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+	at := func(name string) string { return filepath.Join(b.dir, name) }
+	b.git(b.origin, "config", "uploadpack.allowFilter", "true")
+	b.git("", "clone", "--quiet", "--depth=2", "--template=", "file://"+b.origin, at("shallow"))
+	b.git("", "clone", "--quiet", "--filter=tree:0", "--no-checkout", "--template=", "file://"+b.origin, at("partial"))
+	b.git(at("partial"), "config", "remote.origin.uploadpack", "touch "+at("pwned")+";git-upload-pack")
+	b.git("", "clone", "--quiet", "--shared", "--template=", b.clone, at("borrowing"))
+	b.git("", "init", "--quiet", "--object-format=sha256", "--template=", at("sha256"))
+	b.write(at("text/HEAD"), "ref: refs/heads/main\n")
+	old := b.deps.Repo
+	b.deps.Repo = func(asset string) (Repo, error) {
+		r, err := old(asset)
+		for _, name := range []string{"sha256", "absent", "text", "borrowing", "partial", "shallow"} {
+			r.Clones = append(r.Clones, Place{Name: name, Dir: at(name)})
+		}
+		return r, err
+	}
+	b.git(b.them, "reset", "--quiet", "--hard", "HEAD~2")
+	b.clock = time.Now()
+	b.by("Demo", b.them, "demo")
+	b.force(b.them)
+	b.git(b.origin, "-c", "gc.reflogExpire=now", "gc", "--quiet", "--prune=now")
+	remove(b, b.them)
+	r := b.do("git.find-lost", map[string]any{"asset": "monorepo", "branch": "main"})
+	if r.Outputs["commit"] != good {
+		t.Fatalf("found %v, want %s: %s\n%s", r.Outputs["commit"], good, r.Evidence, b.log)
+	}
+	b.do("git.keep", map[string]any{"asset": "monorepo", "good": good, "bad": r.Outputs["current"]})
+	b.do("git.push", map[string]any{"asset": "monorepo", "branch": "main", "commit": good})
+	b.git(b.origin, "fsck", "--full", "--strict")
+	if b.tip("main") != good {
+		t.Error("main is not what it was")
+	}
+	if _, err := os.Lstat(at("pwned")); err == nil {
+		t.Error("a program of an offered clone ran")
 	}
 }
