@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"await":   await,
 			"forge":   forgeCommand,
 			"serve":   serve,
+			"obey":    obey,
 		},
 	})
 }

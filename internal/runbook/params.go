@@ -5,7 +5,9 @@ import "slices"
 // ParamsOf lists what a parameter may be "of": a kind of asset, files with secrets, an
 // application, a branch of the git asset that the run is about. A name of ours that an
 // estate does not have gives way to the only one that it has.
-func ParamsOf() []string { return []string{"git", "sqlite", "stream", "files", "secrets", "app", "branch"} }
+func ParamsOf() []string {
+	return []string{"git", "sqlite", "stream", "files", "secrets", "app", "branch"}
+}
 
 // AssetParam is the parameter that every runbook about an asset has: its name.
 const AssetParam = "asset"
