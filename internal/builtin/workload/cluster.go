@@ -24,11 +24,18 @@ func (d Deps) kubectl(ctx context.Context, env *action.Env, a App, args ...strin
 	c := command.Kubectl(a.Context, a.Namespace, args...)
 	c.Argv[0] = d.Kubectl()
 	c.Timeout = kubectlLimit
+	if args[0] == "config" { // a look at a file
+		c.Timeout, c.Grace = 10*time.Second, time.Second
+	}
 	if env.Drill { // whatever the program is: with this it finds no cluster of anybody
 		c.Inherit = nil
 		c.Env["KUBECONFIG"], c.Env["HOME"] = "/dev/null", env.Scratch
 	}
-	return command.Output(ctx, c)
+	out, err := command.Output(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = hint.Wrap(err, "kubectl does not end. Call it by hand to see what it waits for: a login program, the VPN, or something that stands before the real kubectl in PATH.")
+	}
+	return out, err
 }
 
 // decode reads what kubectl wrote.
