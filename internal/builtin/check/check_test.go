@@ -256,6 +256,13 @@ func TestHTTP(t *testing.T) {
 		_, err = play(t, a, env, map[string]any{"url": s.URL + "/away", "within": "10s"}) // and is not asked again
 		expect(t, action.Result{}, err, action.ErrRefused, "outside")
 	})
+	t.Run("advice", func(t *testing.T) {
+		t.Parallel()
+		_, err := play(t, a, environment(t), map[string]any{"url": s.URL + "/fails"})
+		if said := strings.Join(hint.All(err), "; "); !strings.Contains(said, "no replica") || !strings.Contains(said, "look at the log of what serves it") || strings.Contains(said, "\x1b") {
+			t.Errorf("advice %q", said)
+		}
+	})
 	t.Run("stopped", func(t *testing.T) {
 		t.Parallel()
 		c, err := a.Bind(map[string]any{"url": s.URL + "/fails", "within": "60s"})
