@@ -190,6 +190,10 @@ func (env environment) perform(s stageOf, log io.Writer, res *testResult) (err e
 	defer leave()
 	l := &lines{w: log, now: env.now}
 	if t.Scenario, err = w.stage(env.ctx, t.Scenario, func(format string, args ...any) { l.say(env.now(), format, args...) }); err != nil {
+		if env.ctx.Err() == nil { // the advice of the sandbox is for those who stand in it
+			res.fail(err.Error(), "mend what stands under prepare: or break: in "+t.File)
+			return nil
+		}
 		return err
 	}
 	if t.Breaks() && t.Expect == run.Complete {
