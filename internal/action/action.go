@@ -80,7 +80,7 @@ type Plan struct {
 	Stop    string            // is stopping in the middle safe? one sentence
 	Back    string            // the way back in words, empty when there is none
 	Nothing bool              // the target is already as wanted: Run changes nothing
-	Opens   []Debt            // what must be put back before the run may end well
+	Opens   []Debt            // what must be put back before the run may end well; none where it is off already
 	Closes  []string          // ids of debts that this puts back
 }
 
@@ -152,6 +152,7 @@ type Env struct {
 	Timeout  time.Duration             // of the attempt, already on the context; 0: none
 	Fence    func(target string) error // nil error: this path or URL may be touched
 	Debts    []Debt                    // that are open in this run: what an action that puts something back may go by
+	Earlier  []Plan                    // of attempts of this step that had their effect, or may have, and were not undone, oldest first
 	Note     func(text string)         // puts a remark on the record of the run; nil: there is none
 }
 

@@ -45,7 +45,7 @@ func eventWords(s *snapshot, ev run.Event) told {
 		if ev.Kind == run.DebtOpened {
 			return told{"▲", rWarn, "owed from here: " + b.Text, ""}
 		}
-		return told{"✓", rOK, "put back: " + b.Text, ""}
+		return told{"✓", rOK, "owed no more: " + b.Text, ""}
 	case run.Raise:
 		return told{"▲", rWarn, fmt.Sprintf("level raised from %d to %d%s", b.From, b.To, after(": ", b.Reason)), b.By}
 	case run.Gate:

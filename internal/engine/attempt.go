@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -102,6 +103,13 @@ func (e *Engine) env(ctx context.Context, u *unit, b *runbook.Block, attempt int
 	for _, d := range e.view().Debts {
 		env.Debts = append(env.Debts, action.Debt{ID: d.ID, Text: d.Text, Within: d.Within})
 	}
+	if s := e.view().Step(u.ID); s != nil {
+		earlier := slices.Concat(s.Changes, s.Doubts)
+		slices.SortStableFunc(earlier, func(a, b run.Change) int { return cmp.Compare(a.Seq, b.Seq) })
+		for _, c := range earlier {
+			env.Earlier = append(env.Earlier, livePlan(c.Plan))
+		}
+	}
 	if log != nil {
 		env.Log = log
 		env.Note = func(text string) {
@@ -141,10 +149,11 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 		}
 	}
 	for _, d := range p.plan.Opens {
-		// Before the intent: a debt that turns out to be none is closed by its closing
-		// step; a debt that nobody remembers is an unprotected branch for ever.
+		// Before the intent: a debt that turns out to be none is closed by [Engine.unowe];
+		// a debt that nobody remembers is an unprotected branch for ever.
 		if !e.owes(d.ID) {
-			if err := e.commit(ctx, run.DebtOpened, "", 0, run.Debt{ID: d.ID, Text: d.Text, Within: d.Within, Close: e.closer(d.ID)}); err != nil {
+			debt := run.Debt{ID: d.ID, Text: d.Text, Within: d.Within, Close: e.closer(d.ID), By: run.Attempt{Step: u.ID, N: n}}
+			if err := e.commit(ctx, run.DebtOpened, "", 0, debt); err != nil {
 				return err
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/action"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
 )
@@ -57,9 +58,60 @@ func (e *Engine) repay(ctx context.Context) error {
 	return nil
 }
 
+// unowe closes the debts that were opened for an attempt which certainly changed nothing:
+// it was refused, or never begun. That alone does not say that the thing is on, as somebody
+// else may have switched it off meanwhile; that a plan made now would switch it off does.
+// It goes by what is stored and what is there, so it may run as often as it likes.
+func (e *Engine) unowe(ctx context.Context) error {
+	for _, d := range e.view().Debts {
+		s := e.view().Step(d.By.Step)
+		if s == nil || !untouched(s, d) {
+			continue
+		}
+		p, err := e.plan(ctx, e.switcher(d))
+		if err != nil || len(p.plan.Opens) == 0 {
+			continue // it is off, or cannot be looked at
+		}
+		text := fmt.Sprintf("step %q has changed nothing, and it is not off", s.ID)
+		if i := slices.IndexFunc(p.plan.Checks, func(c action.Check) bool { return c.OK && c.Evidence != "" }); i >= 0 {
+			text += ": " + p.plan.Checks[i].Evidence
+		}
+		if err := e.commit(ctx, run.DebtClosed, "", 0, run.Debt{ID: d.ID, Text: text}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untouched says whether every attempt since a debt was opened for one of them certainly
+// changed nothing.
+func untouched(s *run.Step, d run.Debt) bool {
+	since := func(c run.Change) bool { return c.Seq > d.Seq }
+	switch {
+	case s.Attempt < d.By.N:
+		return true // a crash came before the intent
+	case s.Undoing:
+		return s.State == run.Failed && s.Attempt == d.By.N
+	case s.State == run.Failed, s.State == run.Pending, s.State == run.Waiting:
+		return !slices.ContainsFunc(s.Changes, since) && !slices.ContainsFunc(s.Doubts, since)
+	}
+	return false
+}
+
+// switcher is the step whose plan tells whether what a debt is about is on: that which
+// switches it off, or would.
+func (e *Engine) switcher(d run.Debt) *unit {
+	for i, s := range e.view().Steps {
+		if s.Plan != nil && slices.ContainsFunc(s.Plan.Opens, func(o run.Debt) bool { return o.ID == d.ID }) {
+			return e.program.units[i]
+		}
+	}
+	return e.program.unit(d.By.Step)
+}
+
 // oweAgain opens the debts that an effect had closed and that its inverse opens again,
 // before the inverse begins, for the reason that [Engine.attempt] gives.
-func (e *Engine) oweAgain(ctx context.Context, step string, c run.Change) error {
+func (e *Engine) oweAgain(ctx context.Context, step string, n int, c run.Change) error {
 	if c.Plan == nil {
 		return nil
 	}
@@ -78,7 +130,7 @@ func (e *Engine) oweAgain(ctx context.Context, step string, c run.Change) error 
 				}
 			}
 		}
-		debt.Close = step
+		debt.Close, debt.By = step, run.Attempt{Step: step, N: n}
 		if err := e.commit(ctx, run.DebtOpened, "", 0, debt); err != nil {
 			return err
 		}
@@ -110,6 +162,9 @@ func left(r *run.Run) []run.Step {
 // close ends a run whose steps are all done, after what was left open came back.
 func (e *Engine) close(ctx context.Context) error {
 	if err := e.repay(ctx); err != nil {
+		return err
+	}
+	if err := e.unowe(ctx); err != nil {
 		return err
 	}
 	state := e.Snapshot()
@@ -261,6 +316,9 @@ func (e *Engine) abandon(ctx context.Context, a run.Answer) error {
 
 func (e *Engine) end(ctx context.Context, outcome run.Outcome, a run.Answer) error {
 	if err := e.repay(ctx); err != nil {
+		return err
+	}
+	if err := e.unowe(ctx); err != nil {
 		return err
 	}
 	for len(e.view().Debts) > 0 {

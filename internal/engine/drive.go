@@ -340,6 +340,9 @@ func (e *Engine) Run(ctx context.Context) (run.Run, error) {
 
 // step moves the step on by one state.
 func (e *Engine) step(ctx context.Context, i int) error {
+	if err := e.unowe(ctx); err != nil {
+		return err
+	}
 	u, s := e.program.units[i], e.view().Steps[i]
 	switch s.State {
 	case run.Pending, run.Waiting:

@@ -26,7 +26,8 @@ import (
 //   - one approval serves one effect that must not happen twice;
 //   - the state of the engine is the fold of what is stored;
 //   - no event is ever illegal;
-//   - what was taken off is on record until it is put back or a person says that it is;
+//   - what was taken off is on record until it is put back or a person says that it is,
+//     and what was certainly not taken off is not;
 //   - no secret is stored or spooled;
 //   - a patient person brings every run to its end.
 //
@@ -292,7 +293,12 @@ func (m *model) lock(open bool) action.Action {
 	}
 	def := action.Def[valueParams]{Name: "test.close", Effect: action.Write, Repeat: action.Safe, Plan: m.planClose}
 	if open {
-		def.Name, def.Plan = "test.open", m.planOpen
+		def.Name, def.Plan = "test.open", func(ctx context.Context, env *action.Env, p valueParams) (action.Plan, error) {
+			if m.off[p.Value] {
+				return action.Plan{Summary: "is off already", Nothing: true}, nil
+			}
+			return m.planOpen(ctx, env, p)
+		}
 	}
 	def.Run = func(ctx context.Context, _ *action.Env, p valueParams, _ action.Plan) (action.Result, error) {
 		return set(ctx, p.Value, open)
@@ -503,6 +509,11 @@ func (m *model) checkRecord() {
 			m.rt.Fatalf("the engine says\n%+v\nthe journal says\n%+v", got, r)
 		}
 	}
+	for id := range m.off {
+		if why := m.forgotten(events, &r, id); why != "" {
+			m.rt.Fatalf("%s\n%s", why, m.story(events))
+		}
+	}
 	for _, canary := range m.canaries {
 		for _, data := range m.journal.stored[m.id] {
 			if bytes.Contains(data, []byte(canary)) {
@@ -511,6 +522,34 @@ func (m *model) checkRecord() {
 		}
 		if bytes.Contains(m.spool.all.Bytes(), []byte(canary)) {
 			m.rt.Fatalf("secret spooled: %s", m.spool.all.String())
+		}
+	}
+}
+
+// forgotten says that a lock is off and nobody is reminded of it.
+func (m *model) forgotten(events []run.Event, r *run.Run, id string) string {
+	if !m.off[id] || m.lied || slices.ContainsFunc(r.Debts, func(d run.Debt) bool { return d.ID == id }) {
+		return ""
+	}
+	said := ""
+	for _, ev := range events {
+		if d, ok := ev.Body.(run.Debt); ok && d.ID == id && ev.Kind == run.DebtClosed {
+			said = d.Text
+		}
+	}
+	if strings.HasPrefix(said, "m.ito: ") {
+		return ""
+	}
+	return fmt.Sprintf("%s is off, and the record says %q", id, said)
+}
+
+// checkDebts holds, where a person is asked what to do about a step that failed, that nothing
+// is owed which it certainly did not take.
+func (m *model) checkDebts(r *run.Run, s *run.Step) {
+	for _, d := range r.Debts {
+		since := func(c run.Change) bool { return c.Seq > d.Seq }
+		if d.By.Step == s.ID && !s.Undoing && !m.off[d.ID] && !slices.ContainsFunc(s.Changes, since) && !slices.ContainsFunc(s.Doubts, since) {
+			m.rt.Fatalf("step %q failed and has changed nothing, and %q is owed\nanswers: %s", s.ID, d.ID, strings.Join(m.trail, " | "))
 		}
 	}
 }
@@ -527,17 +566,6 @@ func (m *model) checkEnd() {
 	}
 	if len(r.Debts) > 0 {
 		m.rt.Fatalf("ended %q with debts %+v", r.Outcome, r.Debts)
-	}
-	for id, off := range m.off {
-		said := ""
-		for _, ev := range events {
-			if d, ok := ev.Body.(run.Debt); ok && d.ID == id && ev.Kind == run.DebtClosed {
-				said = d.Text
-			}
-		}
-		if off && !m.lied && !strings.HasPrefix(said, "m.ito: ") {
-			m.rt.Fatalf("%s is off for ever, the record says %q\n%s", id, said, m.story(events))
-		}
 	}
 	if r.Outcome != run.Complete {
 		return
@@ -566,6 +594,9 @@ func (m *model) Ask(_ context.Context, r run.Run, refused string) (run.Answer, e
 		m.rt.Fatalf("the sensible answer %s was refused: %s", m.trail[len(m.trail)-1], refused)
 	}
 	g := r.Gate
+	if g.Kind == run.Decision {
+		m.checkDebts(&r, r.Step(g.Step))
+	}
 	a := m.sensible(g)
 	if !m.calm {
 		if m.chance("somebody else", 12) {

@@ -141,7 +141,7 @@ func (e *Engine) runUndo(ctx context.Context, u *unit, s run.Step, p planned, ap
 		return err
 	}
 	defer done()
-	if err := e.oweAgain(ctx, u.ID, c); err != nil {
+	if err := e.oweAgain(ctx, u.ID, n, c); err != nil {
 		log.close()
 		return err
 	}

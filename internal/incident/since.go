@@ -117,7 +117,7 @@ func happening(r *run.Run, ev run.Event) string {
 		if ev.Kind == run.DebtOpened {
 			return "owed: " + b.Text
 		}
-		return "put back: " + b.Text
+		return "owed no more: " + b.Text
 	case run.Ended:
 		return "the run ended: " + string(b.Outcome)
 	case run.Request, run.Handover:

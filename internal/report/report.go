@@ -231,7 +231,7 @@ func timeline(r *run.Run, history []run.Event) (rows [][]string) {
 		case run.Raise:
 			what = fmt.Sprintf("LEVEL RAISED from %d to %d by %s%s", b.From, b.To, b.By, prefixed(": ", b.Reason))
 		case run.Debt:
-			what = map[bool]string{true: "OWED: ", false: "put back: "}[ev.Kind == run.DebtOpened] + b.Text
+			what = map[bool]string{true: "OWED: ", false: "owed no more: "}[ev.Kind == run.DebtOpened] + b.Text
 		case run.Arrival:
 			what = "INJECT: " + b.Inject
 		case run.Ended:

@@ -82,6 +82,8 @@ type Debt struct {
 	ID    string `json:"id"`
 	Text  string `json:"text"`            // what is open, in words
 	Close string `json:"close,omitempty"` // id of the step that closes it
+	// By is the attempt that it was opened for, before that began; zero in old records.
+	By Attempt `json:"by,omitzero"`
 	// Within is how long it may stay open, from the event that opened it; 0: no limit.
 	Within time.Duration `json:"within,omitempty"` // nanoseconds
 	At     time.Time     `json:"-"`                // of that event, filled in by the fold

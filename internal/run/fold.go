@@ -30,6 +30,7 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 			}
 			if to == InDoubt {
 				s.Probe = nil // what an earlier look found may not hold any more
+				s.doubted(s.State, ev.Seq)
 			}
 			if to == Checking {
 				s.Checks = s.own // all others are made again
@@ -129,6 +130,9 @@ func (n *Run) foldStep(s *Step, from State, ev Event, illegal refuse) error {
 		if b.Log != nil {
 			s.Log = b.Log
 		}
+		if ev.Kind == StepDoubted {
+			s.doubted(from, ev.Seq)
+		}
 		n.Gate = nil
 	case Reason:
 		n.foldReason(s, from, ev, b)
@@ -205,6 +209,13 @@ func (s *Step) changed(seq int64) {
 	}
 	s.Changes = append(slices.Clone(s.Changes), Change{Seq: seq, Plan: s.Plan, Evidence: s.Evidence, Back: s.Back, Facts: s.Facts})
 	s.Changed = true
+}
+
+// doubted takes in that the end of the newest attempt is not known.
+func (s *Step) doubted(from State, seq int64) {
+	if from == Running && !s.Undoing {
+		s.Doubts = append(slices.Clone(s.Doubts), Change{Seq: seq, Plan: s.Plan, Back: s.Back})
+	}
 }
 
 // undone takes the newest change back. An earlier attempt may have left another.

@@ -95,6 +95,7 @@ type Step struct {
 	By          string   // who claimed, skipped or overrode
 	Changed     bool     // one of Changes is left
 	Changes     []Change // effects that happened, or may have, and were not undone, oldest first
+	Doubts      []Change // attempts whose end was not known, however that was settled, oldest first
 	Over        int64    // Seq of the event that said that the newest effect or inverse was over
 
 	own []Check // what the action verified itself; a resumed check makes all others again

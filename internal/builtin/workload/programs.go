@@ -176,7 +176,11 @@ func (d Deps) runTurn(ctx context.Context, env *action.Env, a App, plan action.P
 		if to == on && errors.Is(ran, context.DeadlineExceeded) {
 			ran = hint.Wrap(ran, "A start program has to leave the application running in the background and to end. This one was ended, with what it had started.")
 		}
-		if err := d.becomes(ctx, env, a, to, limit-env.Now().Sub(began), ran); err != nil {
+		if err := d.becomes(ctx, env, a, to, limit-env.Now().Sub(began), ran); errors.Is(err, action.ErrCheck) {
+			// It was told to, and may be on its way still: that is to be taken back, and is owed.
+			out.Checks = append(out.Checks, action.Check{Text: fmt.Sprintf("%s is %s", a.Name, to), Evidence: printable.Line(err.Error())})
+			return out, err
+		} else if err != nil {
 			return action.Result{}, err
 		}
 		out.Evidence = fmt.Sprintf("%s is %s", a.Name, to)

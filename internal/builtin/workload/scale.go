@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -207,9 +208,14 @@ func scaleArgs(a App, from int, to string) []string {
 	return []string{"scale", "deployment/" + a.Deployment, "--current-replicas=" + strconv.Itoa(from), "--replicas=" + to}
 }
 
-// saved is what a change leaves for later steps. A second stop does not forget the number
-// from before the first one.
+// saved is what a change leaves for later steps. A second attempt that finds the number as
+// the first one set it does not forget that from before, nor does a second stop.
 func saved(env *action.Env, plan action.Plan, from, to int) map[string]any {
+	for _, before := range slices.Backward(env.Earlier) {
+		if _, was, set, err := planOf(before); err == nil && before.Target == plan.Target && set == from {
+			from = was
+		}
+	}
 	if numbers, _ := owed(env, plan.Target); from == 0 && len(numbers) > 0 {
 		from = numbers[0]
 	}
