@@ -604,6 +604,33 @@ func TestScaleOwedAndMore(t *testing.T) {
 	}
 }
 
+// A second attempt, after one that was in doubt or did not bring what it should, keeps the
+// number from before the first one also where it is not 0 that is scaled to.
+func TestScaleAgainKeepsTheFirstNumber(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	r := newRig(t, s.kubectl())
+	one := r.call("kube.scale", map[string]any{"deployment": "booking-app", "replicas": 1})
+	first := r.plan(one)
+	for _, c := range []struct {
+		live  int           // by the time of the second attempt
+		saved int64         // as the number from before
+		more  []action.Plan // earlier attempts besides the first
+	}{{1, 3, nil}, {3, 3, nil}, {5, 5, nil}, {1, 3, []action.Plan{{Target: first.Target, Facts: map[string]string{"from": "1", "to": "1"}}}}, {1, 3, []action.Plan{{}}}} {
+		s.mu.Lock()
+		s.set(c.live)
+		s.mu.Unlock()
+		r.env.Earlier = append([]action.Plan{first}, c.more...)
+		again := r.plan(one)
+		if probe, err := one.Probe(t.Context(), r.env, again); err != nil || probe.Outputs["replicas"] != c.saved {
+			t.Errorf("at %d: %v %+v", c.live, err, probe)
+		}
+		if res, err := one.Run(t.Context(), r.env, again); err != nil || res.Outputs["replicas"] != c.saved || s.replicas != 1 {
+			t.Errorf("at %d: %v %+v", c.live, err, res)
+		}
+	}
+}
+
 // Whoever switches the current context of kubectl in the middle of a run leads nothing
 // astray: a step goes to the cluster that its plan has read, and what is owed is owed there.
 func TestScaleContextSwitched(t *testing.T) {

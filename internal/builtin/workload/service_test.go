@@ -148,6 +148,9 @@ func TestServiceFaults(t *testing.T) {
 			if (tt.want == nil) != (err == nil) || errors.Is(tt.want, action.ErrUnclear) != errors.Is(err, action.ErrUnclear) || errors.Is(tt.want, action.ErrCheck) != errors.Is(err, action.ErrCheck) {
 				t.Fatalf("%v %+v", err, res)
 			}
+			if told := len(res.Checks) > 0 && !res.Checks[len(res.Checks)-1].OK; told != errors.Is(err, action.ErrCheck) {
+				t.Errorf("what was told to stop and may do so later is not on record: %+v", res) // as something to take back
+			}
 			if text := fmt.Sprint(err, res.Evidence); !strings.Contains(text, tt.says) {
 				t.Errorf("%q does not say %q", text, tt.says)
 			}
