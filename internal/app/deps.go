@@ -46,7 +46,7 @@ func (w *world) deps() builtin.Deps {
 		Secrets: secrets.Deps{
 			Files: func(name string) (secrets.Source, error) {
 				a, err := w.asset(name, estate.Files)
-				return secrets.Source{Name: a.Name, Path: a.Path, Kind: filesKind(a)}, err
+				return secrets.Source{Name: a.Name, Path: a.Path, Kind: filesKind(a), Ours: a.Ours}, err
 			},
 			Repository: func(name string) (string, error) {
 				a, err := w.asset(name, estate.Git)

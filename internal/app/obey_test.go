@@ -13,7 +13,8 @@ import (
 
 // obey [TEXT=>ANSWER ...] -- ARGUMENT ...: runs lifeboat in plain mode as an obedient
 // person would: types the token that a gate shows, takes the first choice, and says of
-// everything else that it was seen. Where a question holds TEXT it gives that ANSWER. The
+// everything else that it was seen. Where a question holds TEXT it gives that ANSWER; one that
+// begins with "!" is a command of the shell that is run first. The
 // variable obey is the exit code, the file obey.log what was on the screen. A question that
 // comes again and again ends it.
 func obey(ts *testscript.TestScript, neg bool, args []string) {
@@ -86,6 +87,10 @@ func converse(ts *testscript.TestScript, rules [][2]string, in io.WriteCloser, o
 		said := string(all.Bytes()[from:])
 		from = all.Len()
 		answer := reply(said, rules)
+		if command, ok := strings.CutPrefix(answer, "!"); ok {
+			ts.Check(ts.Exec("sh", "-c", command))
+			answer = reply(said, nil)
+		}
 		if said = clocks.ReplaceAllString(said, ""); said == before {
 			same++
 		} else {

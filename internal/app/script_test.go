@@ -57,7 +57,6 @@ func TestScripts(t *testing.T) {
 			"forge":   forgeCommand,
 			"serve":   serve,
 			"obey":    obey,
-			"hand":    byHand,
 		},
 	})
 }

@@ -22,7 +22,7 @@ func belongs(kind string) []string {
 	case SQLite:
 		return []string{"path", "critical_files", "assertions", "erasures"}
 	case Files:
-		return []string{"path", "include", "exclude", "critical_files"}
+		return []string{"path", "include", "exclude", "critical_files", "ours"}
 	case Stream:
 		return []string{"preset", "dump", "load", "config", "call", "uri_env", "context", "namespace", "workload", "container", "database", "oplog", "host", "user", "port", "format"}
 	}
@@ -50,6 +50,7 @@ func (l *loader) asset(name string, entry *ast.MappingValueNode, body *ast.Mappi
 		{"forge", func(n ast.Node) { forge = n }},
 		{"assertions", func(n ast.Node) { a.Assertions = l.assertions(n) }},
 		{"erasures", func(n ast.Node) { a.Erasures = l.erasures(n) }},
+		{"ours", func(n ast.Node) { a.Ours = l.variables(n) }},
 		l.flag("secret", &a.Secret),
 		l.flag("unencrypted", &a.Unencrypted),
 	}, l.streamFields(&a)...))
@@ -139,6 +140,21 @@ func (l *loader) secrecy(a *Asset, here ast.Node, seen map[string]ast.Node) {
 				"asset %q holds secrets, and backups are not encrypted", name)
 		}
 	})
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// variables reads names of environment variables.
+func (l *loader) variables(n ast.Node) (out []string) {
+	texts, nodes := l.list(n, "ours")
+	for i, t := range texts {
+		if !variableName.MatchString(t) {
+			l.add(l.pos(nodes[i]), "value", "write only its name: MY_SIGNING_KEY", "this is no name of a variable")
+			continue
+		}
+		out = append(out, t)
+	}
+	return out
 }
 
 func envPattern(p string) bool {

@@ -80,6 +80,8 @@ type Asset struct {
 	Preset     string            // stream: a ready-made pair of programs, see [Presets]; empty with Dump
 	Options    map[string]string // stream: what the preset is told
 
+	Ours []string // files: names of variables whose values we make ourselves, beside those that everybody does
+
 	Secret      bool // its content must not be stored in the clear
 	Unencrypted bool // it may be, all the same
 }

@@ -295,6 +295,8 @@ func TestAssetProblems(t *testing.T) {
 		"git with dump":           {"{kind: git, path: ., dump: [x]}", `1:34: error: asset "a": "dump" is for streams, not repositories`, ""},
 		"sqlite with lfs":         {"{kind: sqlite, path: ., lfs: true}", `1:37: error: asset "a": "lfs" is for repositories, not databases`, ""},
 		"stream with path":        {"{kind: stream, preset: d1, database: x, path: x}", `1:53: error: asset "a": "path" is for repositories and databases and files, not streams`, ""},
+		"ours of git":             {"{kind: git, path: ., ours: [A]}", `1:34: error: asset "a": "ours" is for files, not repositories`, ""},
+		"ours with value":         {"{kind: files, path: ., ours: ['A=hunter2']}", `1:43: error: this is no name of a variable`, "MY_SIGNING_KEY"},
 		"env unencrypted":         {"{kind: files, path: ., include: ['apps/*/.env*']}", `1:36: error: asset "a" holds secrets, and backups are not encrypted`, "unencrypted: true"},
 		"secret unencrypted":      {"{kind: files, path: ., secret: true}", `1:36: error: asset "a" holds secrets`, "encryption:"},
 		"secret stream":           {"{kind: stream, preset: d1, database: x, secret: true}", `1:53: error: asset "a" holds secrets`, ""},

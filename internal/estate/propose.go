@@ -192,6 +192,7 @@ func (p *proposal) env() {
 	p.add("  #   path: .")
 	p.add("  #   include: %s", flow(patterns))
 	p.add("  #   secret: true")
+	p.add("  #   # ours: [MY_SIGNING_KEY]   # secrets that we make ourselves: when they leak, they get random values")
 	p.add("  #   tier: critical")
 }
 

@@ -24,7 +24,8 @@ import (
 
 const rotateDoc = `Gives variables of environment files new random values: for secrets that we make
 ourselves, such as keys that sign sessions. What a provider issues (a password of a mail
-server, a key of a payment service) is rotated there, and never by this.
+server, a key of a payment service) is rotated there, and never by this: name only what is yours,
+such as the output ours of secrets.scan.
 
 Every place in the files of the asset that has the old value gets the same new one; all else
 of a file stays as it is, with its owner and mode. No value is shown anywhere. The old files

@@ -3,6 +3,7 @@ package secrets
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,10 @@ allow_findings: true
 Taken for secrets are variables with telling names (SECRET, PASSWORD, TOKEN, …_KEY) and at
 least twelve characters, or those that keys: names. Findings name the variable and the commit,
 never the value. Fetch first what only the shared repository has.
+
+What is found is saved in two lists. ours: what we make ourselves, such as NEXTAUTH_SECRET,
+and what the asset lists as ours: in lifeboat.yaml; secrets.rotate may give these new values.
+others: all the rest, or "none". Whoever issued those has to replace them.
 `
 
 type scanParams struct {
@@ -82,11 +87,13 @@ func (d Deps) runScan(ctx context.Context, env *action.Env, p scanParams, _ acti
 		return action.Result{}, err
 	}
 	wanted := map[string][]string{} // value -> "file NAME"
+	foreign := map[string]bool{}    // values of which one place is not ours
 	for _, f := range files {
 		for _, v := range f.vars {
 			named := slices.Contains(words(p.Keys), v.name) && len(v.value.Reveal()) >= shortest
 			if named || p.Keys == "" && v.secret() {
 				wanted[v.value.Reveal()] = append(wanted[v.value.Reveal()], f.name+" "+v.name)
+				foreign[v.value.Reveal()] = foreign[v.value.Reveal()] || !s.ours(v)
 			}
 		}
 	}
@@ -97,23 +104,29 @@ func (d Deps) runScan(ctx context.Context, env *action.Env, p scanParams, _ acti
 	if err != nil {
 		return action.Result{}, fmt.Errorf("search %q: %w", dir, err)
 	}
-	var names, lines []string
+	var names, others, lines []string
 	for value, ids := range found {
 		for _, name := range wanted[value] {
 			_, key, _ := strings.Cut(name, " ")
 			names = append(names, key)
+			if foreign[value] {
+				others = append(others, key)
+			}
 			lines = append(lines, fmt.Sprintf("%s stands in %s: %s", name, printable.Count(len(ids), "object"), where(ctx, dir, ids)))
 		}
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
+	slices.Sort(others)
+	others = slices.Compact(others)
+	ours := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
 	slices.Sort(lines)
 	for _, line := range lines {
 		env.Printf("%s", line)
 	}
 	res := action.Result{
 		Evidence: fmt.Sprintf("none of %s stands in %d objects of %s", printable.Count(len(wanted), "secret"), objects, dir),
-		Outputs:  map[string]any{"found": int64(len(names)), "names": names, "keys": strings.Join(names, " "), "objects": objects},
+		Outputs:  map[string]any{"found": int64(len(names)), "names": names, "ours": strings.Join(ours, " "), "others": cmp.Or(strings.Join(others, " "), "none"), "objects": objects},
 	}
 	if len(names) == 0 {
 		return res, nil
@@ -122,7 +135,14 @@ func (d Deps) runScan(ctx context.Context, env *action.Env, p scanParams, _ acti
 	if p.Allow {
 		return res, nil
 	}
-	return res, hint.Wrap(fmt.Errorf("%w: %s", action.ErrCheck, res.Evidence), "give them new values: secrets.rotate, or at the provider that issued them")
+	err = fmt.Errorf("%w: %s", action.ErrCheck, res.Evidence)
+	if len(ours) > 0 {
+		err = hint.Wrapf(err, "give new values to %s: secrets.rotate", strings.Join(ours, ", "))
+	}
+	if len(others) > 0 {
+		err = hint.Wrapf(err, "have %s replaced by whoever issued it, write the new value into the file, and look again", strings.Join(others, ", "))
+	}
+	return res, err
 }
 
 // mostObjects bounds what is kept of one secret.

@@ -29,6 +29,7 @@ type Source struct {
 	Name string
 	Path string // absolute path of its directory
 	Kind tree.Kind
+	Ours []string // names of variables that the estate says are made by ourselves
 }
 
 // Deps are what the actions need of the rest.
@@ -86,6 +87,20 @@ const shortest = 12
 
 func (v variable) secret() bool {
 	return telling.MatchString(v.name) && len(v.value.Reveal()) >= shortest && !strings.HasPrefix(v.value.Reveal(), "${")
+}
+
+// wellKnown are secrets that whoever runs the application makes: they sign sessions and tokens,
+// and any text does. Nothing that encrypts what is stored is here, nor a name that providers
+// use too: a random value in its place breaks more than the leak.
+var wellKnown = []string{"NEXTAUTH_SECRET", "AUTH_SECRET", "BETTER_AUTH_SECRET", "SESSION_SECRET", "COOKIE_SECRET", "CSRF_SECRET", "JWT_SECRET", "JWT_SIGNING_KEY", "SECRET_KEY_BASE"}
+
+// random is what a value looks like in whose place a random one can stand: a key in PEM, or one
+// with a prefix, is read by something that wants the form.
+var random = regexp.MustCompile(`^[A-Za-z0-9+/=_-]+$`)
+
+// ours says whether a variable may get a random value without a person who names it.
+func (s Source) ours(v variable) bool {
+	return slices.Contains(s.Ours, v.name) || slices.Contains(wellKnown, v.name) && random.MatchString(v.value.Reveal())
 }
 
 // file is an environment file as it was read.

@@ -28,6 +28,7 @@ type bench struct {
 	env      *action.Env
 	log      bytes.Buffer
 	acts     map[string]action.Action
+	ours     []string
 }
 
 func must(t testing.TB, err error) {
@@ -48,7 +49,7 @@ func newBench(t *testing.T) *bench {
 			if name != "env" {
 				return Source{}, errors.New("no such asset")
 			}
-			return Source{Name: "env", Path: b.dir, Kind: tree.Kind{Include: []string{"apps/*/.env"}}}, nil
+			return Source{Name: "env", Path: b.dir, Kind: tree.Kind{Include: []string{"apps/*/.env"}}, Ours: b.ours}, nil
 		},
 		Repository: func(string) (string, error) { return b.git, nil },
 	})
@@ -292,7 +293,7 @@ func TestScan(t *testing.T) {
 	}
 	s, err = b.plan("secrets.scan", map[string]any{"asset": "env", "repository": "monorepo", "allow_findings": true})
 	must(t, err)
-	if err := b.run(s); err != nil || s.res.Outputs["keys"] != "SESSION_SECRET" || s.res.Outputs["found"] != int64(1) {
+	if err := b.run(s); err != nil || s.res.Outputs["ours"] != "SESSION_SECRET" || s.res.Outputs["others"] != "none" || s.res.Outputs["found"] != int64(1) {
 		t.Errorf("%+v %v", s.res, err)
 	}
 	must(t, b.run2(t, "SESSION_SECRET")) // the cure
@@ -307,6 +308,36 @@ func TestScan(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(b.git, ".git")))
 	if s, err = b.plan("secrets.scan", map[string]any{"asset": "env", "repository": "monorepo"}); err == nil && b.run(s) == nil {
 		t.Error("no repository, and no finding")
+	}
+}
+
+// What a provider issued is never told as ours, nor what shares its value with something that is.
+func TestScanTellsOursFromOthers(t *testing.T) {
+	b := newBench(t)
+	const third, fourth = "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"
+	b.write("apps/mail/.env", "SMTP_PASSWORD="+second+"\nMY_SIGNING_KEY="+third+"\nJWT_SIGNING_KEY=\"-----BEGIN KEY-----"+third+"\"\nAUTH_SECRET="+fourth+"\nSMS_TOKEN="+fourth+"\n", 0o600)
+	b.repo("init", "--quiet")
+	must(t, os.WriteFile(filepath.Join(b.git, "f"), []byte(first+b.read("apps/mail/.env")), 0o600))
+	b.repo("add", "-A")
+	b.repo("commit", "--quiet", "-m", "f")
+	tell := func() (ours, others any) {
+		t.Helper()
+		s, err := b.plan("secrets.scan", map[string]any{"asset": "env", "repository": "monorepo", "allow_findings": true})
+		must(t, err)
+		must(t, b.run(s))
+		return s.res.Outputs["ours"], s.res.Outputs["others"]
+	}
+	if ours, others := tell(); ours != "SESSION_SECRET" || others != "AUTH_SECRET JWT_SIGNING_KEY MY_SIGNING_KEY SIGNING_KEY SMS_TOKEN SMTP_PASSWORD" {
+		t.Errorf("ours %v, others %v", ours, others)
+	}
+	b.ours = []string{"MY_SIGNING_KEY"}
+	if ours, others := tell(); ours != "MY_SIGNING_KEY SESSION_SECRET" || others != "AUTH_SECRET JWT_SIGNING_KEY SIGNING_KEY SMS_TOKEN SMTP_PASSWORD" {
+		t.Errorf("ours %v, others %v", ours, others)
+	}
+	s, err := b.plan("secrets.scan", map[string]any{"asset": "env", "repository": "monorepo"})
+	must(t, err)
+	if advice := strings.Join(hint.All(b.run(s)), "\n"); !strings.Contains(advice, "MY_SIGNING_KEY, SESSION_SECRET: secrets.rotate") || !strings.Contains(advice, "SMTP_PASSWORD replaced by whoever issued it") {
+		t.Errorf("%s", advice)
 	}
 }
 
