@@ -41,7 +41,8 @@ type linter struct {
 	book     *Book
 	opts     LintOptions
 	problems []Problem
-	shell    int // bytes of shell text looked into so far
+	shell    int                             // bytes of shell text looked into so far
+	peril    func(program, what, why string) // hears of dangerous commands in place of a problem; nil: a problem
 }
 
 func (l *linter) add(pos Pos, sev Severity, code, msg, fix string) {

@@ -102,12 +102,16 @@ func (l *linter) script(b *Block) {
 		return true
 	})
 	if m := sqlDanger.FindIndex(code); m != nil {
-		l.dangerous(b, m[0], strings.Join(strings.Fields(string(code[m[0]:m[1]])), " "), "deletes data")
+		l.dangerous(b, m[0], "data", strings.Join(strings.Fields(string(code[m[0]:m[1]])), " "), "deletes data")
 	}
 }
 
-func (l *linter) dangerous(b *Block, at int, what, why string) {
+func (l *linter) dangerous(b *Block, at int, name, what, why string) {
 	if b.Effect == "destroy" {
+		return
+	}
+	if l.peril != nil {
+		l.peril(name, clip(strings.Join(strings.Fields(what), " ")), why)
 		return
 	}
 	l.add(b.at(at), l.lenient(), "dangerous", fmt.Sprintf("%q %s and is not marked as destructive", clip(strings.Join(strings.Fields(what), " ")), why),
@@ -131,7 +135,7 @@ func (l *linter) call(b *Block, c *syntax.CallExpr) {
 	wrapped := false
 	for i := range words {
 		if d := match(words[i:]); d != nil && (i == 0 || wrapped) {
-			l.dangerous(b, int(c.Pos().Offset()), b.Text[c.Pos().Offset():c.End().Offset()], d.what)
+			l.dangerous(b, int(c.Pos().Offset()), d.name(), b.Text[c.Pos().Offset():c.End().Offset()], d.what)
 			return
 		}
 		wrapped = wrapped || wrappers[words[i]]
@@ -140,13 +144,15 @@ func (l *linter) call(b *Block, c *syntax.CallExpr) {
 			inner := strings.Fields(words[i])
 			for j := range inner[:min(len(inner), 50)] {
 				if d := match(inner[j:]); d != nil {
-					l.dangerous(b, int(c.Args[i].Pos().Offset()), words[i], d.what)
+					l.dangerous(b, int(c.Args[i].Pos().Offset()), d.name(), words[i], d.what)
 					return
 				}
 			}
 		}
 	}
 }
+
+func (d *danger) name() string { return strings.Join(append([]string{d.program}, d.verbs...), " ") }
 
 // wrappers run the command that stands among their arguments.
 var wrappers = map[string]bool{"sudo": true, "doas": true, "env": true, "nohup": true, "time": true, "exec": true, "command": true,
@@ -229,9 +235,27 @@ func (l *linter) unquoted(b *Block, part syntax.WordPart) {
 		}
 		what = "$" + p.Param.Value
 	case *syntax.CmdSubst:
+		if dated(p) {
+			return
+		}
 		what = "$(...)"
 	default:
 		return
 	}
 	l.add(b.at(int(part.Pos().Offset())), Warning, "unquoted", what+" is not quoted: a blank or * in its value makes several words of it", `put it in double quotes`)
 }
+
+// dated says whether a substitution gives a date in one word, as in backup-$(date +%Y%m%d).
+func dated(p *syntax.CmdSubst) bool {
+	if len(p.Stmts) != 1 {
+		return false
+	}
+	call, ok := p.Stmts[0].Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) < 2 || wordText(call.Args[0]) != "date" {
+		return false
+	}
+	return oneWord.MatchString(wordText(call.Args[len(call.Args)-1]))
+}
+
+// oneWord is a format of date whose result has no blank: %c and such are not among them.
+var oneWord = regexp.MustCompile(`^\+(%[YmdHMSsFTuVjGyNz]|[A-Za-z0-9_.:-])+$`)

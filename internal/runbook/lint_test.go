@@ -27,6 +27,7 @@ func TestLint(t *testing.T) {
 
 		{"syntax", frontMatter + shell("ls\n  echo é 'x"), []string{"8:10 shell-syntax"}},
 		{"unquoted", frontMatter + shell(`ls "$a" $b ${c} $? $# ${#d} é $(e) x=$f`), []string{"7:9 unquoted", "7:12 unquoted", "7:31 unquoted", "7:38 unquoted"}},
+		{"dates", frontMatter + shell("ls a-$(date +%Y%m%d_%H%M).db $(date -u +%FT%TZ)\nls $(date) $(date +%c) $(date '+%F %T')"), []string{"8:4 unquoted", "8:12 unquoted", "8:24 unquoted"}},
 		{"quoted enough", frontMatter + shell("x=$a\n[[ $a == b ]]\nfor f in $x; do :; done\ncase $a in b) ;; esac"), nil},
 		{"field of a saved result", frontMatter + shell(`echo "${good.commit}"`), []string{"7:7 saved-in-shell"}},
 		{"no verify", frontMatter + "## A\n```sh\nls\n```\n", []string{"6:1 no-verify"}},
@@ -91,14 +92,17 @@ func TestLintDanger(t *testing.T) {
 		"gh api repos/x --method DELETE", "gh api -X DELETE x", "curl -XDELETE x", "aws s3 rm s3://x", "gcloud storage rm gs://x", "terraform destroy", "x=$(rm -rf y)", "if a; then rm -rf b; fi",
 	} {
 		src := "## A\n```sh\n" + cmd + "\n```\n```sh verify\nls\n```\n"
-		for _, c := range []struct {
-			head string
-			want []string
-		}{{frontMatter, []string{"error dangerous"}}, {"", []string{"warning dangerous"}}} {
-			book, _ := Parse("x.md", []byte(c.head+src))
-			if got := severe(Lint(book, LintOptions{})); !slices.Equal(got, c.want) {
-				t.Errorf("%s: %q, want %q", cmd, got, c.want)
-			}
+		book, _ := Parse("x.md", []byte(frontMatter+src))
+		if got := severe(Lint(book, LintOptions{})); !slices.Equal(got, []string{"error dangerous"}) {
+			t.Errorf("%s: %q", cmd, got)
+		}
+		// A plain document cannot say so: it asks for a token by itself.
+		plain, _ := Parse("x.md", []byte(strings.Replace(src, " verify", "", 1)))
+		if s := plain.Steps[0]; s.Do.Effect != "destroy" || s.Do.Target == "" || !strings.Contains(s.Guidance, "[!CAUTION]") || plain.Steps[1].Do.Effect != "" {
+			t.Errorf("%s in a plain document: effect %q, target %q, %q", cmd, s.Do.Effect, s.Do.Target, s.Guidance)
+		}
+		if got := severe(Lint(plain, LintOptions{})); len(got) != 0 {
+			t.Errorf("%s in a plain document: %q", cmd, got)
 		}
 		marked, _ := Parse("x.md", []byte(frontMatter+strings.Replace(src, "```sh\n", "```sh effect=destroy target=x\n", 1)))
 		if got := severe(Lint(marked, LintOptions{})); len(got) != 0 {

@@ -51,6 +51,11 @@ func (p *parser) split(st *Step) []*Step {
 	if err != nil {
 		return []*Step{st}
 	}
+	if p.judged(b, file) {
+		if file, err = parseShell(b.Text); err != nil { // it was read before
+			return []*Step{st}
+		}
+	}
 	s := &script{text: b.Text, stmts: file.Stmts}
 	for _, stmt := range file.Stmts[:min(len(file.Stmts), maxStmts)] {
 		s.left = append(s.left, leaves(stmt))
@@ -76,6 +81,100 @@ func (p *parser) split(st *Step) []*Step {
 	out[0].Items = append(slices.Clone(st.Items), out[0].Items...)
 	out[0].Guidance = join(st.Guidance, out[0].Guidance)
 	return out
+}
+
+// careful makes a step of a plain document that can lose something for good ask for a token:
+// its author wrote it for people who read before they type, and not for --yes.
+func (p *parser) careful(st *Step) {
+	b := st.Do
+	if b == nil || b.Action != Shell || b.Effect != "" || p.shell > maxShellAll || !suspect(b.Text) {
+		return
+	}
+	l := &linter{book: p.book}
+	l.peril = func(name, what, why string) {
+		if b.Effect != "destroy" {
+			b.Effect, b.Target = "destroy", name
+			st.Guidance = join(st.Guidance, "> [!CAUTION]\n> `"+strings.ReplaceAll(what, "`", "'")+"` "+why+".")
+		}
+	}
+	l.script(b)
+}
+
+// suspect says whether it is worth reading shell text again in search of danger.
+func suspect(text string) bool {
+	return sqlDanger.MatchString(text) || slices.ContainsFunc(dangers, func(d danger) bool { return strings.Contains(text, d.program) })
+}
+
+// judged lets a command whose end the next one looks at by $? fail: the shell of a step stops
+// at the first command that fails, and what the document does then would never run. A list
+// in which another command follows does not stop it, and has the same $?.
+func (p *parser) judged(b *Block, file *syntax.File) bool {
+	const mark = " && :"
+	var ends []int
+	list := func(stmts []*syntax.Stmt) {
+		for i, s := range stmts[:max(0, len(stmts)-1)] {
+			if end := end(s); end > 0 && looksBack(b.Text, stmts[i+1]) && len(ends) < maxParts {
+				ends = append(ends, end)
+			}
+		}
+	}
+	syntax.Walk(file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.File:
+			list(n.Stmts)
+		case *syntax.Block:
+			list(n.Stmts)
+		case *syntax.Subshell:
+			list(n.Stmts)
+		case *syntax.IfClause:
+			list(n.Then)
+		case *syntax.WhileClause:
+			list(n.Do)
+		case *syntax.ForClause:
+			list(n.Do)
+		}
+		return true
+	})
+	slices.Sort(ends)
+	for i, at := range ends {
+		at += i * len(mark)
+		line, col := place(b.Text, at)
+		r := &b.rows[line-1]
+		r.shifts = append(r.shifts, shift{at: col + len(mark) - 1, by: len(mark)})
+		b.Text = b.Text[:at] + mark + b.Text[at:]
+	}
+	return len(ends) > 0
+}
+
+// end is where the command of a statement ends, 0 for one that another cannot follow.
+func end(s *syntax.Stmt) int {
+	if s.Cmd == nil || s.Background || s.Coprocess || s.Negated {
+		return 0
+	}
+	at := int(s.Cmd.End().Offset())
+	for _, r := range s.Redirs {
+		if r.Hdoc != nil {
+			return 0
+		}
+		at = max(at, int(r.End().Offset()))
+	}
+	return at
+}
+
+// looksBack says whether the first thing that a statement does is to look at $?.
+func looksBack(text string, s *syntax.Stmt) bool {
+	part := func(n syntax.Node) bool {
+		return mentions(text[n.Pos().Offset():n.End().Offset()], "?")
+	}
+	switch cmd := s.Cmd.(type) {
+	case *syntax.IfClause:
+		return len(cmd.Cond) > 0 && part(cmd.Cond[0])
+	case *syntax.CaseClause:
+		return part(cmd.Word)
+	case *syntax.CallExpr, *syntax.TestClause, *syntax.BinaryCmd, *syntax.DeclClause:
+		return part(cmd)
+	}
+	return false
 }
 
 // divide finds the parts. A numbered comment inside a statement divides nothing.

@@ -83,6 +83,17 @@ func TestPlaceholderPositions(t *testing.T) {
 	}
 }
 
+// TestStatusPositions: what stands behind a mark keeps its column.
+func TestStatusPositions(t *testing.T) {
+	book, _ := Parse("doc.md", []byte("# D\n```sh\na; [ $? = 0 ]; b; x=$? end\n```\n"))
+	b := book.Steps[0].Do
+	for _, word := range []string{"a", "[", "b", "x=", "end"} {
+		if got, want := b.At(1, strings.Index(b.Text, word)+1).Col, strings.Index("a; [ $? = 0 ]; b; x=$? end", word)+1; got != want {
+			t.Errorf("%q of %q is at column %d, want %d", word, b.Text, got, want)
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	for _, c := range []struct {
 		name, in string
@@ -100,7 +111,9 @@ func TestSplit(t *testing.T) {
 		{"computed variable binds", "# 1. A\nx=$(mktemp)\n# 2. By hand\n# 3. C\necho $x\n# 4. D\nls", []string{"part|: A|hand: By hand|x=$(mktemp)\n# 2. By hand\n# 3. C\necho $x", "part-2|: D|ls"}},
 		{"cd in a chain binds", "# 1. A\nmkdir a && cd a\n# 2. B\nls", []string{"part|: A|mkdir a && cd a\n# 2. B\nls"}},
 		{"cd in a subshell does not", "# 1. A\n(cd a && ls)\n# 2. B\nls", []string{"part|: A|(cd a && ls)", "part-2|: B|ls"}},
-		{"exit status binds", "# 1. A\na\n# 2. B\nif [ $? -ne 0 ]; then b; fi", []string{"part|: A|a\n# 2. B\nif [ $? -ne 0 ]; then b; fi"}},
+		{"exit status binds", "# 1. A\na\n# 2. B\nif [ $? -ne 0 ]; then b; fi", []string{"part|: A|a && :\n# 2. B\nif [ $? -ne 0 ]; then b; fi"}},
+		{"exit status that is looked at", "a | b >c # d\ncase $? in 0) ;; esac\nif x; then y; [[ $? = 0 ]]; fi; z\nrc=$?", []string{"part||a | b >c && : # d\ncase $? in 0) ;; esac\nif x; then y && :; [[ $? = 0 ]]; fi; z && :\nrc=$?"}},
+		{"exit status that is not", "a\nif b; then echo $?; fi\nc &\nd=$?\ncat <<X\ny\nX\ne=$?", []string{"part||a\nif b; then echo $?; fi\nc &\nd=$?\ncat <<X\ny\nX\ne=$?"}},
 		{"read binds", "# 1. A\nread x\n# 2. B\nls", []string{"part|: A|read x\n# 2. B\nls"}},
 		{"loop variable", "# 1. A\nfor f in *; do x=$f; done\n# 2. B\necho $x\n# 3. C\nls", []string{"part|: A|for f in *; do x=$f; done\n# 2. B\necho $x", "part-2|: C|ls"}},
 		{"prefix assignment", "# 1. A\nX=1 a\n# 2. B\necho $X", []string{"part|: A|X=1 a", "part-2|: B|echo $X"}},
@@ -183,11 +196,29 @@ func TestSection(t *testing.T) {
 		"scenario-2": "scenario-2-somebody-forced-a-push, scenario-2-somebody-forced-a-push-1", // twice in the document
 		"nowhere":    "ledger",
 		"":           "ledger",
-		"about":      "ledger", // no steps
 	} {
 		part, err := book.Section(anchor)
 		if !errors.Is(err, ErrNoSection) || !strings.Contains(strings.Join(hint.All(err), " "), advice) {
 			t.Errorf("Section(%q) = %v, %v %q, want advice with %q", anchor, part, err, hint.All(err), advice)
 		}
+	}
+}
+
+// A section of text is there: what is missing is steps, and the nearest ones are named first.
+func TestSectionWithoutSteps(t *testing.T) {
+	const doc = "# D\n\n## A\n\n### Text\n\nRead.\n\n### Work\n\n```sh\ntrue\n```\n\n## B\n\n```sh\ntrue\n```\n\n## C\n\n### Only text\n"
+	book, _ := Parse("d.md", []byte(doc))
+	for anchor, advice := range map[string]string{
+		"text":      "sections with steps beside it: work; elsewhere: d, a, b",
+		"only-text": "sections with steps beside it: a, work, b; elsewhere: d",
+	} {
+		_, err := book.Section(anchor)
+		if !errors.Is(err, ErrNoSteps) || errors.Is(err, ErrNoSection) || strings.Join(hint.All(err), "|") != advice {
+			t.Errorf("%s: %v, %q", anchor, err, hint.All(err))
+		}
+	}
+	book, _ = Parse("d.md", []byte("# D\n\n## A\n\nRead.\n"))
+	if _, err := book.Section("a"); !errors.Is(err, ErrNoSteps) || strings.Join(hint.All(err), "|") != "no section of it has steps" {
+		t.Errorf("%v, %q", err, hint.All(err))
 	}
 }

@@ -10,8 +10,12 @@ import (
 	"lifeboat/internal/hint"
 )
 
-// ErrNoSection is an anchor that selects nothing, or more than one heading.
-var ErrNoSection = errors.New("no such section")
+var (
+	// ErrNoSection is an anchor that selects nothing, or more than one heading.
+	ErrNoSection = errors.New("no such section")
+	// ErrNoSteps is a section that is there and has only text.
+	ErrNoSteps = errors.New("no steps")
+)
 
 // Section gives the part of a book below one heading. anchor is its slug, or a
 // beginning of the slug that no other heading has: "scenario-2" finds
@@ -38,8 +42,7 @@ func (b *Book) Section(anchor string) (*Book, error) {
 		}
 	}
 	if len(out.Steps) == 0 {
-		return nil, hint.Wrapf(fmt.Errorf("section %q of %s has no steps: %w", h.Slug, b.File, ErrNoSection),
-			"sections with steps: %s", strings.Join(b.sections(), ", "))
+		return nil, hint.Wrap(fmt.Errorf("section %q of %s: %w, only text to read", h.Slug, b.File, ErrNoSteps), b.beside(i))
 	}
 	if b.Plain {
 		out.Meta.Params = slices.DeleteFunc(slices.Clone(b.Meta.Params), func(p Param) bool {
@@ -101,6 +104,35 @@ func (b *Book) sections() []string {
 		return []string{"none"}
 	}
 	return out
+}
+
+// beside advises with the sections that have steps, nearest to heading i first.
+func (b *Book) beside(i int) string {
+	all := b.sections()
+	if all[0] == "none" {
+		return "no section of it has steps"
+	}
+	level := b.Headings[i].Level
+	for up := i - 1; up >= 0; up-- {
+		h := b.Headings[up]
+		if h.Level >= level {
+			continue
+		}
+		var near []string
+		for _, o := range b.Headings[up+1:] {
+			if o.Level <= h.Level {
+				break
+			}
+			if o.Steps > 0 {
+				near = append(near, o.Slug)
+			}
+		}
+		if level = h.Level; len(near) > 0 && len(near) < len(all) {
+			return fmt.Sprintf("sections with steps beside it: %s; elsewhere: %s", strings.Join(near, ", "),
+				strings.Join(slices.DeleteFunc(all, func(s string) bool { return slices.Contains(near, s) }), ", "))
+		}
+	}
+	return "sections with steps: " + strings.Join(all, ", ")
 }
 
 // uses says whether the step may refer to a name, as ${name} or by any word of its

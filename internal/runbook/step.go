@@ -224,7 +224,10 @@ func (p *parser) steps(s *section, sections []section) []*Step {
 		u.step.Guidance = p.prose(u.prose)
 		u.step.Title, u.step.Pos, u.step.Phase, u.step.heading = title, pos, phase, s.heading
 		if p.book.Plain {
-			out = append(out, p.split(u.step)...)
+			for _, st := range p.split(u.step) {
+				p.careful(st)
+				out = append(out, st)
+			}
 		} else {
 			out = append(out, u.step)
 		}
