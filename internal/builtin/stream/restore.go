@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"lifeboat/internal/action"
@@ -80,7 +81,6 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 			"give load: of the asset, or restore with to: and load it by hand")
 	}
 	out.Facts["how"], out.Facts["loader"] = howLoad, a.loader()
-	out.Facts["since"] = env.Now().UTC().Format(time.RFC3339)
 	out.Target, out.Token = a.target(), a.target()
 	out.Summary = fmt.Sprintf("overwrites %s with point %s", a.target(), m.ID)
 	out.Command = []string{dump.CommandLine(a.Kind.Load)}
@@ -225,16 +225,22 @@ func load(ctx context.Context, env *action.Env, a Asset, v Vault, m vault.Manife
 // in its way; where it is not among those that can, it may be one of them, and nobody can
 // say that it was never made.
 func kept(ctx context.Context, v Vault, a Asset, facts map[string]string) (m vault.Manifest, ok bool, err error) {
-	since, err := time.Parse(time.RFC3339, facts["since"])
-	if err != nil {
-		return m, false, fmt.Errorf("read the plan: %w", err)
+	if facts["safety"] == "" {
+		return m, false, nil
 	}
-	list, err := v.List(ctx, vault.AssetID(a.stored()), since.Add(-24*time.Hour))
+	// Not older than the run, which has its beginning in its name, with room for clocks that
+	// differ. No time of a plan: a fact that moves would open the gate anew at each answer.
+	var since time.Time
+	begun, _, _ := strings.Cut(facts["safety"], "-")
+	if at, err := time.Parse("20060102T150405Z", begun); err == nil {
+		since = at.Add(-24 * time.Hour)
+	}
+	list, err := v.List(ctx, vault.AssetID(a.stored()), since)
 	if err != nil && !vault.Unusable(err) {
 		return m, false, err
 	}
 	for _, p := range list {
-		if p.RunID == facts["safety"] && facts["safety"] != "" && (!ok || p.Cut.Before(m.Cut)) {
+		if p.RunID == facts["safety"] && (!ok || p.Cut.Before(m.Cut)) {
 			m, ok = p, true
 		}
 	}

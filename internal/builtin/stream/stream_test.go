@@ -210,6 +210,10 @@ func TestLoad(t *testing.T) {
 	if s.plan.Effect != action.Destroy || s.plan.Token != "auth_db@x" || s.plan.Command[0] != "kubectl exec --stdin x -- loaddb" {
 		t.Fatalf("%+v", s.plan)
 	}
+	again, err := s.call.Plan(t.Context(), b.env) // as the engine does when the person has read and typed
+	if must(t, err); !maps.Equal(again.Facts, s.plan.Facts) || again.Token != s.plan.Token {
+		t.Errorf("time that passes at the gate opens it anew: %v, then %v", s.plan.Facts, again.Facts)
+	}
 	if pr := s.probe(); pr.Finding != action.NotApplied {
 		t.Errorf("before: %+v", pr)
 	}
@@ -219,6 +223,12 @@ func TestLoad(t *testing.T) {
 	}
 	if pr := s.probe(); pr.Finding != action.Applied {
 		t.Errorf("after: %+v", pr)
+	}
+	undo, err := s.call.PlanUndo(t.Context(), b.env, s.plan, s.res)
+	must(t, err)
+	again, err = s.call.PlanUndo(t.Context(), b.env, s.plan, s.res)
+	if must(t, err); !maps.Equal(again.Facts, undo.Facts) {
+		t.Errorf("time that passes at the gate opens it anew: %v, then %v", undo.Facts, again.Facts)
 	}
 	must(t, s.undo())
 	if b.read() != "two, by accident\n" {

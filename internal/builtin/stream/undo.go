@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"lifeboat/internal/action"
 	dump "lifeboat/internal/asset/stream"
@@ -46,7 +45,7 @@ func (d Deps) planUndo(ctx context.Context, env *action.Env, p restoreParams, pl
 		Target:  a.target(), Token: a.target(), Command: []string{dump.CommandLine(a.Kind.Load)},
 		Facts: map[string]string{
 			"how": howLoad, "point": m.ID, "want": f.SHA256, "loader": a.loader(),
-			"safety": safetyRun(env, "before-undo"), "since": env.Now().UTC().Format(time.RFC3339),
+			"safety": safetyRun(env, "before-undo"),
 		},
 		Lines: []action.Line{
 			{Label: "brings", Text: fmt.Sprintf("%s, of %s", words(f), age(env.Now(), m.Cut))},
