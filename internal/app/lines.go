@@ -228,11 +228,15 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			n = i + 1
 		}
 	}
-	if ev.Kind != run.StepSkipped && l.turn(s.ID) {
+	turned := ev.Kind != run.StepSkipped && l.turn(s.ID)
+	if turned {
 		l.title(r, s, n, ev)
 	}
 	switch b := ev.Body.(type) {
 	case run.Gate:
+		if turned && b.Kind == run.Decision { // it failed before anybody read these lines
+			l.failed(ev.At, n, "FAILED", s.Error, s.Hints)
+		}
 		l.gate(r, s, n, ev, b)
 	case run.Answer:
 		if ev.Kind == run.DoubtSettled {
@@ -271,14 +275,7 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 		if ev.Kind == run.StepDoubted {
 			word = "IN DOUBT"
 		}
-		first, more, _ := strings.Cut(b.Error, "\n")
-		l.say(ev.At, "STEP %d %s: %s", n, word, first)
-		for line := range strings.Lines(more) { // what else went wrong
-			l.add("%s", strings.TrimSuffix(line, "\n"))
-		}
-		for _, h := range b.Hints {
-			l.add("%s", h)
-		}
+		l.failed(ev.At, n, word, b.Error, b.Hints)
 	case run.Reason:
 		words := map[run.Kind]string{run.StepSkipped: "SKIPPED", run.StepOverridden: "OVERRIDDEN", run.StepReopened: "AGAIN", run.StepElse: "FAILED, its alternative takes over:"}
 		l.say(ev.At, "STEP %d %s %s%s", n, words[ev.Kind], s.Title, prefix(": ", orElse(b.Text, b.Else)))
@@ -288,6 +285,18 @@ func (l *lines) step(r *run.Run, s *run.Step, ev run.Event) {
 			l.add("before %s, wanted %s, found %s", b.Before, b.Wanted, b.Found)
 		}
 		l.add("means: %s", b.Means)
+	}
+}
+
+// failed writes why a step failed, or is in doubt, and what can be done.
+func (l *lines) failed(at time.Time, n int, word, text string, hints []string) {
+	first, more, _ := strings.Cut(text, "\n")
+	l.say(at, "STEP %d %s: %s", n, word, first)
+	for line := range strings.Lines(more) { // what else went wrong
+		l.add("%s", strings.TrimSuffix(line, "\n"))
+	}
+	for _, h := range hints {
+		l.add("%s", h)
 	}
 }
 
