@@ -295,3 +295,38 @@ func TestDebtOfAnUndoThatWasRefused(t *testing.T) {
 		}
 	}
 }
+
+// What a step saves is gone with the process that ran it where its probe cannot tell. What
+// goes by it stops with words, and never runs with nothing in its place.
+func TestSavedIsLostInDoubt(t *testing.T) {
+	for name, later := range map[string]string{
+		"argument":  "~~~test.write\nvalue: ${it.out}\n~~~\n",
+		"script":    "~~~sh\nsay \"${it_out:-}\"\n~~~\n",
+		"condition": "~~~test.write when=\"it.out != 'a'\"\nvalue: b\n~~~\n",
+		"check":     "~~~test.write\nvalue: b\n~~~\n\n~~~test.read verify\nvalue: ${it.out}\n~~~\n",
+	} {
+		b := newBench(t)
+		p := &person{t: t, say: answers{"make doubt": {verb(run.Settle)}, "use decision": {verb(run.Override)}, "closing": {verb(run.Finish)}}}
+		prog := b.program("## Make\n\n~~~sh save=it\nok\n~~~\n\n## Use\n\n" + later)
+		id, err := Begin(t.Context(), b.config(p), prog, Start{Mode: run.Live})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.onBeat = func(point string) {
+			if point == "after-effect" && len(b.effects) == 1 {
+				panic(errCrash)
+			}
+		}
+		if _, err := b.crashable(prog, id, p); !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+		b.onBeat = nil
+		r, err := b.resume(prog, id, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Step("use"); !strings.Contains(s.Error, `what step "make" saves as "it" is not known`) || s.State != run.Overridden || name != "check" && len(b.effects) != 1 {
+			t.Errorf("%s: %s, %q, effects %q", name, s.State, s.Error, b.effects)
+		}
+	}
+}

@@ -104,8 +104,42 @@ func (e *Engine) expand(u *unit, args map[string]any) (map[string]any, error) {
 	return out, nil
 }
 
+// lost says that what a step saved, and what goes by uses, is not known: nobody saw how it
+// ended, and its probe could not tell either. Nothing goes on with an empty value in its place.
+func (e *Engine) lost(sc *scope, uses func(name string) bool) error {
+	saved := e.saved(sc)
+	for i, o := range e.program.units {
+		if o.scope != sc || o.step.Do == nil || o.step.Do.Save == "" || !uses(o.step.Do.Save) {
+			continue
+		}
+		if _, ok := saved[o.step.Do.Save]; ok {
+			continue
+		}
+		switch s := e.view().Steps[i]; {
+		case s.State == run.Checking, s.State == run.Verified, s.State == run.Claimed, s.State == run.Overridden && len(s.Doubts) > 0:
+			return hint.Wrap(fmt.Errorf("what step %q saves as %q is not known: its end was in doubt, and only a step that ends tells", o.ID, o.step.Do.Save),
+				fmt.Sprintf("Do step %q again: undo it, or begin anew. Or do this step by hand and accept it.", o.Title))
+		}
+	}
+	return nil
+}
+
+// uses says whether a block goes by what was saved under a name.
+func uses(b *runbook.Block) func(name string) bool {
+	text := fmt.Sprint(b.Args, b.Stop)
+	return func(name string) bool {
+		if b.Action == runbook.Shell && (strings.Contains(b.Text, "$"+name+"_") || strings.Contains(b.Text, "${"+name+"_")) {
+			return true
+		}
+		return strings.Contains(text, "${"+name+".")
+	}
+}
+
 // call resolves a block to a call.
 func (e *Engine) call(u *unit, b *bound) (action.Call, error) {
+	if err := e.lost(u.scope, uses(b.block)); err != nil {
+		return action.Call{}, fmt.Errorf("%s: %w", b.block.Pos, err)
+	}
 	args := b.block.Args
 	if b.block.Action == runbook.Shell {
 		args = shellArgs(b.block, nil)
@@ -181,6 +215,9 @@ func text(v any) string {
 // holds evaluates the conditions of a step. The first that is false is named.
 func (e *Engine) holds(u *unit) (ok bool, which string, err error) {
 	for _, c := range u.when {
+		if err := e.lost(c.scope, func(name string) bool { return strings.Contains(c.text, name+".") }); err != nil {
+			return false, c.text, fmt.Errorf("%s: when %q: %w", c.pos, c.text, err)
+		}
 		env := map[string]any{"mode": string(e.view().Started.Mode)}
 		for _, other := range e.program.units { // a save that did not happen is empty, not unknown
 			if other.scope == c.scope && other.step.Do != nil && other.step.Do.Save != "" {

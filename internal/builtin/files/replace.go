@@ -392,6 +392,7 @@ func (d Deps) probeReplace(ctx context.Context, plan action.Plan) (action.Probe,
 		}
 	}
 	n := len(r.Changes)
+	pr.Outputs = map[string]any{"point": r.Point, "kept": filepath.Join(dir, keep), "changed": int64(n)}
 	pr.Before, pr.Wanted = fmt.Sprintf("%d of %d as before", n, n), fmt.Sprintf("%d of %d restored", n, n)
 	pr.Found = fmt.Sprintf("%d restored, %d as before, %d others", after, before, n-after-before)
 	switch {

@@ -143,7 +143,8 @@ func (d Deps) probeRestore(ctx context.Context, env *action.Env, p restoreParams
 		return d.probeReplace(ctx, plan)
 	}
 	dir := plan.Facts["path"]
-	pr := action.Probe{Finding: action.Unknown, Command: []string{"ls -la " + dir}, Before: "not there", Wanted: "there"}
+	pr := action.Probe{Finding: action.Unknown, Command: []string{"ls -la " + dir}, Before: "not there", Wanted: "there",
+		Outputs: map[string]any{"point": plan.Facts["point"], "dir": filepath.Join(dir, tree.TreeName)}}
 	switch _, err := os.Lstat(dir); {
 	case err == nil:
 		pr.Finding, pr.Found, pr.Means = action.Applied, "there", "The directory gets its name only when it is proven."

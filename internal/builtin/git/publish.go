@@ -356,7 +356,7 @@ func (d Deps) probePublish(ctx context.Context, env *action.Env, p gatherParams,
 	case a.digest() != plan.Facts["wanted"]:
 		out.Finding, out.Means = action.Unknown, "the copies have changed since, so it cannot be said what was meant to be there"
 	case have == len(a.picks):
-		out.Finding, out.Means = action.Applied, "every ref is there, as the copies have it"
+		out.Finding, out.Means, out.Outputs = action.Applied, "every ref is there, as the copies have it", a.outputs()
 	default:
 		out.Finding, out.Means = action.NotApplied, "a part arrived; doing it again sends the rest, and its plan shows what is there"
 	}

@@ -79,7 +79,7 @@ func TestGatherAndPublish(t *testing.T) {
 	}
 	probe := func(want action.Finding) {
 		t.Helper()
-		if p, err := call.Probe(t.Context(), b.env, plan); err != nil || p.Finding != want {
+		if p, err := call.Probe(t.Context(), b.env, plan); err != nil || p.Finding != want || want == action.Applied && p.Outputs["newer"] == nil {
 			t.Errorf("probe: %+v, %v, want %s", p, err, want)
 		}
 	}

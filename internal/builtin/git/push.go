@@ -275,6 +275,7 @@ func (d Deps) probeBranch(ctx context.Context, env *action.Env, p pushParams, ol
 	out := action.Probe{
 		Command: []string{fmt.Sprintf("git ls-remote %s %s", shellWord(showURL(r.Remote)), shellWord("refs/heads/"+p.Branch))},
 		Before:  orAbsent(old), Wanted: orAbsent(to), Found: orAbsent(found),
+		Outputs: map[string]any{"old": old, "new": to, "branch": p.Branch},
 	}
 	switch found {
 	case to:

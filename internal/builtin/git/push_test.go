@@ -45,7 +45,7 @@ func TestPushAndBack(t *testing.T) {
 	probe := func(want action.Finding) {
 		t.Helper()
 		p, err := call.Probe(t.Context(), b.env, plan)
-		if err != nil || p.Finding != want || p.Before != bad[:7] || p.Wanted != good[:7] {
+		if err != nil || p.Finding != want || p.Before != bad[:7] || p.Wanted != good[:7] || p.Outputs["old"] != bad || p.Outputs["new"] != good {
 			t.Errorf("probe: %+v %v", p, err)
 		}
 	}

@@ -337,7 +337,8 @@ func (d Deps) probeRestore(_ context.Context, env *action.Env, p restoreParams, 
 		return action.Probe{}, err
 	}
 	there := func(path string) bool { _, err := os.Lstat(path); return err == nil }
-	out := action.Probe{Command: []string{"ls -d " + shellWord(s.dir) + " " + shellWord(s.dir) + ".*"}, Before: "absent", Wanted: s.dir, Found: "absent"}
+	out := action.Probe{Command: []string{"ls -d " + shellWord(s.dir) + " " + shellWord(s.dir) + ".*"}, Before: "absent", Wanted: s.dir, Found: "absent",
+		Outputs: map[string]any{"dir": s.dir, "before": s.before, "point": plan.Facts["point"]}}
 	if s.before != "" {
 		out.Before, out.Wanted = "only "+s.dir, s.before+" beside it"
 	}

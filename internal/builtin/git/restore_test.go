@@ -39,7 +39,7 @@ func TestRestoreBeside(t *testing.T) {
 			}
 			b.git(dir, "pull", "--quiet", "--ff-only")
 		}
-		if p, err := call.Probe(t.Context(), b.env, plan); err != nil || p.Finding != action.Applied {
+		if p, err := call.Probe(t.Context(), b.env, plan); err != nil || p.Finding != action.Applied || p.Outputs["dir"] != dir || p.Outputs["point"] != r.Outputs["point"] || p.Outputs["before"] != r.Outputs["before"] {
 			t.Errorf("%s: probe %+v %v", name, p, err)
 		}
 		if _, err := call.Run(t.Context(), b.env, plan); !errors.Is(err, action.ErrChanged) {

@@ -150,7 +150,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 	out := action.Plan{
 		Target: t.path,
 		Facts: map[string]string{
-			"how": t.how, "path": t.path, "hash": t.hash, "point": m.ID, "want": want.Content,
+			"how": t.how, "path": t.path, "hash": t.hash, "point": m.ID, "cut": m.Cut.UTC().Format("2006-01-02T15:04:05.000Z"), "want": want.Content,
 			"keep": keep,
 		},
 		Lines: []action.Line{
@@ -401,6 +401,13 @@ func probeRestore[P any](ctx context.Context, _ *action.Env, _ P, plan action.Pl
 	pr := action.Probe{
 		Finding: action.Unknown, Command: []string{"sqlite3 " + f["path"] + " 'PRAGMA integrity_check'"},
 		Before: short(f["hash"]), Wanted: short(f["want"]),
+		Outputs: map[string]any{"file": f["path"], "kept": ""},
+	}
+	if f["how"] != howNew && f["hash"] != f["want"] {
+		pr.Outputs["kept"] = f["keep"]
+	}
+	if f["point"] != "" {
+		pr.Outputs["point"], pr.Outputs["cut"] = f["point"], f["cut"]
 	}
 	t, err := look(ctx, f["path"])
 	if err != nil {

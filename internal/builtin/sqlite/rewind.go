@@ -62,7 +62,7 @@ func (d Deps) rewind() action.Action {
 			}
 			return checkSkip(p.Log, p.Skip)
 		},
-		Plan: d.planRewind, Run: d.runRewind, Probe: probeSide[rewindParams],
+		Plan: d.planRewind, Run: d.runRewind, Probe: probeRewind,
 		Inverse: wayBack[rewindParams](),
 	})
 }
@@ -134,7 +134,7 @@ func (d Deps) planRewind(ctx context.Context, env *action.Env, p rewindParams) (
 		Summary: fmt.Sprintf("rebuilds %s as of %s into the new file %s", a.Name, clock(at), path),
 		Facts: map[string]string{
 			"how": howNew, "path": path, "hash": "", "point": c.ID, "want": want.Content, "keep": db.KeepAs(path, path+".before-"+env.Run),
-			"at": at.Format(time.RFC3339Nano), "cut": c.Cut.UTC().Format(time.RFC3339Nano), "proven": string(c.proven),
+			"at": at.Format(time.RFC3339Nano), "cut": c.Cut.UTC().Format(time.RFC3339Nano), "reached": c.Cut.UTC().Format(time.RFC3339Nano), "proven": string(c.proven),
 		},
 		Lines: []action.Line{
 			{Label: "point", Text: fmt.Sprintf("%s, of %s: %s before the wanted time", c.ID, clock(c.Cut), printable.Span(at.Sub(c.Cut)))},
@@ -209,6 +209,7 @@ func planLog(ctx context.Context, env *action.Env, log string, skip []string, af
 	}
 	out.Facts["log"], out.Facts["log_sha256"] = l.Path, f.SHA256
 	out.Facts["statements"] = strconv.Itoa(f.Applied)
+	out.Facts["reached"] = reach(f, after, until).UTC().Format(time.RFC3339Nano)
 	out.Lines = append(out.Lines, action.Line{Label: "log", Text: l.Path + ": " + logWords(f)})
 	warn(out, logChecks(f, after, until, env.Now())...)
 	return nil
@@ -354,8 +355,29 @@ func applyLog(ctx context.Context, env *action.Env, l db.Log, plan action.Plan, 
 	return changed, f, err
 }
 
+// probeRewind looks at the side file. What the step saves is in its plan: the file got its
+// name only when all of that was so.
+func probeRewind(ctx context.Context, env *action.Env, p rewindParams, plan action.Plan) (action.Probe, error) {
+	pr, err := probeSide(ctx, env, p, plan)
+	if err != nil {
+		return pr, err
+	}
+	var times [3]time.Time
+	for i, name := range []string{"cut", "at", "reached"} {
+		if times[i], err = time.Parse(time.RFC3339Nano, plan.Facts[name]); err != nil {
+			return pr, fmt.Errorf("the plan has no %s: %w", name, err)
+		}
+	}
+	statements, _ := strconv.ParseInt(plan.Facts["statements"], 10, 64) // none without a log
+	pr.Outputs = map[string]any{
+		"file": plan.Facts["path"], "point": plan.Facts["point"], "proven": plan.Facts["proven"], "statements": statements,
+		"cut": exact(times[0]), "at": exact(times[1]), "reached": exact(times[2]), "loss": int64(max(times[1].Sub(times[2]), 0).Round(time.Second) / time.Second),
+	}
+	return pr, nil
+}
+
 // probeSide looks at a file that was to be made where none was.
-func probeSide[P any](ctx context.Context, env *action.Env, p P, plan action.Plan) (action.Probe, error) {
+func probeSide(ctx context.Context, env *action.Env, p rewindParams, plan action.Plan) (action.Probe, error) {
 	if plan.Facts["want"] != "" {
 		return probeRestore(ctx, env, p, plan)
 	}

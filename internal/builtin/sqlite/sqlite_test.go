@@ -155,7 +155,28 @@ func (b *bench) play(name string, args map[string]any) *step {
 	if err := s.run(); err != nil {
 		b.t.Fatalf("%s: %v\n%s", name, err, &b.log)
 	}
+	if strings.HasPrefix(name, "sqlite.re") && name != "sqlite.replay" || name == "sqlite.swap" {
+		s.told()
+	}
 	return s
+}
+
+// told holds that a probe which finds the effect fills what the effect saves: after a doubt
+// later steps go by that.
+func (s *step) told() {
+	s.b.t.Helper()
+	if !s.call.Action.HasProbe {
+		return
+	}
+	pr, err := s.call.Probe(s.b.t.Context(), s.b.env, s.plan)
+	if err != nil || pr.Finding != action.Applied {
+		return // others look at that
+	}
+	for _, key := range []string{"file", "kept", "point", "cut", "at", "reached", "loss", "proven", "statements"} {
+		if want, ok := s.res.Outputs[key]; ok && pr.Outputs[key] != want {
+			s.b.t.Errorf("%s saves %s = %v, its probe says %v", s.call.Action.Name, key, want, pr.Outputs[key])
+		}
+	}
 }
 
 // undo plans and runs the inverse of a step.

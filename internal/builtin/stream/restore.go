@@ -254,7 +254,10 @@ func kept(ctx context.Context, v Vault, a Asset, facts map[string]string) (m vau
 // write the time into their dumps; then only a person can tell.
 func (d Deps) probeRestore(ctx context.Context, env *action.Env, p restoreParams, plan action.Plan) (action.Probe, error) {
 	if plan.Facts["how"] == howNew {
-		return probeNew(plan), nil
+		pr := probeNew(plan)
+		dir := plan.Facts["path"]
+		pr.Outputs = map[string]any{"point": plan.Facts["point"], "sha256": plan.Facts["want"], "dir": dir, "file": filepath.Join(dir, dump.FileName)}
+		return pr, nil
 	}
 	return d.probeLoad(ctx, env, p, plan.Facts["want"], plan.Facts)
 }
@@ -280,6 +283,7 @@ func (d Deps) probeLoad(ctx context.Context, env *action.Env, p restoreParams, w
 		return action.Probe{}, err
 	}
 	pr := action.Probe{Finding: action.Unknown, Command: []string{dump.CommandLine(a.Kind.Dump)}, Wanted: short(want)}
+	pr.Outputs = map[string]any{"point": facts["point"], "sha256": want}
 	var before string
 	if facts["safety"] != "" {
 		m, ok, err := kept(ctx, v, a, facts)
@@ -296,7 +300,7 @@ func (d Deps) probeLoad(ctx context.Context, env *action.Env, p restoreParams, w
 			return action.Probe{}, err
 		}
 		before = f.SHA256
-		pr.Before = short(before)
+		pr.Before, pr.Outputs["kept"] = short(before), m.ID
 	}
 	now, err := a.Kind.Measure(ctx, env.Log)
 	switch {

@@ -143,7 +143,26 @@ func (b *bench) do(name string, args map[string]any) *step {
 	if err := s.run(); err != nil {
 		b.t.Fatalf("%s: %v\n%s", name, err, b.log.String())
 	}
+	s.told()
 	return s
+}
+
+// told holds that a probe which finds the effect fills what the effect saves: after a doubt
+// later steps go by that.
+func (s *step) told() {
+	s.b.t.Helper()
+	if !s.call.Action.HasProbe {
+		return
+	}
+	pr, err := s.call.Probe(s.b.t.Context(), s.b.env, s.plan)
+	if err != nil || pr.Finding != action.Applied {
+		return // others look at that
+	}
+	for _, key := range []string{"point", "sha256", "dir", "file", "kept"} {
+		if want, ok := s.res.Outputs[key]; ok && pr.Outputs[key] != want {
+			s.b.t.Errorf("%s saves %s = %v, its probe says %v", s.call.Action.Name, key, want, pr.Outputs[key])
+		}
+	}
 }
 
 func (s *step) undo() error {
