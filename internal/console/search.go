@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/sahilm/fuzzy"
+
+	"lifeboat/internal/hint"
 )
 
 // needle is what a person types to find something, taken apart once.
@@ -226,35 +228,11 @@ func (s *stack) nearly(term string) bool {
 		if len(have) > len(want) {
 			have = have[:len(want)] // it may go on
 		}
-		if len(have)+limit >= len(want) && typos(want, have, limit) {
+		if len(have)+limit >= len(want) && hint.Distance(want, have, limit+1) <= limit {
 			return true
 		}
 	}
 	return false
-}
-
-// typos says whether a becomes b with at most limit letters put in, left out, changed
-// or swapped with their neighbour.
-func typos(a, b []rune, limit int) bool {
-	before, last, now := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		now[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				now[j] = min(now[j], before[j-2]+1)
-			}
-		}
-		before, last, now = last, now, before
-	}
-	return last[len(b)] <= limit
 }
 
 // found is a thing that a search has found.

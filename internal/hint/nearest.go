@@ -12,7 +12,7 @@ func Nearest(name string, candidates []string) string {
 	best, bestAt := "", min(max(2, len(name)/3), len(name)-1)+1 // not every letter is wrong
 	lower := strings.ToLower(name)
 	for _, c := range candidates {
-		if d := distance(lower, strings.ToLower(c), bestAt); d < bestAt {
+		if d := Distance([]byte(lower), []byte(strings.ToLower(c)), bestAt); d < bestAt {
 			best, bestAt = c, d
 		}
 	}
@@ -42,9 +42,10 @@ func Suggest(name string, candidates []string) string {
 	return "there are " + strings.Join(candidates, ", ")
 }
 
-// distance counts the edits between a and b, swapping two neighbours as one; it gives
-// up at limit. Long words are not compared: they are no misspelling.
-func distance(a, b string, limit int) int {
+// Distance counts the letters to put in, leave out, change or swap with their neighbour to
+// come from a to b; what it gives from limit on says only that there are too many. Words over
+// 64 letters are not compared: they are no misspelling.
+func Distance[T comparable](a, b []T, limit int) int {
 	if len(a) > 64 || len(b) > 64 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
 	}

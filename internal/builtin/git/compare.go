@@ -212,10 +212,7 @@ func (d Deps) counterpart(ctx context.Context, env *action.Env, k *desk, r Repo,
 // lacking names the refs of other that are not in live, or are not part of what live has
 // under that name. A commit that can be seen nowhere here is asked of the remote.
 func (k *desk) lacking(ctx context.Context, env *action.Env, r Repo, live, other []repo.Ref) (string, error) {
-	at := map[string]string{}
-	for _, ref := range live {
-		at[ref.Name] = ref.OID
-	}
+	at := byName(live)
 	var out []string
 	for _, ref := range other {
 		found := at[ref.Name]

@@ -2,12 +2,11 @@ package git
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
 	"lifeboat/internal/action"
+	repo "lifeboat/internal/asset/git"
 	"lifeboat/internal/printable"
 )
 
@@ -78,14 +77,16 @@ func (a assembly) outputs() map[string]any {
 	}
 }
 
-// digest is over names and ids of refs, in order.
-func (a assembly) digest() string {
-	h := sha256.New()
-	for _, p := range a.picks {
-		fmt.Fprintf(h, "%s %s\n", p.oid, p.name)
+// refs are what the repository shall have.
+func (a assembly) refs() []repo.Ref {
+	out := make([]repo.Ref, len(a.picks))
+	for i, p := range a.picks {
+		out[i] = repo.Ref{Name: p.name, OID: p.oid}
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return out
 }
+
+func (a assembly) digest() string { return digest(a.refs()) }
 
 // tell writes everything that was decided into the log, and gives the lines for a plan.
 func (a assembly) tell(env *action.Env) []action.Line {

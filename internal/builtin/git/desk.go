@@ -180,14 +180,11 @@ func (k *desk) output(ctx context.Context, args ...string) (string, error) {
 
 // types tells the type of each object that the desk sees.
 func (k *desk) types(ctx context.Context, oids []string) (map[string]string, error) {
-	return typesIn(ctx, k.git("cat-file", "--batch-check"), oids)
-}
-
-func typesIn(ctx context.Context, call command.Cmd, oids []string) (map[string]string, error) {
 	out := map[string]string{}
 	if len(oids) == 0 {
 		return out, nil
 	}
+	call := k.git("cat-file", "--batch-check")
 	call.Stdin = strings.NewReader(strings.Join(oids, "\n") + "\n")
 	text, err := command.Output(ctx, call)
 	if err != nil {

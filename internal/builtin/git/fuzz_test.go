@@ -34,8 +34,8 @@ func FuzzAlike(f *testing.F) {
 		if len(a) >= 6 && !alike(a, a) {
 			t.Errorf("%q is not like itself", a)
 		}
-		if d, back := steps(a, b), steps(b, a); min(d, 3) != min(back, 3) || (d == 0) != (a == b) {
-			t.Errorf("%q and %q: %d and %d", a, b, d, back)
+		if there, back := misspelt(a, b, 2), misspelt(b, a, 2); there != back || misspelt(a, b, 0) != (a == b) {
+			t.Errorf("%q and %q: %t and %t", a, b, there, back)
 		}
 		_ = alike(a, b)
 	})

@@ -171,10 +171,7 @@ func (k *desk) complete(ctx context.Context, oid string) bool {
 
 // differing says whether a copy has anything that the base does not have as it is.
 func differing(base bundle, others []bundle) bool {
-	at := map[string]string{}
-	for _, ref := range base.refs {
-		at[ref.Name] = ref.OID
-	}
+	at := byName(base.refs)
 	for _, b := range others {
 		for _, ref := range shared(b.refs) {
 			if at[ref.Name] != ref.OID {

@@ -89,11 +89,7 @@ func subjects(list []commit) string {
 	const shown = 3
 	var out []string
 	for _, c := range list[:min(shown, len(list))] {
-		subject := []rune(printable.Line(c.subject))
-		if len(subject) > 50 {
-			subject = append(subject[:49], '…')
-		}
-		out = append(out, fmt.Sprintf("%s \"%s\"", short(c.oid), string(subject)))
+		out = append(out, fmt.Sprintf("%s \"%s\"", short(c.oid), clip(printable.Line(c.subject))))
 	}
 	if n := len(list) - shown; n > 0 {
 		out = append(out, fmt.Sprintf("and %d more", n))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -79,9 +80,7 @@ func detached(s site) (out []headless) {
 		heads = append(heads, filepath.Join("worktrees", name, "HEAD"))
 	}
 	for _, head := range heads {
-		text, err := os.ReadFile(filepath.Join(s.dir, ".git", head))
-		oid := strings.TrimSpace(string(text))
-		if err == nil && len(oid) >= 40 && isOID(oid) {
+		if oid := readSmall(filepath.Join(s.dir, ".git", head)); len(oid) >= 40 && isOID(oid) {
 			out = append(out, headless{strings.TrimSuffix(filepath.Join(".git", head), "/HEAD"), oid})
 		}
 	}
@@ -141,7 +140,7 @@ func takeInner(ctx context.Context, s site) (notes []string, err error) {
 			notes = append(notes, fmt.Sprintf("the linked work tree %s has no index: %s", printable.Line(name), printable.Line(err.Error())))
 		}
 	}
-	if oid := strings.TrimSpace(readSmall(filepath.Join(old, "HEAD"))); len(oid) >= 40 && isOID(oid) && whole(ctx, s.build, oid) {
+	if oid := readSmall(filepath.Join(old, "HEAD")); len(oid) >= 40 && isOID(oid) && whole(ctx, s.build, oid) {
 		if _, err := command.Run(ctx, command.Git(s.build, "update-ref", "--no-deref", "HEAD", oid)); err != nil {
 			return notes, fmt.Errorf("go to the commit of HEAD: %w", err)
 		}
@@ -155,9 +154,29 @@ func unsafeInside(p string) bool {
 	return name == "hooks" || name == "config" || name == "config.worktree" || strings.HasSuffix(name, ".lock") || strings.HasPrefix(name, "fsmonitor--daemon")
 }
 
+// readSmall reads a file of one line that git keeps in its directory, without the space
+// around it. What is not there, or is no such file, says nothing.
 func readSmall(name string) string {
-	text, _ := os.ReadFile(name) // what is not there says nothing
-	return string(text)
+	f, err := openPlain(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	text, _ := io.ReadAll(io.LimitReader(f, 4<<10))
+	return strings.TrimSpace(string(text))
+}
+
+// openPlain opens a file of a repository that somebody else made. Anything but a file is
+// refused before it is opened: a pipe would keep us waiting for ever.
+func openPlain(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%q is no plain file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(name)
 }
 
 // settleModules gives each repository of a submodule settings of its own: where its work tree

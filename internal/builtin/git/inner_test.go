@@ -72,7 +72,7 @@ func TestReplaceTakesInnerThingsOver(t *testing.T) {
 		"what a branch follows":      {plainGit(b.clone, "rev-parse", "--abbrev-ref", "side@{upstream}"), "fork/main"},
 		"remotes":                    {plainGit(b.clone, "remote"), "fork\norigin"},
 		"the stash":                  {plainGit(b.clone, "stash", "list", "--format=%gs"), stash},
-		"large files":                {readSmall(filepath.Join(b.clone, ".git/lfs/objects/ab/cd/abcd")), "large\n"},
+		"large files":                {readSmall(filepath.Join(b.clone, ".git/lfs/objects/ab/cd/abcd")), "large"},
 		"hooks of the submodule":     {readSmall(filepath.Join(b.clone, ".git/modules/vendor/lib/hooks/post-checkout")), ""},
 		"a program that git has run": {readSmall(filepath.Join(b.dir, "pwned")), ""},
 	} {

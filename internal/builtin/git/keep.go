@@ -145,7 +145,7 @@ func (d Deps) pointWith(ctx context.Context, r Repo, oid, point string) (string,
 	if err != nil {
 		return "", err
 	}
-	list, err := v.List(ctx, vault.AssetID(r.stored()), zeroTime)
+	list, err := v.List(ctx, vault.AssetID(r.stored()), time.Time{})
 	for _, m := range list {
 		f, bad := repo.ParseFacts(m.Facts)
 		if bad != nil {

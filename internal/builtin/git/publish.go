@@ -1,7 +1,6 @@
 package git
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -235,23 +234,9 @@ func (k *desk) pushAll(ctx context.Context, env *action.Env, r Repo, head string
 			args = append(args, "--force-with-lease="+m.name+":"+m.old)
 			specs = append(specs, m.new+":"+m.name)
 		}
-		c := k.git(append(append(args, "--", r.Remote), specs...)...)
-		var out bytes.Buffer
-		c.Stdout = &out
-		res, err := command.Run(ctx, c)
-		for line := range strings.Lines(out.String() + string(res.Stderr)) {
-			env.Printf("%s", strings.TrimSpace(line))
-		}
-		if err != nil {
-			status := pushStatus(out.String())
-			switch {
-			case strings.Contains(status, "[rejected]"):
-				return fmt.Errorf("%w: %s", action.ErrChanged, printable.Line(status))
-			case strings.Contains(status, "[remote rejected]"):
-				return hint.Wrap(fmt.Errorf("push to %s: the server refuses: %s", r.remoteName(), printable.Line(status)),
-					"what arrived stays; allow the ref at the server, or leave it out, and try again")
-			}
-			return fmt.Errorf("%w: push to %s: %w", action.ErrUnclear, r.remoteName(), err)
+		args = append(append(args, "--", r.Remote), specs...)
+		if err := k.send(ctx, env, r, args, "what arrived stays; allow the ref at the server, or leave it out, and try again"); err != nil {
+			return err
 		}
 		sent += len(batch)
 		env.Report(int64(sent), int64(len(todo)), "refs")
@@ -293,11 +278,7 @@ func (d Deps) published(ctx context.Context, k *desk, r Repo, a assembly, todo [
 	if err != nil {
 		return action.Result{}, fmt.Errorf("%w: pushed, and then %w", action.ErrUnclear, err)
 	}
-	var wanted []repo.Ref
-	at := t.at()
-	for _, p := range a.picks {
-		wanted = append(wanted, repo.Ref{Name: p.name, OID: p.oid})
-	}
+	at, wanted := t.at(), a.refs()
 	var found []repo.Ref
 	for _, p := range a.picks {
 		if at[p.name] != "" {

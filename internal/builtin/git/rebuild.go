@@ -157,26 +157,15 @@ func defaultHead(ctx context.Context, r Repo, dir, from string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("read HEAD to rebuild from: %w", err)
 	}
-	for line := range strings.Lines(string(out)) {
-		if rest, ok := strings.CutPrefix(line, "ref: refs/heads/"); ok {
-			name, _, _ := strings.Cut(rest, "\t")
-			return name, nil
-		}
+	if ref := symref(string(out)); ref != "" {
+		return strings.TrimPrefix(ref, "refs/heads/"), nil
 	}
-	if len(r.Branches) > 0 {
-		return r.Branches[0], nil
-	}
-	return "main", nil
+	return append(slices.Clone(r.Branches), "main")[0], nil
 }
 
 // oldBranch is what the old clone had checked out, empty when that cannot be read.
 func oldBranch(dir string) string {
-	data, err := os.ReadFile(filepath.Join(dir, ".git", "HEAD"))
-	name, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "ref: refs/heads/")
-	if err != nil || !ok || !repo.ValidRef("refs/heads/"+name) {
-		return ""
-	}
-	return name
+	return strings.TrimPrefix(symref(readSmall(filepath.Join(dir, ".git", "HEAD"))), "refs/heads/")
 }
 
 // setHead checks out a branch without touching files: the local one that was taken

@@ -45,11 +45,7 @@ func (k *desk) remoteRefs(ctx context.Context, r Repo, patterns ...string) ([]re
 
 // fetch brings a branch or commit of the shared repository into the desk.
 func (k *desk) fetch(ctx context.Context, r Repo, what, as string) error {
-	c := k.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", r.Remote, "+"+what+":"+as)
-	if _, err := command.Run(ctx, c); err != nil {
-		return fmt.Errorf("fetch %q from %s: %w", what, r.remoteName(), err)
-	}
-	return nil
+	return k.fetchFrom(ctx, Mirror{Name: r.remoteName(), URL: r.Remote}, what, as)
 }
 
 // local is the directory of a mirror on this machine, empty for every other.
@@ -105,7 +101,7 @@ func (k *desk) fetchFrom(ctx context.Context, m Mirror, what, as string) error {
 	c := k.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", m.URL, "+"+what+":"+as)
 	m.as(&c)
 	if _, err := command.Run(ctx, c); err != nil {
-		return fmt.Errorf("fetch %q from the mirror %q: %w", what, m.Name, err)
+		return fmt.Errorf("fetch %q from %q: %w", what, m.Name, err)
 	}
 	return nil
 }
@@ -153,10 +149,17 @@ func (l lease) args(remote string) []string {
 	return append(args, "--", remote, l.new+":"+ref)
 }
 
-// do pushes. The error wraps ErrChanged when the branch was not as expected, ErrUnclear
-// when the answer was lost, and is a plain error when the server said no.
+// do makes the move.
 func (l lease) do(ctx context.Context, env *action.Env, k *desk, r Repo) error {
-	c := k.git(l.args(r.Remote)...)
+	return k.send(ctx, env, r, l.args(r.Remote), fmt.Sprintf(
+		"nothing was moved. If %s is protected: \"lifeboat run branch-protection --param asset=%s --param branch=%s\" takes the protection off for this push and puts it back exactly; then try this step again. If a rule of the server says no, talk to whoever owns it",
+		l.branch, shellWord(r.Name), shellWord(l.branch)))
+}
+
+// send pushes. The error wraps ErrChanged when a ref was not as expected, ErrUnclear when the
+// answer was lost, and is a plain error with the advice refused when the server said no.
+func (k *desk) send(ctx context.Context, env *action.Env, r Repo, args []string, refused string) error {
+	c := k.git(args...)
 	var out bytes.Buffer
 	c.Stdout = &out
 	res, err := command.Run(ctx, c)
@@ -170,11 +173,9 @@ func (l lease) do(ctx context.Context, env *action.Env, k *desk, r Repo) error {
 	case errors.Is(err, command.ErrNotFound):
 		return err
 	case strings.Contains(status, "[rejected]"):
-		return fmt.Errorf("%w: %s", action.ErrChanged, status)
+		return fmt.Errorf("%w: %s", action.ErrChanged, printable.Line(status))
 	case strings.Contains(status, "[remote rejected]"):
-		return hint.Wrapf(fmt.Errorf("push to %s: the server refuses: %s", r.remoteName(), printable.Line(status)),
-			"nothing was moved. If %s is protected: \"lifeboat run branch-protection --param asset=%s --param branch=%s\" takes the protection off for this push and puts it back exactly; then try this step again. If a rule of the server says no, talk to whoever owns it",
-			l.branch, shellWord(r.Name), shellWord(l.branch))
+		return hint.Wrap(fmt.Errorf("push to %s: the server refuses: %s", r.remoteName(), printable.Line(status)), refused)
 	}
 	return fmt.Errorf("%w: push to %s: %w", action.ErrUnclear, r.remoteName(), err)
 }

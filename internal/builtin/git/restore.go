@@ -129,11 +129,9 @@ func headOf(ctx context.Context, dir string) (state, token string) {
 	if _, err := os.Stat(git); err != nil {
 		git = dir
 	}
-	data, err := os.ReadFile(filepath.Join(git, "HEAD"))
-	if err != nil {
+	if state = readSmall(filepath.Join(git, "HEAD")); state == "" {
 		return "unreadable", "unreadable"
 	}
-	state = strings.TrimSpace(string(data))
 	if oid, err := refIn(ctx, dir, "HEAD"); err == nil && oid != "" {
 		return state + " " + oid, short(oid)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,8 +16,6 @@ import (
 	"lifeboat/internal/printable"
 	"lifeboat/internal/vault"
 )
-
-var zeroTime time.Time
 
 // sighting is a commit that a branch may have had, and how we know.
 type sighting struct {
@@ -89,13 +86,13 @@ func (f finder) inPlace(ctx context.Context, name, dir string, pushed bool, refs
 // last part counts where it is very long.
 func readReflog(path string) ([]sighting, error) {
 	const most = 4 << 20
-	file, err := os.Open(path)
+	file, err := openPlain(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%q is no plain file", path)
+	if info, err := file.Stat(); err != nil {
+		return nil, err
 	} else if info.Size() > most {
 		if _, err := file.Seek(-most, io.SeekEnd); err != nil {
 			return nil, err

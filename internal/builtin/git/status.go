@@ -69,10 +69,7 @@ func begun(gitDir string) (u undertaking) {
 	if u.what == "" {
 		return u
 	}
-	state := func(name string) string {
-		text, _ := os.ReadFile(path(name)) // what is not there says nothing
-		return strings.TrimSpace(string(text))
-	}
+	state := func(name string) string { return readSmall(path(name)) }
 	for _, dir := range []string{"rebase-merge/", "rebase-apply/"} {
 		if ref := state(dir + "head-name"); strings.HasPrefix(ref, "refs/heads/") && repo.ValidRef(ref) {
 			u.branch = strings.TrimPrefix(ref, "refs/heads/")
@@ -120,7 +117,6 @@ func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ 
 	if u.before != "" {
 		before = u.before
 	}
-	operation := u.what
 	var conflicts []string
 	for entry := range bytes.SplitSeq([]byte(git("ls-files", "--unmerged", "-z")), []byte{0}) {
 		_, name, ok := strings.Cut(string(entry), "\t")
@@ -145,8 +141,8 @@ func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ 
 	case branch != "":
 		text = fmt.Sprintf("on %s at %s", printable.Line(branch), orAbsent(head))
 	}
-	if operation != "" {
-		text += ", a " + operation + " is half done"
+	if u.what != "" {
+		text += ", a " + u.what + " is half done"
 	}
 	if len(conflicts) > 0 {
 		text += fmt.Sprintf(", %s in conflict: %s", printable.Count(len(conflicts), "file"), few(conflicts, nil))
@@ -161,7 +157,7 @@ func (d Deps) runStatus(ctx context.Context, env *action.Env, p statusParams, _ 
 		env.Printf("in conflict: %s", name)
 	}
 	return action.Result{Evidence: text, Outputs: map[string]any{
-		"dir": r.Dir, "git_dir": gitDir, "branch": branch, "head": head, "short": short(head), "before": before, "operation": operation,
+		"dir": r.Dir, "git_dir": gitDir, "branch": branch, "head": head, "short": short(head), "before": before, "operation": u.what,
 		"conflicts": nonNil(conflicts), "conflicted": int64(len(conflicts)), "staged": int64(staged),
 		"remote": r.remoteName(), "upstream": upstream, "ahead": int64(ahead), "behind": int64(behind),
 	}}, nil

@@ -65,17 +65,23 @@ func (k *desk) aim(ctx context.Context, r Repo) (t target, err error) {
 	return t, nil
 }
 
-func (t target) at() map[string]string {
+func (t target) at() map[string]string { return byName(t.refs) }
+
+// byName is the id of each ref.
+func byName(refs []repo.Ref) map[string]string {
 	out := map[string]string{}
-	for _, ref := range t.refs {
+	for _, ref := range refs {
 		out[ref.Name] = ref.OID
 	}
 	return out
 }
 
-func (t target) digest() string {
+func (t target) digest() string { return digest(t.refs) }
+
+// digest is over names and ids of refs, in order.
+func digest(refs []repo.Ref) string {
 	h := sha256.New()
-	for _, ref := range t.refs {
+	for _, ref := range refs {
 		fmt.Fprintf(h, "%s %s\n", ref.OID, ref.Name)
 	}
 	return hex.EncodeToString(h.Sum(nil))

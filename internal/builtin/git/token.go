@@ -34,7 +34,7 @@ func (k *desk) noCommit(ctx context.Context, dir, arg, rev string) error {
 			return refuse(fmt.Sprintf("%d objects begin with %q", len(many), shown), "write more of the id; it may be one of "+strings.Join(k.describe(ctx, many), ", "))
 		}
 		for _, p := range k.others {
-			if _, kind := k.in(ctx, p.Dir, hex); kind != "" {
+			if _, kind := kindIn(ctx, p.Dir, hex); kind != "" {
 				return refuse(fmt.Sprintf("%q is a %s of %q, another repository", shown, kind, p.Name), "give asset: "+p.Name+", or an id of this repository")
 			}
 		}
@@ -53,30 +53,25 @@ func (k *desk) noCommit(ctx context.Context, dir, arg, rev string) error {
 // whatIs tells the type of what a token names, in the clone or anywhere the desk sees.
 func (k *desk) whatIs(ctx context.Context, dir, rev string) (oid, kind string) {
 	if dir != "" {
-		if oid, kind = k.in(ctx, dir, rev); kind != "" {
+		if oid, kind = kindIn(ctx, dir, rev); kind != "" {
 			return oid, kind
 		}
 	}
-	if out, err := k.output(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{object}"); err == nil {
-		if types, err := k.types(ctx, []string{out}); err == nil {
-			return out, types[out]
-		}
-	}
-	return "", ""
+	return kindIn(ctx, k.dir, rev)
 }
 
-// in tells the type of what a token names in one repository.
-func (*desk) in(ctx context.Context, dir, rev string) (oid, kind string) {
+// kindIn tells the type of what a token names in one repository.
+func kindIn(ctx context.Context, dir, rev string) (oid, kind string) {
 	out, err := command.Output(ctx, command.Git(dir, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{object}"))
 	if err != nil {
 		return "", ""
 	}
 	oid = strings.TrimSpace(string(out))
-	types, err := typesIn(ctx, command.Git(dir, "cat-file", "--batch-check"), []string{oid})
+	out, err = command.Output(ctx, command.Git(dir, "cat-file", "-t", oid))
 	if err != nil {
 		return "", ""
 	}
-	return oid, types[oid]
+	return oid, strings.TrimSpace(string(out))
 }
 
 // commitsWith advises which commits hold a tree or a file.
@@ -170,7 +165,7 @@ func (k *desk) near(ctx context.Context, dir, typed string, isHex bool) []string
 		for _, prefix := range []string{"refs/heads/", "refs/tags/", "refs/remotes/"} {
 			name = strings.TrimPrefix(name, prefix)
 		}
-		if steps(strings.ToLower(name), typed) <= 2 && !slices.Contains(found, printable.Line(name)) {
+		if misspelt(strings.ToLower(name), typed, 2) && !slices.Contains(found, printable.Line(name)) {
 			found = append(found, printable.Line(name))
 		}
 	}
@@ -188,34 +183,12 @@ func alike(typed, oid string) bool {
 		return true
 	}
 	n := min(len(typed), len(oid))
-	return n >= 6 && (steps(typed, oid[:n]) <= 1 || steps(typed, oid[:min(n+1, len(oid))]) <= 1 || steps(typed, oid[:n-1]) <= 1)
+	return n >= 6 && (misspelt(typed, oid[:n], 1) || misspelt(typed, oid[:min(n+1, len(oid))], 1) || misspelt(typed, oid[:n-1], 1))
 }
 
-// steps counts the letters to change, add, remove or swap to come from a to b.
-func steps(a, b string) int {
-	if d := len(a) - len(b); d > 2 || d < -2 {
-		return 3 // more than anybody asks for
-	}
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-		for j := 1; j <= len(b); j++ {
-			if i == 0 {
-				rows[i][j] = j
-				continue
-			}
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
+// misspelt says whether a may be b with at most so many mistakes.
+func misspelt(a, b string, most int) bool {
+	return hint.Distance([]byte(a), []byte(b), most+1) <= most
 }
 
 // clip shortens a subject.
