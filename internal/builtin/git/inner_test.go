@@ -1,10 +1,12 @@
 package git
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"lifeboat/internal/action"
@@ -123,6 +125,30 @@ func TestReplaceRefuses(t *testing.T) {
 		call := b.bind("git.restore", map[string]any{"asset": "monorepo", "replace": "clone", "from": "origin"})
 		if _, err := call.Plan(t.Context(), b.env); !errors.Is(err, action.ErrRefused) || len(hint.All(err)) == 0 {
 			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+// What stands in the place of a file that git keeps small may be anything.
+func TestReadSmall(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, err := range []error{
+		os.WriteFile(at("line"), []byte(" ref: refs/heads/main\n"), 0o600),
+		os.WriteFile(at("long"), bytes.Repeat([]byte("x"), 1<<20), 0o600),
+		syscall.Mkfifo(at("pipe"), 0o600), // nobody ever writes into it
+		os.Mkdir(at("directory"), 0o700),
+		os.Symlink("pipe", at("link")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{
+		"line": "ref: refs/heads/main", "long": strings.Repeat("x", 4<<10), "pipe": "", "directory": "", "link": "", "missing": "",
+	} {
+		if got := readSmall(at(name)); got != want {
+			t.Errorf("%s: %d bytes, %.40q", name, len(got), got)
 		}
 	}
 }
