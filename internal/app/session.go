@@ -156,6 +156,13 @@ func (w *world) chooseAsset(p *engine.Program, start *engine.Start) error {
 		return usage(fmt.Errorf("runbook %q is about a %s asset: %w", p.Book.Name, kind, errNoEstate))
 	}
 	name := start.Params[runbook.AssetParam]
+	for _, m := range p.Book.Params() {
+		if m.Name == runbook.AssetParam && m.Of != "" && name == "" { // says more than the kind
+			if only, ok := suits(m, w.estate.Named(m.Of)); ok {
+				name = only
+			}
+		}
+	}
 	if name == "" {
 		of := w.estate.OfKind(kind)
 		if len(of) != 1 {
