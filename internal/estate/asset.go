@@ -296,6 +296,8 @@ func (l *loader) remoteURL(n ast.Node, what, s string) string {
 	if scheme, _, ok := strings.Cut(s, "://"); ok {
 		u, err := url.Parse(s)
 		switch {
+		case scheme == "http":
+			l.add(l.pos(n), "value", "use https or ssh; a server on this machine is reached by its path", "%s: %q sends what is pushed and the password of whoever pushes in the clear, and is not reached over http", what, show(s))
 		case !slices.Contains([]string{"https", "ssh"}, scheme):
 			l.add(l.pos(n), "value", "use https, ssh, file or a path", "%s: %q is not reached over %q", what, show(s), scheme)
 		case err != nil || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):

@@ -127,7 +127,7 @@ func TestLoadProblems(t *testing.T) {
 		"vault password":      {db + "vault: s3://me:pw@b\n", "5:8: error: vault contains a password", "remove"},
 		"remote helper":       {"assets: {r: {kind: git, remote: 'ext::sh -c x'}}", `1:33: error: remote: "ext::sh -c x" is not the address`, "https"},
 		"remote option":       {"assets: {r: {kind: git, remote: '--upload-pack=x'}}", `1:33: error: remote:`, ""},
-		"remote http":         {"assets: {r: {kind: git, remote: 'http://h/x'}}", `1:33: error: remote: "http://h/x" is not reached over "http"`, ""},
+		"remote http":         {"assets: {r: {kind: git, remote: 'http://h/x'}}", `1:33: error: remote: "http://h/x" sends what is pushed and the password`, "https or ssh"},
 		"remote ssh option":   {"assets: {r: {kind: git, remote: 'ssh://-oProxyCommand=x/y'}}", `1:33: error: remote:`, ""},
 		"remote password":     {"assets: {r: {kind: git, remote: 'https://a:b@h/x'}}", `1:33: error: remote contains a password`, ""},
 		"path home":           {"assets: {d: {kind: sqlite, path: ~/a.db}}", `1:34: error: "~/a.db": "~" is not expanded`, "whole path"},

@@ -310,7 +310,7 @@ func TestAssetProblems(t *testing.T) {
 		"mirror name":             {"{kind: git, path: ., mirrors: {GitLab: /x}}", `1:44: error: "GitLab" is no name for a mirror`, "lower-case"},
 		"mirror helper":           {"{kind: git, path: ., mirrors: {m: 'ext::sh'}}", `1:47: error: mirror "m": "ext::sh" is not the address`, "https"},
 		"mirror token":            {"{kind: git, path: ., mirrors: {m: 'https://ghp_hunter2@h/x'}}", `1:47: error: mirror "m" contains a password`, "credential"},
-		"mirror over http":        {"{kind: git, path: ., mirrors: {m: 'http://me:hunter2@h/x'}}", `1:47: error: mirror "m": "http://…@h/x" is not reached`, ""},
+		"mirror over http":        {"{kind: git, path: ., mirrors: {m: 'http://me:hunter2@h/x'}}", `1:47: error: mirror "m": "http://…@h/x" sends what is pushed`, ""},
 		"mirror is remote":        {"{kind: git, remote: 'https://h/x.git', mirrors: {m: 'https://h/x/'}}", `1:52: error: asset "a": the mirror "m" is the remote itself`, ""},
 		"mirrors alike":           {"{kind: git, path: ., mirrors: {m: 'https://h/x', n: 'https://h/x.git'}}", `1:65: error: the mirrors "m" and "n" are the same`, ""},
 		"mirrors list":            {"{kind: git, path: ., mirrors: [x]}", "1:43: error: mirrors must be a map", ""},
