@@ -16,8 +16,8 @@ import (
 type Cluster struct {
 	Replicas   int       `json:"replicas"`
 	Version    int64     `json:"resource_version"`
-	Generation int64     `json:"generation"` // 1: nobody has scaled it
-	Stops      int64     `json:"stops"`      // how often nothing of it was left to run
+	Generation int64     `json:"generation"`       // 1: nobody has scaled it
+	Started    time.Time `json:"started,omitzero"` // last, after nothing of it was left to run
 	Created    time.Time `json:"created"`
 }
 

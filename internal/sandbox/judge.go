@@ -165,10 +165,34 @@ func (j *judge) restarted(context.Context) {
 	switch {
 	case err != nil:
 		seen = err.Error()
-	case now.Stops > 0:
+	case !now.Started.IsZero():
 		seen = "it was stopped, and started"
 	}
-	j.check(err == nil && now.Stops > 0, "the application has read its env files again", seen)
+	read := !now.Started.IsZero()
+	if name, newer := j.newerFile(now.Started); newer {
+		read, seen = false, seen+", and "+name+" is newer"
+	}
+	j.check(err == nil && read, "the application has read its env files again", seen)
+}
+
+// newerFile names a file of the server that was written after the time.
+func (j *judge) newerFile(at time.Time) (name string, found bool) {
+	filepath.WalkDir(j.s.Server(), func(path string, d os.DirEntry, err error) error { // what is missing is judged elsewhere
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), keptPrefix):
+			return filepath.SkipDir
+		case d.IsDir():
+			return nil
+		}
+		if info, err := d.Info(); err == nil && info.ModTime().After(at) {
+			name, _ = filepath.Rel(j.s.Server(), path)
+			found = true
+		}
+		return nil
+	})
+	return name, found
 }
 
 func (j *judge) cluster() (now Cluster, err error) {

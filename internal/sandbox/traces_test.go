@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -41,7 +42,7 @@ func TestTraces(t *testing.T) {
 // and one that was never restarted has not read what was put back.
 func TestJudgeOfTheApplication(t *testing.T) {
 	for state, want := range map[string][2]bool{
-		"": {true, true}, `{"replicas":3,"generation":1}`: {true, false}, `{"replicas":3,"generation":3,"stops":1}`: {true, true}, `{"replicas":3,"generation":3}`: {true, false},
+		"": {true, true}, `{"replicas":3,"generation":1}`: {true, false}, `{"replicas":3,"generation":3,"started":"2026-11-29T14:00:00Z"}`: {true, true}, `{"replicas":3,"generation":3}`: {true, false},
 		`{"replicas":1,"generation":2}`: {false, false}, `{"replicas":`: {false, false},
 	} {
 		s := &Sandbox{dir: t.TempDir()}
@@ -58,6 +59,31 @@ func TestJudgeOfTheApplication(t *testing.T) {
 			if look(&j); j.v.Recovered != want[i] {
 				t.Errorf("%q: %+v, want %v", state, j.v, want[i])
 			}
+		}
+	}
+}
+
+// TestJudgeOfWhatIsRead: an application that was started before its secrets were replaced goes
+// on with the old ones; what was kept of them beside is read by nobody.
+func TestJudgeOfWhatIsRead(t *testing.T) {
+	s := &Sandbox{dir: t.TempDir()}
+	started := time.Date(2026, 11, 29, 14, 0, 0, 0, time.UTC)
+	for name, at := range map[string]time.Time{s.ClusterFile(): started, filepath.Join(s.Server(), ".env"): started.Add(-time.Minute),
+		filepath.Join(s.Server(), keptPrefix+"7f3a", ".env"): started.Add(time.Minute)} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700),
+			os.WriteFile(name, []byte(`{"replicas":3,"generation":3,"started":"2026-11-29T14:00:00Z"}`), 0o600), os.Chtimes(name, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, late := range []bool{false, true} {
+		if late {
+			if err := os.Chtimes(filepath.Join(s.Server(), ".env"), started, started.Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j := judge{s: s, v: Verdict{Recovered: true}}
+		if j.restarted(t.Context()); j.v.Recovered == late {
+			t.Errorf("written after the start: %v, and the oracle says %+v", late, j.v)
 		}
 	}
 }

@@ -75,8 +75,8 @@ func (c *cluster) scale(replicas int, current, version string) error {
 	}
 	to := c.want
 	to.Replicas, to.Version, to.Generation = replicas, to.Version+1, to.Generation+1
-	if replicas == 0 {
-		to.Stops++
+	if c.want.Replicas == 0 {
+		to.Started = time.Now().UTC()
 	}
 	if err := c.store(to); err != nil {
 		return err
