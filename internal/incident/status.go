@@ -24,13 +24,8 @@ func Status(r *run.Run, now time.Time) string {
 		parts = append(parts, fmt.Sprintf("Raised to level %d.", r.Level))
 	}
 	parts = append(parts, wayBack(r))
-	if n := len(r.Debts); n > 0 {
-		debts := Debts(r.Debts)
-		text := printable.Count(n, "debt")
-		if debts[0].Overdue(now) {
-			text += ", OVERDUE: " + debts[0].Text
-		}
-		parts = append(parts, text+".")
+	if owed := Owed(r, now); len(owed) > 0 {
+		parts = append(parts, "OWED: "+strings.Join(owed, "; ")+".")
 	}
 	return printable.Line(strings.Join(parts, " "))
 }
