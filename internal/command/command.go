@@ -8,7 +8,8 @@
 //
 // A program is not tied to the life of Lifeboat: when Lifeboat is killed, its children
 // go on and end what they began. Only a child that writes into one of our pipes dies
-// of SIGPIPE then; give it an *os.File as Stdout when it must survive.
+// of SIGPIPE then; give it an *os.File as Stdout when it must survive. [Marked] finds those
+// that are still at it.
 package command
 
 import (

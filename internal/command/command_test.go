@@ -216,6 +216,29 @@ func TestStopReachesGrandchildren(t *testing.T) {
 	}
 }
 
+// What was started under a mark is found by it, with what that has started, and not longer
+// than it runs.
+func TestMarked(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	ctx, cancel := context.WithCancel(Mark(t.Context(), "run/step"))
+	p, err := Start(ctx, sh(`(echo ready >> "$log"; exec sleep 600) & wait`, "log", log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached(t, log, "ready")
+	if got := Marked("run/step"); len(got) != 2 || !strings.HasSuffix(got[0]+got[1], ")") {
+		t.Errorf("marked %q, want the shell and its child", got)
+	}
+	if got := Marked("run/other"); got != nil {
+		t.Errorf("marked by another %q", got)
+	}
+	cancel()
+	_, _ = p.Wait() // it was stopped
+	if got := Marked("run/step"); got != nil {
+		t.Errorf("marked %q after the end", got)
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	c := sh("exec sleep 600")
 	c.Timeout = 50 * time.Millisecond

@@ -58,7 +58,7 @@ func Start(ctx context.Context, c Cmd) (*Process, error) {
 	if c.Keep <= 0 {
 		c.Keep = defaultKeep
 	}
-	x, release, err := prepare(withFront(ctx, c))
+	x, release, err := prepare(withMark(ctx, withFront(ctx, c)))
 	if err != nil {
 		return nil, err
 	}

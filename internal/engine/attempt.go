@@ -165,7 +165,7 @@ func (e *Engine) attempt(ctx context.Context, u *unit, s run.Step, p planned, ap
 	}
 	e.beat("after-intent")
 	res, interrupted, err := e.effect(ctx, u, p, func(ctx context.Context) (action.Result, error) {
-		return p.call.Run(ctx, env, p.plan)
+		return p.call.Run(command.Mark(ctx, e.mark(u)), env, p.plan)
 	})
 	e.beat("after-effect")
 	spooled := log.close()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/command"
 	"lifeboat/internal/run"
 	"lifeboat/internal/secret"
 )
@@ -250,6 +251,51 @@ func TestUnclearEffectIsInDoubt(t *testing.T) {
 		t.Errorf("gates %s", got)
 	}
 	if s := r.Step("set-it"); s.State != run.Verified || s.Probe.Finding != run.Applied {
+		t.Errorf("step %+v", s)
+	}
+}
+
+// What a step began goes on when its host dies: until it has ended, what is not there yet
+// is no reason to do it again.
+func TestSurvivingProgramKeepsAStepInDoubt(t *testing.T) {
+	b := newBench(t)
+	end := make(chan func(), 1)
+	b.during = func(ctx context.Context, _ string) error {
+		p, err := command.Start(context.WithoutCancel(ctx), command.Cmd{Argv: []string{"sh", "-c", "read line"}, StdinPipe: true})
+		if err != nil {
+			t.Error(err)
+			end <- func() {}
+			return err
+		}
+		end <- func() {
+			p.Stdin.Close()
+			_, _ = p.Wait() // nothing to read is its error
+		}
+		return fmt.Errorf("%w: the host is gone", action.ErrUnclear)
+	}
+	p := &person{t: t}
+	p.say = answers{"set-it doubt": {
+		func(g *run.Gate) run.Answer {
+			b.during = nil
+			(<-end)()
+			if g.Options[0].Verb != run.Reprobe {
+				t.Errorf("while its program runs, %q comes first", g.Options[0].Text)
+			}
+			return run.Answer{Verb: run.Reprobe}
+		},
+		func(g *run.Gate) run.Answer {
+			if g.Options[0].Verb != run.Retry {
+				t.Errorf("once its program has ended, %q comes first", g.Options[0].Text)
+			}
+			return run.Answer{Verb: run.Retry}
+		},
+	}}
+	r, err := b.play(threeSteps, p, Start{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.wantEffects("set new")
+	if s := r.Step("set-it"); s.State != run.Verified {
 		t.Errorf("step %+v", s)
 	}
 }

@@ -252,9 +252,22 @@ func doubtGate(u *unit, s run.Step) run.Gate {
 	return g
 }
 
-// probe looks at the target of a step in doubt. It only reads, and what keeps it from
-// reading is a finding too.
+// mark is what the programs of a step's effect and of its undo can be found by.
+func (e *Engine) mark(u *unit) string { return string(e.view().ID) + "/" + u.ID }
+
+// probe looks at the target of a step in doubt. A program of the step that has survived its
+// host may bring about in a minute what is not there yet: then nobody knows.
 func (e *Engine) probe(ctx context.Context, u *unit, s run.Step) run.Probe {
+	p := e.look(ctx, u, s)
+	if still := command.Marked(e.mark(u)); len(still) > 0 && p.Finding != run.Applied {
+		p.Finding = run.Unknown
+		p.Means = fmt.Sprintf("what the step began still runs: %s. Wait until it has ended, then look again", strings.Join(still, ", "))
+	}
+	return p
+}
+
+// look reads the target of a step in doubt, and what keeps it from reading is a finding too.
+func (e *Engine) look(ctx context.Context, u *unit, s run.Step) run.Probe {
 	unknown := func(err error) run.Probe {
 		return run.Probe{Finding: run.Unknown, Means: "the target could not be read: " + err.Error()}
 	}

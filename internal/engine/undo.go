@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"lifeboat/internal/action"
+	"lifeboat/internal/command"
 	"lifeboat/internal/run"
 	"lifeboat/internal/runbook"
 )
@@ -152,6 +153,7 @@ func (e *Engine) runUndo(ctx context.Context, u *unit, s run.Step, p planned, ap
 	}
 	e.beat("after-undo-intent")
 	res, interrupted, err := e.once(ctx, b, func(ctx context.Context) (action.Result, error) {
+		ctx = command.Mark(ctx, e.mark(u))
 		if u.undo != nil {
 			return p.call.Run(ctx, env, p.plan)
 		}
