@@ -30,6 +30,23 @@ var ErrCheck = errors.New("check failed")
 // response, a killed remote command. The step becomes in doubt.
 var ErrUnclear = errors.New("it is not known whether this happened")
 
+// ErrGiven marks a failure that lies in the values that a step was given: with the same
+// ones it fails again. See [Given].
+var ErrGiven = errors.New("it fails again with the same values")
+
+// Given marks err with [ErrGiven] and leaves its text as it is.
+func Given(err error) error {
+	if err == nil {
+		return nil
+	}
+	return given{err}
+}
+
+type given struct{ error }
+
+func (g given) Unwrap() error      { return g.error }
+func (given) Is(target error) bool { return target == ErrGiven }
+
 // ArgError is a bad argument. Name is the key in the block, so that the caller can
 // point at its line.
 type ArgError struct {

@@ -318,3 +318,16 @@ func TestTraining(t *testing.T) {
 		t.Errorf("enter shows %T", d.m.top())
 	}
 }
+
+// A runbook has more than nine steps: their numbers are read whole.
+func TestLapNumbers(t *testing.T) {
+	for number, want := range map[string]string{"": "✓   Put", "9": "✓ 9 Put", "10": "✓ 10 Put"} {
+		text := ""
+		for _, s := range (&lap{glyph: "✓", number: number, title: "Put it into place"}).row(32, 20, time.Minute).left {
+			text += s.text
+		}
+		if !strings.HasPrefix(text, want) {
+			t.Errorf("row %q, want it to begin with %q", text, want)
+		}
+	}
+}

@@ -223,11 +223,12 @@ func (l *lap) row(name, room int, total time.Duration) row {
 	from := min(int(int64(room)*int64(l.from)/int64(total)), room-1)
 	long := max(int(int64(room)*int64(l.took)/int64(total)), 1)
 	long = min(long, room-from)
+	number := fmt.Sprintf("%-1s ", l.number)
 	bar := rOK
 	switch l.role {
 	case rWarn, rFail:
 		bar = l.role
 	}
-	return line(txt(l.role, l.glyph+" "), txt(rText, pad(l.number, 2)), txt(rText, pad(l.title, name-4)), txt(time, fmt.Sprintf("%6s ", clock(l.took))), txt(rDim, usual+"  "),
+	return line(txt(l.role, l.glyph+" "), txt(rText, number), txt(rText, pad(l.title, name-2-len(number))), txt(time, fmt.Sprintf("%6s ", clock(l.took))), txt(rDim, usual+"  "),
 		txt(rFrame, strings.Repeat(" ", from)), txt(bar, strings.Repeat("━", long)), txt(rText, strings.Repeat(" ", room-from-long+1)), txt(rDim, l.remark))
 }

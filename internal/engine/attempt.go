@@ -305,7 +305,7 @@ func (e *Engine) fail(ctx context.Context, u *unit, err error, log *run.Log) err
 }
 
 func failure(err error, log *run.Log) run.Failure {
-	f := run.Failure{Error: err.Error(), Hints: hint.All(err), Log: log, Check: errors.Is(err, action.ErrCheck)}
+	f := run.Failure{Error: err.Error(), Hints: hint.All(err), Log: log, Check: errors.Is(err, action.ErrCheck), Given: errors.Is(err, action.ErrGiven)}
 	var exit *command.ExitError
 	if errors.As(err, &exit) {
 		f.Exit = exit.Exit

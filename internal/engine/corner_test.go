@@ -327,6 +327,33 @@ func TestTokenCanBeTyped(t *testing.T) {
 	}
 }
 
+// What fails with the same values again is not recommended to be tried with them again.
+func TestFailureOfTheGivenRecommendsToBeginAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		value string
+		err   error
+		first run.Verb
+	}{
+		"given":         {"${at}", action.Given(errors.New("no backup before noon")), run.Abandon},
+		"for a while":   {"${at}", errors.New("the vault does not answer"), run.Retry},
+		"not of values": {"v", action.Given(errors.New("no backup")), run.Retry},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.broken["read"] = c.err
+			var got run.Option
+			look := func(g *run.Gate) run.Answer { got = g.Options[0]; return run.Answer{Verb: run.Finish, Reason: "seen"} }
+			p := &person{t: t, say: answers{"look decision": {look}}}
+			if _, err := b.play("---\nkind: procedure\nparams:\n  at: {default: noon}\n---\n\n# A runbook\n\n## Look\n\n~~~test.read\nvalue: "+c.value+"\n~~~\n", p, Start{}); err != nil {
+				t.Fatal(err)
+			}
+			if got.Verb != c.first {
+				t.Errorf("%q comes first, want %s", got.Text, c.first)
+			}
+		})
+	}
+}
+
 // Trying again does not ask for a parameter: whoever is told that another value is needed
 // is told how to give one, and only of those that the failed step goes by.
 func TestFailedStepSaysWhichParametersStay(t *testing.T) {

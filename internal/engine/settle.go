@@ -56,6 +56,10 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 		run.Option{Verb: run.Finish, Text: "End the run here, not complete", Hint: "What has been done stays done and on record."},
 		leave,
 	)
+	if last := len(g.Options) - 1; s.Given && !s.Undoing && len(e.pinned(u)) > 0 { // the same fails again
+		g.Options[last].Text = "Abort the run, and begin anew with other values"
+		g.Options = append(g.Options[last:], g.Options[:last]...)
+	}
 	a, err := e.ask(ctx, u.ID, g)
 	if err != nil {
 		return err
@@ -141,8 +145,12 @@ func mention(script, name string) bool {
 	return false
 }
 
-// inWords joins names: "at", "at and log", "at, log and skip".
+// inWords joins names, three at most: "at", "at and log", "at, log and skip", "at, log and
+// others".
 func inWords(names []string, word string) string {
+	if len(names) > 3 {
+		names = []string{names[0], names[1], "others"}
+	}
 	last := len(names) - 1
 	if last == 0 {
 		return names[0]

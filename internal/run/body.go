@@ -288,6 +288,7 @@ type Verdict struct {
 type Failure struct {
 	Busy  bool     `json:"busy,omitempty"`  // the target is in use: the same may work later
 	Check bool     `json:"check,omitempty"` // a check failed, not the work itself
+	Given bool     `json:"given,omitempty"` // with the values that the step was given it fails again
 	Error string   `json:"error"`
 	Hints []string `json:"hints,omitempty"`
 	Exit  int      `json:"exit,omitempty"`

@@ -126,7 +126,7 @@ func (n *Run) foldStep(s *Step, from State, ev Event, illegal refuse) error {
 	case Verdict:
 		n.foldVerdict(s, ev, b)
 	case Failure:
-		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Ended = b.Error, b.Hints, b.Exit, b.Check, b.Busy, ev.At
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Ended = b.Error, b.Hints, b.Exit, b.Check, b.Busy, b.Given, ev.At
 		if b.Log != nil {
 			s.Log = b.Log
 		}
@@ -168,7 +168,7 @@ func (n *Run) foldBegan(s *Step, from State, ev Event, b Began, illegal refuse) 
 	}
 	s.Attempt, s.Undoing, s.Used, s.Approval, s.Approved = ev.Attempt, undo, b.Gate, 0, ""
 	s.Began, s.Digest, s.LogName = ev.At, b.Digest, b.Log
-	s.Log, s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Probe = nil, "", nil, 0, false, false, nil
+	s.Log, s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Probe = nil, "", nil, 0, false, false, false, nil
 	if undo {
 		s.UndoPlan = b.Plan
 	} else {
@@ -239,7 +239,7 @@ func (n *Run) foldReason(s *Step, from State, ev Event, b Reason) {
 		}
 	case StepReopened:
 		s.Undoing, s.Approval, s.Approved, s.ElseTo = false, 0, "", ""
-		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Probe = "", nil, 0, false, false, nil
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Probe = "", nil, 0, false, false, false, nil
 		s.Checks, s.own, s.Evidence = nil, nil, ""
 		if from != Failed && from != InDoubt {
 			s.Values = nil // what was seen long ago is looked at again; a new try goes on with it

@@ -88,6 +88,7 @@ type Step struct {
 	Exit        int
 	CheckFailed bool     // the failure is that of a check
 	Busy        bool     // the failure is a target in use
+	Given       bool     // the failure lies in what the step was given
 	LogName     string   // spool file of the newest attempt
 	Log         *Log     // set when the attempt ended
 	Reason      Reason   // of a skip, an override, a reopening

@@ -174,7 +174,7 @@ func (d Deps) runSave(ctx context.Context, env *action.Env, p saveParams, _ acti
 	res.Evidence = strings.Join(texts, "; ")
 	if len(open) > 0 {
 		return res, hint.Wrap(fmt.Errorf("%w: the protection is gone: %s", action.ErrCheck, strings.Join(open, "; ")),
-			"run branch-protection, which puts the last saved copy back")
+			"branch-protection puts the last saved copy back, with the choice that it is missing or wrong")
 	}
 	return res, nil
 }

@@ -169,7 +169,7 @@ func (d Deps) plan(_ context.Context, env *action.Env, p params) (action.Plan, e
 	m := d.message(env, p)
 	plan := action.Plan{
 		Stop: "Yes: who was told stays told, and nobody is told twice.", Target: "nobody",
-		Lines: []action.Line{{Label: "says", Text: m.Short()}},
+		Lines: []action.Line{{Label: "says", Text: m.Title() + ": " + m.Wire("", "").Detail}}, // whole: it is approved as it is read
 	}
 	if len(list) == 0 {
 		// Also with required: Run is what fails then, and says why.

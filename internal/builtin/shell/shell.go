@@ -6,6 +6,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -230,7 +231,9 @@ func run(ctx context.Context, env *action.Env, p params, planned action.Plan) (a
 	r, err := command.Run(ctx, c)
 	err = errors.Join(err, stdout.Close(), stderr.Close())
 	if exit, ok := errors.AsType[*command.ExitError](err); ok {
-		exit.Stderr = lastErr.String() // masked; what was kept of the raw stream may begin inside a secret
+		// Masked; what was kept of the raw stream may begin inside a secret. A script that
+		// only says on standard output what is wrong is heard too.
+		exit.Stderr = cmp.Or(lastErr.String(), last.String())
 	}
 	if err = judge(ctx, env, p, r, err); err != nil {
 		return action.Result{}, err

@@ -273,6 +273,19 @@ func TestExit(t *testing.T) {
 	}
 }
 
+// Why a check failed is told, wherever the script says it.
+func TestWhyItFailed(t *testing.T) {
+	for script, want := range map[string]string{
+		"echo in conflict: a.txt; exit 1":              "in conflict: a.txt",
+		"echo in conflict: a.txt; echo no >&2; exit 1": "no",
+	} {
+		env, _ := environ(t, nil)
+		if _, _, err := play(t, env, map[string]any{"script": script, "effect": "read"}); err == nil || !strings.HasSuffix(err.Error(), "sh: exit 1: "+want) {
+			t.Errorf("%s: %v, want it to end in %q", script, err, want)
+		}
+	}
+}
+
 func TestStopIsUnclear(t *testing.T) {
 	for effect, unclear := range map[string]bool{"write": true, "destroy": true, "read": false} {
 		env, _ := environ(t, nil)

@@ -135,7 +135,7 @@ func (p points) outside(at time.Time, next *vault.Manifest) error {
 	if len(p.all) == 1 {
 		there = "It is the only point there is"
 	}
-	return hint.Wrapf(fmt.Errorf("%w of %q at or before %s", vault.ErrNoBackup, p.asset.Name, precise(at)),
+	return hint.Wrapf(action.Given(fmt.Errorf("%w of %q at or before %s", vault.ErrNoBackup, p.asset.Name, precise(at))),
 		"the nearest point after it is of %s, %s later: take that with at: %s, if the harm is not in it yet. %s. What was lost before them may still be in a copy of the vault",
 		precise(next.Cut), printable.Span(next.Cut.Sub(at)), exact(next.Cut), there)
 }
@@ -162,7 +162,7 @@ func (p points) moment(text string, now time.Time) (time.Time, error) {
 		if len(p.all) == 0 {
 			return at, hint.Wrap(err, "name a time that has passed; if the clock is wrong, correct it first")
 		}
-		return at, hint.Wrapf(err, "name a time that has passed: the newest point is of %s; if the clock is wrong, correct it first", clock(p.all[0].Cut))
+		return at, hint.Wrapf(action.Given(err), "name a time that has passed: the newest point is of %s; if the clock is wrong, correct it first", clock(p.all[0].Cut))
 	}
 	return at, nil
 }

@@ -191,6 +191,8 @@ func settled(path string, err error) error {
 		return fmt.Errorf("%w: %w", changed(path), err)
 	case errors.Is(err, durable.ErrUnclear):
 		return fmt.Errorf("%w: %w", action.ErrUnclear, err)
+	case errors.Is(err, db.ErrLog):
+		return action.Given(err)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -148,7 +149,7 @@ func (d Deps) planRewind(ctx context.Context, env *action.Env, p rewindParams) (
 	warn(&out, all.notes...)
 	target{path: path, how: howNew}.room(&out, want)
 	if p.Log == "" {
-		out.Lines = append(out.Lines, action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the %s between the point and the wanted time: there is no log", printable.Span(at.Sub(c.Cut)))})
+		out.Lines = append(out.Lines, action.Line{Label: "is lost", Text: fmt.Sprintf("what was written in the %s between the point and the wanted time, but for what a log of its SQL brings back", printable.Span(at.Sub(c.Cut)))})
 		return out, nil
 	}
 	out.Facts["want"] = ""
@@ -204,6 +205,9 @@ func (d Deps) newFile(env *action.Env, a Asset, to string, at time.Time) (string
 func planLog(ctx context.Context, env *action.Env, log string, skip []string, after, until time.Time, out *action.Plan) error {
 	l := db.Log{Path: absolute(env, log), After: after, Until: until, Skip: skipped(skip)}
 	f, err := l.Read(ctx, nil)
+	if errors.Is(err, db.ErrLog) {
+		err = action.Given(err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", action.ErrRefused, err)
 	}
