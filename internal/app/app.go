@@ -114,7 +114,7 @@ func commands(env environment) *cobra.Command {
 		cmdRun(env, &s, &plainMode), cmdResume(env, &s, &plainMode), cmdAttach(env, &s, &plainMode), cmdRuns(env, &s), cmdShow(env, &s), cmdReport(env, &s),
 		cmdBackup(env, &s, &plainMode), cmdRestore(env, &s, &plainMode), cmdVerify(env, &s, &plainMode), cmdVault(env, &s, &plainMode),
 		cmdSchedule(env, &s), cmdAlerts(env, &s), cmdInit(env), cmdDrill(env, &s, &plainMode), cmdTest(env, &s), cmdTriage(env, &s), cmdContacts(env, &s),
-		cmdStatus(env, &s), cmdReady(env, &s), cmdTheme(env, &s), cmdLint(env, &s), cmdActions(env, &s), cmdAudit(env, &s), cmdHost(env, &s),
+		cmdStatus(env, &s), cmdReady(env, &s), cmdPrint(env, &s), cmdTheme(env, &s), cmdLint(env, &s), cmdActions(env, &s), cmdAudit(env, &s), cmdHost(env, &s),
 	)
 	root.AddCommand(hiddenSandbox(env)...)
 	return root

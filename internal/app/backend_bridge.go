@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"lifeboat/internal/console"
+	"lifeboat/internal/hint"
 )
 
 // silence is why the vault did not answer the console last; nil: it did, or was not asked.
@@ -46,6 +48,19 @@ func (b *backend) Board(ctx context.Context, ask bool) (console.Board, error) {
 	}
 	return console.Board{
 		Assets: st.Assets, Due: st.Due, About: st.About, Checked: st.Checked,
-		Unread: st.Unread, Advice: st.Advice, Practice: w.practice,
+		Unread: st.Unread, Advice: st.Advice, Reviews: w.boardReviews(), Practice: w.practice,
 	}, nil
+}
+
+// boardReviews lists the late reviews. That they cannot be read is one of them, and hides no
+// asset.
+func (w *world) boardReviews() (out []console.LateReview) {
+	list, err := w.lateReviews()
+	if err != nil {
+		return []console.LateReview{{What: "documents", Late: "not readable", Text: err.Error(), Mend: strings.Join(hint.All(err), "; ")}}
+	}
+	for _, l := range list {
+		out = append(out, console.LateReview{What: l.What + " " + l.Name, Late: l.how, Text: l.Text, Mend: l.Mend})
+	}
+	return out
 }

@@ -61,17 +61,18 @@ func (w *world) lateReviews() (out []lateReview, err error) {
 		if r.Late == 0 && !r.Last.IsZero() {
 			continue
 		}
-		l := lateReview{Review: r, Text: fmt.Sprintf("%s %s was never verified", r.What, r.Name), Mend: "call them, and write verified: " + now.UTC().Format(time.DateOnly) + " beside the name in " + w.estate.File}
+		l := lateReview{Review: r, how: "never verified", Text: fmt.Sprintf("%s %s was never verified", r.What, r.Name), Mend: "call them, and write verified: " + now.UTC().Format(time.DateOnly) + " beside the name in " + w.estate.File}
 		done := "verified"
 		if r.What == "document" {
 			done = "read"
 			l.Mend = "read it to the end, and write the line reviewed: " + now.UTC().Format(time.DateOnly) + " into it"
 			if _, err := os.Stat(filepath.Join(w.estate.Dir, r.Name)); errors.Is(err, fs.ErrNotExist) {
-				l.Text, l.Mend = fmt.Sprintf("document %s is not there", r.Name), "write it, or take it out of documents: in "+w.estate.File
+				l.how, l.Text, l.Mend = "not there", fmt.Sprintf("document %s is not there", r.Name), "write it, or take it out of documents: in "+w.estate.File
 			}
 		}
 		if !r.Last.IsZero() {
-			l.Text = fmt.Sprintf("%s %s was last %s on %s, %s late", r.What, r.Name, done, r.Last.UTC().Format(time.DateOnly), printable.Count(r.Late, "day"))
+			l.how = printable.Count(r.Late, "day") + " late"
+			l.Text = fmt.Sprintf("%s %s was last %s on %s, %s", r.What, r.Name, done, r.Last.UTC().Format(time.DateOnly), l.how)
 		}
 		out = append(out, l)
 	}
@@ -83,6 +84,7 @@ type lateReview struct {
 	report.Review
 	Text string `json:"text"`
 	Mend string `json:"mend"`
+	how  string // "12 days late", "never verified"
 }
 
 // sayReviews prints what has to be looked at again. It endangers no asset today, so that it

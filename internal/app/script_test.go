@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"forge":   forgeCommand,
 			"serve":   serve,
 			"obey":    obey,
+			"hand":    byHand,
 		},
 	})
 }

@@ -113,7 +113,7 @@ var fences = []struct {
 	{"github.com/nicholas-fedor/shoutrrr", []string{"internal/builtin/notify"}, "it takes no context and reads without end: one call, in a process of its own"},
 	{"charm.land", []string{"internal/console", "internal/app"}, "drawing; app only styles the help of its commands"},
 	{"github.com/spf13/cobra", []string{"internal/app"}, "the command line"},
-	{"github.com/yuin/goldmark", []string{"internal/runbook"}, "the grammar"},
+	{"github.com/yuin/goldmark", []string{"internal/runbook", "internal/report"}, "the grammar, and runbooks on paper"},
 	{"github.com/expr-lang/", []string{"internal/runbook", "internal/engine"}, "lint compiles conditions, the engine evaluates them"},
 	{"mvdan.cc/sh", []string{"internal/runbook"}, "lint reads shell; nothing builds it"},
 }

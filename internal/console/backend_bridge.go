@@ -23,5 +23,15 @@ type Board struct {
 	Checked  time.Time                // when the vault was read; zero: never
 	Unread   string                   // why it cannot be read now
 	Advice   []string                 // what to do about that
+	Reviews  []LateReview             // the most urgent first
 	Practice bool                     // there is no estate here: this is a sandbox to practise in
+}
+
+// LateReview is a document or a contact that nobody has looked at for too long. It endangers
+// no asset today.
+type LateReview struct {
+	What string // "contact S. Kaya"
+	Late string // "12 days late", "never verified"
+	Text string // both, in a sentence
+	Mend string // what to do, in a sentence
 }

@@ -118,6 +118,17 @@ func allReady(now time.Time) Board {
 	return boardOf(now, list)
 }
 
+var storyReviews = []LateReview{
+	{"contact P. Osei", "never verified", "contact P. Osei was never verified", "call them, and write verified: 2026-11-24 beside the name in /srv/monorepo/lifeboat.yaml"},
+	{"document docs/disaster-plan.md", "12 days late", "document docs/disaster-plan.md was last read on 2026-08-14, 12 days late", "read it to the end, and write the line reviewed: 2026-11-24 into it"},
+}
+
+func withReviews(now time.Time) Board {
+	b := storyBoard(now)
+	b.Reviews = storyReviews
+	return b
+}
+
 func silentBucket(now time.Time) Board {
 	return boardOf(now, storyAssets, func(e *estate.Evidence) {
 		e.Unread, e.Advice = "no answer within 10 s", []string{"look at the network and at the credentials; lifeboat vault doctor says more"}
@@ -151,6 +162,19 @@ var bridgeScenes = []scene{
 	{"bridge-ready", func(t *testing.T, w, h int) *driver { return drive(t, w, h, nil, withBoard(allReady)) }},
 	{"bridge-gaps", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil, withBoard(func(now time.Time) Board { return boardOf(now, storyAssets[1:]) }))
+	}},
+	{"bridge-reviews", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, withBoard(withReviews), func(b *fakeBackend, _ *Options) { b.runs = pastRuns() })
+	}},
+	{"bridge-reviews-alone", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, withBoard(func(now time.Time) Board {
+			b := allReady(now)
+			b.Reviews = storyReviews[:1]
+			return b
+		}), func(b *fakeBackend, _ *Options) { b.runs = pastRuns()[1:] })
+	}},
+	{"reviews", func(t *testing.T, w, h int) *driver {
+		return drive(t, w, h, nil, withBoard(withReviews)).press("l")
 	}},
 	{"bridge-chosen", func(t *testing.T, w, h int) *driver {
 		return drive(t, w, h, nil, withBoard(func(now time.Time) Board { return boardOf(now, storyAssets[1:]) })).press("up", "up")

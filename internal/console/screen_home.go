@@ -122,7 +122,7 @@ func (h *homeScreen) bindings(w *world) []binding {
 		other = "Go to the board."
 	}
 	mend := w.mend(w.gapOf(h.asset(w)))
-	return append(bs, enter, mend,
+	return append(bs, enter, mend, reviewsKey(w),
 		binding{keys: []string{"r"}, long: "Read the vault again, and compute the board anew.", act: wish(loadBoard{ask: true})},
 		binding{keys: []string{"up", "k"}, long: "Move in the board.", act: func() Intent { return h.move(w, -1) }},
 		binding{keys: []string{"down", "j"}, long: "Next in the board.", act: func() Intent { return h.move(w, 1) }},
@@ -219,7 +219,7 @@ func (h *homeScreen) drawWide(w *world, a area) {
 		h.drawOpen(w, right.sub(0, y))
 	}
 	people := max(len(w.team.Contacts), 1) + 2
-	due := min(len(w.board.Due)+2, max(right.h-y-people, 5))
+	due := min(len(w.board.Due)+len(reviewRow(w, 0))+2, max(right.h-y-people, 5))
 	if due == 2 {
 		due = 4
 	}

@@ -204,8 +204,11 @@ func (h *homeScreen) gapRow(w *world, width int) (row, bool) {
 		}
 		return row{left: []span{txt(rText, " "), txt(rWarn, "? "), txt(rText, advice)}, right: []span{bold(rStrong, "r"), txt(rDim, " tries again ")}}, true
 	}
-	if r == nil || !w.board.known || w.board.err != nil {
+	if !w.board.known || w.board.err != nil {
 		return row{}, false
+	}
+	if r == nil {
+		return reviewGap(w)
 	}
 	g, ok := r.Worst()
 	if !ok || w.unread(r) {

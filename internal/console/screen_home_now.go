@@ -112,7 +112,12 @@ func drawDue(w *world, a area) {
 	if a.h < 3 {
 		return
 	}
-	in := a.box(frame{title: []span{bold(rStrong, "DRILLS DUE")}, right: []span{bold(rStrong, "d"), txt(rDim, " start a drill   "), bold(rStrong, "t"), txt(rDim, " training")}, role: rFrame})
+	late := reviewRow(w, 6)
+	title := "DRILLS DUE"
+	if len(late) > 0 {
+		title = "DRILLS AND REVIEWS DUE"
+	}
+	in := a.box(frame{title: []span{bold(rStrong, title)}, right: []span{bold(rStrong, "d"), txt(rDim, " start a drill   "), bold(rStrong, "t"), txt(rDim, " training")}, role: rFrame})
 	var rs []row
 	for _, d := range w.board.Due {
 		word, when, role := dueLook(d)
@@ -124,22 +129,22 @@ func drawDue(w *world, a area) {
 		r.right = append(r.right, txt(rDim, rightly(about, 10)))
 		rs = append(rs, r)
 	}
-	if len(rs) > in.h { // the first ones hurry
-		late := 0
+	if fits := in.h - len(late); len(rs) > fits { // the first ones hurry
+		hurry := 0
 		for _, d := range w.board.Due {
 			if d.Late() {
-				late++
+				hurry++
 			}
 		}
-		rs = rs[:in.h]
-		if more := late - in.h + 1; more > 0 && in.h > 1 {
-			rs[in.h-1] = line(txt(rDim, "      and "+itoa(more)+" more that are due"))
+		rs = rs[:max(fits, 0)]
+		if more := hurry - fits + 1; more > 0 && fits > 1 {
+			rs[fits-1] = line(txt(rDim, "      and "+itoa(more)+" more that are due"))
 		}
 	}
 	if len(rs) == 0 && w.board.known {
 		rs = wrapped(rDim, "No runbook of the library brings anything of this estate back.", in.w, 0)
 	}
-	in.rows(rs)
+	in.rows(append(rs, late...))
 }
 
 // callRows is whom to call first, without a level being known.
@@ -253,6 +258,10 @@ func (h *homeScreen) drawNow(w *world, a area) {
 			r.left = append(r.left, bold(rText, c.level+" "), txt(rText, c.Name+" "), bold(rStrong, cmp.Or(c.Phone, c.Email)), txt(rText, "   "))
 		}
 		rs = append(rs, r)
+	}
+	rs = append(rs, reviewRow(w, 7)...)
+	if len(rs) > in.h && len(open(w)) == 0 {
+		rs = rs[1:] // that none is open is what is missed least
 	}
 	in.rows(rs)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html"
+	"io"
 	"strings"
 	"time"
 
@@ -250,9 +251,8 @@ th{font-weight:600}.n{text-align:right;font-variant-numeric:tabular-nums}
 // all that is foreign escaped.
 func (p *Period) HTML() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"+
-		"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n<h1>%s</h1>\n",
-		escaped(p.title()), style, escaped(p.title()))
+	pageHead(&b, p.title(), style)
+	fmt.Fprintf(&b, "<h1>%s</h1>\n", escaped(p.title()))
 	for _, s := range p.sections() {
 		fmt.Fprintf(&b, "<h2>%s</h2>\n", escaped(s.title))
 		if s.says != "" {
@@ -262,6 +262,13 @@ func (p *Period) HTML() string {
 	}
 	b.WriteString("</body>\n</html>\n")
 	return b.String()
+}
+
+// pageHead begins a page that may fetch nothing and run nothing.
+func pageHead(w io.Writer, title, style string) {
+	fmt.Fprintf(w, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"+
+		"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n",
+		escaped(title), style)
 }
 
 func (s *section) table(b *strings.Builder) {

@@ -278,14 +278,18 @@ func (d *document) table(heading string, columns []string, rows [][]string) {
 	} else if d.b.Len() > 0 && !strings.HasSuffix(d.b.String(), "\n\n") {
 		d.printf("\n")
 	}
-	d.printf("| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
+	table(&d.b, columns, rows)
+}
+
+func table(b *strings.Builder, columns []string, rows [][]string) {
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
 	for _, row := range rows {
-		for i, c := range row {
-			row[i] = cell(c)
+		for _, c := range row {
+			fmt.Fprintf(b, "| %s ", cell(c))
 		}
-		d.printf("| %s |\n", strings.Join(row, " | "))
+		b.WriteString("|\n")
 	}
-	d.printf("\n")
+	b.WriteString("\n")
 }
 
 func (d *document) list(heading string, items []string) {
