@@ -73,7 +73,7 @@ func (p *plain) idle(ctx context.Context, r *run.Run, text string) error {
 		return nil
 	}
 	if text == "stop" || text == "s" {
-		return p.stop(r, text)
+		return p.stop(r)
 	}
 	done, err := p.word(r, text, true)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
@@ -86,7 +86,7 @@ func (p *plain) idle(ctx context.Context, r *run.Run, text string) error {
 }
 
 // stop asks once more, and says whether stopping is safe.
-func (p *plain) stop(r *run.Run, text string) error {
+func (p *plain) stop(r *run.Run) error {
 	now := p.hand.Snapshot()
 	s := now.Working()
 	if s == nil {
