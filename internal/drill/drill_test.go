@@ -220,10 +220,15 @@ func TestAutoRefuses(t *testing.T) {
 }
 
 func TestScore(t *testing.T) {
-	s := drill.Scenario{Name: "x", Title: "A title", Breakage: sandbox.ForcePush, RTO: time.Hour}
+	s := drill.Scenario{Name: "x", Title: "A title", Breakage: sandbox.ForcePush, RTO: time.Hour, RPO: time.Minute}
 	good := sandbox.Verdict{Breakage: sandbox.ForcePush, Recovered: true, Checks: []sandbox.Check{{Text: "main is back", OK: true, Evidence: "14 of 14"}}}
 	bad := sandbox.Verdict{Breakage: sandbox.ForcePush, Checks: []sandbox.Check{{Text: "main is back", Evidence: "9 of 14"}},
 		Lost: []string{"commit 3f2a1c9 \x1b[31m\"demo\"\n"}, Kept: []string{"commit 9bd0e27: in the vault"}}
+	lost := func(d time.Duration) sandbox.Verdict {
+		v := good
+		v.Loss = &d
+		return v
+	}
 	ended := func(o run.Outcome) run.Run {
 		return run.Run{ID: "20261124T030005Z-7F3A", Outcome: o, Steps: []run.Step{{State: run.Verified}, {State: run.Pending}}}
 	}
@@ -239,6 +244,8 @@ func TestScore(t *testing.T) {
 		"not complete":         {ended(run.NotComplete), good, time.Minute, []string{`the run is "not complete", and it should be "complete"`}},
 		"open":                 {ended(""), good, time.Minute, []string{`the run is "still open", and it should be "complete"`}},
 		"late":                 {ended(run.Complete), good, time.Hour + time.Second, []string{"it took 1h0m1s, the promise is 1h"}},
+		"as much as may be":    {ended(run.Complete), lost(time.Minute), time.Minute, nil},
+		"too much is lost":     {ended(run.Complete), lost(61 * time.Second), time.Minute, []string{"what was written in 1m1s is lost, the promise is 1m"}},
 		"not recovered":        {ended(run.Complete), bad, time.Minute, []string{"the oracle finds it not recovered: 1 of 1 checks fail"}},
 		"nothing was broken":   {ended(run.Complete), sandbox.Verdict{Recovered: true}, time.Minute, []string{`the sandbox suffered "" and not "force-push", so this proves nothing`}},
 		"everything was wrong": {ended(run.Aborted), bad, 2 * time.Hour, []string{`the run is "aborted", and it should be "complete"`, "the oracle finds it not recovered: 1 of 1 checks fail", "it took 2h, the promise is 1h"}},

@@ -58,6 +58,7 @@ func Load(file string, src []byte) (Scenario, []runbook.Problem) {
 		"params":  func(path string, v any) { s.Params = l.texts(path, v) },
 		"answers": func(path string, v any) { s.Answers = l.texts(path, v) },
 		"rto":     func(path string, v any) { s.RTO = l.duration(path, v) },
+		"rpo":     func(path string, v any) { s.RPO = l.duration(path, v) },
 		"expect":  func(path string, v any) { s.Expect = l.outcome(path, v) },
 		"oracle":  func(path string, v any) { s.Oracle = l.script(path, v) },
 		"alarm":   l.into(&s.Alarm),

@@ -30,6 +30,7 @@ params: {release: 1.10, dir: "${sandbox}/x", at: "${broken_at}", port: 80, dry: 
 answers:
   tell-the-team: Mary
 rto: 1h30m
+rpo: 15m
 expect: complete-with-overrides
 oracle:
   sh: |
@@ -45,7 +46,7 @@ func TestLoad(t *testing.T) {
 		Name: "gone.at-night", File: "runbooks/gone.at-night.test.yaml", Title: "The release is gone",
 		Summary: "Somebody deleted it, and nobody knows when.", Runbook: "restart",
 		Prepare: []drill.Preparation{{Runbook: "repository-backup"}, {Writes: 20}, {Runbook: "database-backup", Params: map[string]string{"class": "weekly"}}},
-		Damage:  "rm -r release", Oracle: "test -d release\n", RTO: 90 * time.Minute, Expect: run.CompleteWithOverrides,
+		Damage:  "rm -r release", Oracle: "test -d release\n", RTO: 90 * time.Minute, RPO: 15 * time.Minute, Expect: run.CompleteWithOverrides,
 		Params:  map[string]string{"release": "1.10", "dir": "${sandbox}/x", "at": "${broken_at}", "port": "80", "dry": "false"},
 		Answers: map[string]string{"tell-the-team": "Mary"}, Pass: 80,
 	}

@@ -50,6 +50,9 @@ func Score(s Scenario, r run.Run, v sandbox.Verdict, took time.Duration) Result 
 	if s.RTO > 0 && took > s.RTO {
 		res.Why = append(res.Why, fmt.Sprintf("it took %s, the promise is %s", printable.Span(took), printable.Span(s.RTO)))
 	}
+	if s.RPO > 0 && v.Loss != nil && *v.Loss > s.RPO {
+		res.Why = append(res.Why, fmt.Sprintf("what was written in %s is lost, the promise is %s", printable.Span(*v.Loss), printable.Span(s.RPO)))
+	}
 	res.Passed = len(res.Why) == 0
 	return res
 }

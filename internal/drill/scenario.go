@@ -36,6 +36,7 @@ type Scenario struct {
 	// words.
 	Answers map[string]string
 	RTO     time.Duration // from the start of the run, 0: none
+	RPO     time.Duration // how much of what was written may be lost, 0: what the oracle allows
 	Expect  run.Outcome   // how the run has to end
 	Oracle  string        // a script that asks whether all is recovered, "" for none
 

@@ -315,6 +315,9 @@ func (s Scenario) Setup(c Cast, steps []run.Outline) run.DrillSetup {
 	if s.RTO > 0 {
 		d.RTO = s.RTO
 	}
+	if s.RPO > 0 {
+		d.RPO = s.RPO
+	}
 	if c.Auto { // what a script can do says nothing about people
 		d.Every = 0
 	}
