@@ -105,6 +105,10 @@ func (d *Director) dueLocked(r *run.Run, i run.Inject, now time.Time) bool {
 func (d *Director) Answer(ctx context.Context, inject, by, text string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.answerLocked(ctx, inject, by, text)
+}
+
+func (d *Director) answerLocked(ctx context.Context, inject, by, text string) error {
 	r := d.stage.Snapshot()
 	if r.Drill == nil {
 		return fmt.Errorf("answer an inject: %w", ErrNoInject)
@@ -145,7 +149,10 @@ func (d *Director) Hint(ctx context.Context, step, by string) error {
 }
 
 // Play gives the good answer to every inject that waits, as the script of a trainee does.
+// It may be called by several at once: what one of them answers waits for no other.
 func (d *Director) Play(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for {
 		r := d.stage.Snapshot()
 		if r.Drill == nil || !r.Open() {
@@ -155,7 +162,7 @@ func (d *Director) Play(ctx context.Context) error {
 		if open == nil {
 			return nil
 		}
-		if err := d.Answer(ctx, open.Name, By, open.Model); err != nil {
+		if err := d.answerLocked(ctx, open.Name, By, open.Model); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -320,6 +323,53 @@ func TestDirectorAfterACrash(t *testing.T) {
 	}
 	if err := second.Answer(t.Context(), "a", "j", "x"); err == nil {
 		t.Error("an answer after the end")
+	}
+}
+
+// shared is a stage that several look at, and that lets the others go first.
+type shared struct {
+	mu sync.Mutex
+	*stage
+}
+
+func (s *shared) Snapshot() run.Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer runtime.Gosched()
+	return s.stage.Snapshot()
+}
+
+func (s *shared) Drill(ctx context.Context, fact any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stage.Drill(ctx, fact)
+}
+
+// The ticker of the host and the question of a step play at the same time: neither may
+// trip over what the other has just answered.
+func TestPlayTogether(t *testing.T) {
+	var injects []run.Inject
+	for i := range 50 {
+		injects = append(injects, run.Inject{Name: strconv.Itoa(i), Model: "x"})
+	}
+	s := newStage(t, injects...)
+	d := drill.NewDirector(&shared{stage: s}, time.Now, true)
+	if err := d.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	for range 8 {
+		go func() { ended <- d.Play(t.Context()) }()
+	}
+	for range 8 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, i := range s.state.Drill.Arrived {
+		if i.Answer == nil {
+			t.Errorf("inject %s has no answer", i.Name)
+		}
 	}
 }
 
