@@ -57,6 +57,9 @@ type ArgError struct {
 
 func (e *ArgError) Error() string { return fmt.Sprintf("%s: %s", e.Name, e.Msg) }
 
+// Blamed is for [hint.Blamed].
+func (e *ArgError) Blamed() []string { return []string{e.Name} }
+
 // New erases the type of def's parameters. A mistake in the definition itself is
 // reported by [Validate], not here.
 func New[P any](def Def[P]) Action {

@@ -218,7 +218,7 @@ func (w *world) foreground(ctx context.Context, p *engine.Program, id run.ID, as
 		return err
 	}
 	if out.lines != nil {
-		out.lines.guidance = p.Guidance()
+		out.lines.guidance, out.lines.params = p.Guidance(), p.Book.Params()
 	}
 	if r.Seq == 1 { // it begins here; its first event was stored before anybody watched
 		out.observe(r, run.Event{Run: id, Seq: 1, At: r.At, Kind: run.RunStarted, Body: r.Started})

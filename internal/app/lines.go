@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/printable"
 	"lifeboat/internal/run"
+	"lifeboat/internal/runbook"
 	"lifeboat/internal/runner"
 )
 
@@ -29,7 +30,8 @@ type lines struct {
 	mu       sync.Mutex
 	w        io.Writer
 	guidance map[string]string
-	quiet    bool // no output of steps
+	params   []runbook.Param // of the runbook; nil: not known
+	quiet    bool            // no output of steps
 	partial  []byte
 	titled   string // step whose head was written last
 	now      func() time.Time
@@ -387,6 +389,10 @@ func (l *lines) ended(r *run.Run, ev run.Event, b run.Ended) {
 		if s.Back != "" && s.Effect == string(action.Destroy) { // whoever did this by mistake reads on here
 			l.add("%s: the way back: %s", s.Title, s.Back)
 		}
+	}
+	if names := otherwise(r); len(names) > 0 {
+		l.add("To begin anew with another %s:", strings.Join(names, " or "))
+		l.add("%s", l.anew(r, names))
 	}
 	for _, n := range r.Notes {
 		if n.By == "lifeboat" { // what must not be overlooked

@@ -176,7 +176,7 @@ func (f *follower) begin(ctx context.Context) error {
 	l := f.lines
 	defer l.group()()
 	if p, err := f.world.shelf.pinned(now.ID, now.Started); err == nil {
-		l.guidance = p.Guidance()
+		l.guidance, l.params = p.Guidance(), p.Book.Params()
 	}
 	if now.Drill != nil {
 		f.person.practises(f.visit.Visit)

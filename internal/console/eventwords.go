@@ -120,7 +120,7 @@ func answerWords(s *snapshot, ev run.Event, b run.Answer) told {
 	verb := map[run.Verb]string{
 		run.Approve: "says go", run.Give: "answers", run.Retry: "tries again", run.Skip: "leaves it out", run.Override: "accepts it as it is",
 		run.TakeElse: "takes the alternative", run.Undo: "undoes it", run.Settle: "says that it happened", run.Reprobe: "looks again",
-		run.Reopen: "takes a step up again", run.Finish: "says that this is all", run.Abandon: "ends the run",
+		run.Reopen: "takes a step up again", run.Finish: "says that this is all", run.Abandon: "ends the run", run.Anew: "ends the run, to begin anew with other parameters",
 		run.Unanswered: "the question was closed, the plan had changed",
 	}[b.Verb]
 	text := cmp.Or(verb, string(b.Verb))
@@ -136,7 +136,7 @@ func answerWords(s *snapshot, ev run.Event, b run.Answer) told {
 	text += after(": ", b.Reason)
 	role := rText
 	switch b.Verb {
-	case run.Skip, run.Override, run.Abandon, run.Undo:
+	case run.Skip, run.Override, run.Abandon, run.Anew, run.Undo:
 		role = rWarn
 	}
 	return told{"□", role, text, b.By}

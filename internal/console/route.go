@@ -339,6 +339,9 @@ func (m *Model) follow() tea.Cmd {
 	cmds = append(cmds, m.followLog())
 	if _, ok := m.top().(*runScreen); ok && !s.Open() {
 		cmds = append(cmds, m.do(replace{newResult(s)}))
+		if len(s.Anew) > 0 && m.drives() {
+			cmds = append(cmds, m.do(m.beginAnew()))
+		}
 	}
 	return tea.Batch(cmds...)
 }

@@ -54,6 +54,33 @@ func newPlanFor(w *world, b *Book, place incident.Place, since time.Time) screen
 	return p
 }
 
+// newPlanAgain is the plan of a run that is begun anew: with the values of the one before,
+// and of the same incident.
+func newPlanAgain(w *world, b *Book, r *run.Run) *planScreen {
+	p := newPlan(w, b).(*planScreen)
+	for _, param := range b.Params {
+		if v, ok := r.Started.Params[param.Name]; ok {
+			p.values[param.Name] = v
+		}
+	}
+	p.place.Level, p.place.Said = r.Level, r.Started.Triage
+	if p.incident() {
+		p.values[incidentField] = r.Began().UTC().Format("15:04")
+	}
+	return p
+}
+
+// beginAnew opens the parameters of the run on the screen, for another run: nothing of that
+// runs before it was started like any other.
+func (w *world) beginAnew() Intent {
+	b := w.book(w.snap.Started.Book)
+	if b == nil {
+		return say{"The runbook " + w.snap.Started.Book + " is not in the library any more."}
+	}
+	p := newPlanAgain(w, b, &w.snap.Run)
+	return several{push{p}, p.fill(w, func() Intent { return push{p.confirm(w)} })}
+}
+
 // begins is the level that a run of it begins on.
 func (p *planScreen) begins() int { return max(p.place.Level, p.book.Level) }
 

@@ -18,10 +18,15 @@ func (r *resultScreen) card() bool           { return false }
 func (r *resultScreen) field() *widget.Field { return nil }
 
 func (r *resultScreen) bindings(w *world) []binding {
+	look := ""
+	if w.o.Look {
+		look = "this console is read-only"
+	}
 	return []binding{
 		does("enter", "home", "Back to the home screen.", wish(goHome{})),
 		does("l", "last log", "Show the log of the last step that had one.", wish(push{&logScreen{}})).named("", "log"),
 		does("tab", "all steps", "Show all steps with plans and checks.", wish(push{&stepsScreen{at: 0}})).named("", "steps"),
+		does("a", "begin anew", "Begin another run of this runbook: its parameters first, filled in with the values of this one.", w.beginAnew).named("", "anew").unless(look),
 		noteKey(w).unlisted(),
 		{keys: []string{"down", "j"}, long: "Scroll the evidence.", act: func() Intent {
 			r.scroll = min(r.scroll+4, 4*len(w.snap.Steps)+16)

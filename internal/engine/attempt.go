@@ -285,7 +285,7 @@ func needsDoubt(p planned, err error, interrupted bool) bool {
 // ended records an effect that did not end well: failed when it is known that it is
 // over and did not happen or may be repeated, in doubt otherwise.
 func (e *Engine) ended(ctx context.Context, u *unit, p planned, res action.Result, err error, interrupted bool, log *run.Log) error {
-	why := failure(err, log)
+	why := e.failure(u, u.do, err, log)
 	why.Checks = storedChecks(res.Checks)
 	if needsDoubt(p, err, interrupted) {
 		return e.commit(ctx, run.StepDoubted, u.ID, 0, why)
@@ -301,11 +301,19 @@ func (e *Engine) ended(ctx context.Context, u *unit, p planned, res action.Resul
 
 // fail records a failure from before any effect, or of a check.
 func (e *Engine) fail(ctx context.Context, u *unit, err error, log *run.Log) error {
-	return e.commit(ctx, run.StepFailed, u.ID, 0, failure(err, log))
+	return e.commit(ctx, run.StepFailed, u.ID, 0, e.failure(u, u.do, err, log))
 }
 
-func failure(err error, log *run.Log) run.Failure {
+// failure is what the record keeps of an error of a block; b is nil where no block of the
+// step is at fault.
+func (e *Engine) failure(u *unit, b *bound, err error, log *run.Log) run.Failure {
 	f := run.Failure{Error: err.Error(), Hints: hint.All(err), Log: log, Check: errors.Is(err, action.ErrCheck), Given: errors.Is(err, action.ErrGiven)}
+	if b != nil {
+		f.Blamed = e.blame(u, b, err)
+	}
+	if f.Given && b != nil && len(f.Blamed) == 0 { // which of them, nobody says
+		f.Blamed = e.goesBy(u)
+	}
 	var exit *command.ExitError
 	if errors.As(err, &exit) {
 		f.Exit = exit.Exit
@@ -335,7 +343,7 @@ func (e *Engine) check(ctx context.Context, u *unit, s run.Step) error {
 			}
 		}
 		if err != nil {
-			return e.fail(ctx, u, fmt.Errorf("check: %w", err), nil)
+			return e.commit(ctx, run.StepFailed, u.ID, 0, e.failure(u, v, fmt.Errorf("check: %w", err), nil))
 		}
 	}
 	for _, c := range s.Checks {

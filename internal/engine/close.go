@@ -327,5 +327,9 @@ func (e *Engine) end(ctx context.Context, outcome run.Outcome, a run.Answer) err
 		}
 	}
 	now := e.Snapshot()
-	return e.commit(ctx, run.RunEnded, "", 0, run.Ended{Outcome: outcome, By: a.By, Reason: a.Reason, Back: now.Back()})
+	ended := run.Ended{Outcome: outcome, By: a.By, Reason: a.Reason, Back: now.Back()}
+	if a.Verb == run.Anew {
+		ended.Anew = a.Values
+	}
+	return e.commit(ctx, run.RunEnded, "", 0, ended)
 }

@@ -334,7 +334,7 @@ func TestFailureOfTheGivenRecommendsToBeginAnew(t *testing.T) {
 		err   error
 		first run.Verb
 	}{
-		"given":         {"${at}", action.Given(errors.New("no backup before noon")), run.Abandon},
+		"given":         {"${at}", action.Given(errors.New("no backup before noon")), run.Anew},
 		"for a while":   {"${at}", errors.New("the vault does not answer"), run.Retry},
 		"not of values": {"v", action.Given(errors.New("no backup")), run.Retry},
 	} {
@@ -359,9 +359,9 @@ func TestFailureOfTheGivenRecommendsToBeginAnew(t *testing.T) {
 func TestFailedStepSaysWhichParametersStay(t *testing.T) {
 	for name, c := range map[string]struct{ step, stays, anew string }{
 		"none":   {"~~~test.read\nvalue: v\n~~~", "", ""},
-		"one":    {"~~~test.read\nvalue: ${at}\n~~~", "given for at stays", "--param at=…"},
-		"saved":  {"~~~test.read save=good\nvalue: ${log}\n~~~\n\n## Then\n\n~~~test.set\nvalue: ${good.value}\n~~~", "given for log stays", "--param log=…"},
-		"script": {"~~~sh effect=read\nlook \"$at\" \"${log}\" $atlases\n~~~", "given for at and log stays", "another at or log, begin anew: lifeboat run test --param at=…"},
+		"one":    {"~~~test.read\nvalue: ${at}\n~~~", "given for at stays", "another at"},
+		"saved":  {"~~~test.read save=good\nvalue: ${log}\n~~~\n\n## Then\n\n~~~test.set\nvalue: ${good.value}\n~~~", "given for log stays", "another log"},
+		"script": {"~~~sh effect=read\nlook \"$at\" \"${log}\" $atlases\n~~~", "given for at and log stays", "another at or log"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -369,14 +369,14 @@ func TestFailedStepSaysWhichParametersStay(t *testing.T) {
 			if b.broken["sh"], b.broken["set"] = no, no; name != "saved" {
 				b.broken["read"] = no
 			}
-			var retry, abandon string
+			var retry, anew string
 			look := func(g *run.Gate) run.Answer {
 				for _, o := range g.Options {
 					switch o.Verb {
 					case run.Retry:
 						retry = o.Hint
-					case run.Abandon:
-						abandon = o.Hint
+					case run.Anew:
+						anew = o.Text
 					}
 				}
 				return run.Answer{Verb: run.Finish, Reason: "seen"}
@@ -385,8 +385,8 @@ func TestFailedStepSaysWhichParametersStay(t *testing.T) {
 			if _, err := b.play("---\nkind: procedure\nparams:\n  at: {default: noon}\n  log: {default: x}\n  atlas: {default: y}\n---\n\n# A runbook\n\n## Look\n\n"+c.step+"\n", p, Start{}); err != nil {
 				t.Fatal(err)
 			}
-			if !strings.Contains(retry, c.stays) || !strings.Contains(abandon, c.anew) || c.stays == "" && strings.Contains(retry+abandon, "given") {
-				t.Errorf("try again %q, abort %q", retry, abandon)
+			if !strings.Contains(retry, c.stays) || !strings.Contains(anew, c.anew) || c.stays == "" && strings.Contains(retry+anew, "given") {
+				t.Errorf("try again %q, begin anew %q", retry, anew)
 			}
 		})
 	}

@@ -362,6 +362,9 @@ func (e *Engine) begin(ctx context.Context, u *unit, s run.Step) error {
 	if why := e.leftOut(u, s); why != "" {
 		return e.commit(ctx, run.StepSkipped, u.ID, 0, run.Reason{By: "lifeboat", Class: run.NotApplicable, Text: why})
 	}
+	if err := e.needs(u); err != nil {
+		return e.fail(ctx, u, err, nil)
+	}
 	ok, which, err := e.holds(u)
 	if err != nil {
 		return e.fail(ctx, u, err, nil)

@@ -27,6 +27,8 @@ var names = map[reflect.Type]map[string]bool{
 	reflect.TypeFor[run.Verdict]():  {"Save": true, "Scope": true},
 	reflect.TypeFor[run.Log]():      {"Name": true, "SHA256": true},
 	reflect.TypeFor[run.Reason]():   {"Else": true},
+	reflect.TypeFor[run.Failure]():  {"Blamed": true},
+	reflect.TypeFor[run.Ended]():    {"Anew": true},
 
 	reflect.TypeFor[run.DrillSetup]():   {"Scenario": true, "Tried": true, "Team": true},
 	reflect.TypeFor[run.Worth]():        {"Criterion": true},

@@ -28,6 +28,7 @@ import (
 //   - no event is ever illegal;
 //   - what was taken off is on record until it is put back or a person says that it is,
 //     and what was certainly not taken off is not;
+//   - what a step has saved goes with its effect: an undone one leaves no value to go by;
 //   - no secret is stored or spooled;
 //   - a patient person brings every run to its end.
 //
@@ -128,7 +129,7 @@ value: a
 ## Last
 
 ~~~test.set
-value: last
+value: ${set.value}
 ~~~
 `,
 	"debts": `
@@ -514,6 +515,15 @@ func (m *model) checkRecord() {
 			m.rt.Fatalf("%s\n%s", why, m.story(events))
 		}
 	}
+	for i := range r.Steps {
+		s, do := r.Steps[i], m.program.units[i].step.Do
+		if s.State != run.Undone || do == nil || do.Save == "" {
+			continue
+		}
+		if v := r.Vars[m.program.units[i].scope.id][do.Save]; v != nil && !s.Changed {
+			m.rt.Fatalf("step %q is undone, and %s is %v\n%s", s.ID, do.Save, v, m.story(events))
+		}
+	}
 	for _, canary := range m.canaries {
 		for _, data := range m.journal.stored[m.id] {
 			if bytes.Contains(data, []byte(canary)) {
@@ -652,7 +662,7 @@ func (m *model) sensible(g *run.Gate) run.Answer {
 	return a
 }
 
-var modelVerbs = []run.Verb{run.Approve, run.Give, run.Retry, run.Skip, run.Override, run.TakeElse, run.Undo, run.Settle, run.Reprobe, run.Reopen, run.Finish, run.Abandon, run.Unanswered, "nonsense"}
+var modelVerbs = []run.Verb{run.Approve, run.Give, run.Retry, run.Skip, run.Override, run.TakeElse, run.Undo, run.Settle, run.Reprobe, run.Reopen, run.Finish, run.Abandon, run.Anew, run.Unanswered, "nonsense"}
 
 // nonsense is any verb with anything, more often one that fits.
 func (m *model) nonsense(r *run.Run, a run.Answer) run.Answer {

@@ -10,7 +10,6 @@ import (
 	"lifeboat/internal/action"
 	"lifeboat/internal/command"
 	"lifeboat/internal/run"
-	"lifeboat/internal/runbook"
 )
 
 // decide asks what to do about a failed step: at most the ways that make sense, the
@@ -36,35 +35,16 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 			return e.commit(ctx, run.StepOverridden, u.ID, 0, run.Reason{By: "optional", Class: run.NotPossible, Text: s.Error})
 		}
 	}
-	g := run.Gate{Kind: run.Decision, Prompt: s.Error}
-	g.Options = append(g.Options, run.Option{Verb: run.Retry, Text: "Try again", Hint: "The target is read anew, and a step that changes something asks again."})
-	leave := run.Option{Verb: run.Abandon, Text: "Abort the run", Hint: "Offers to undo what has been changed."}
-	if names := e.pinned(u); len(names) > 0 && !s.Undoing {
-		g.Options[0].Hint += " What the run was given for " + inWords(names, "and") + " stays."
-		leave.Hint += " To give another " + inWords(names, "or") + ", begin anew"
-		if by := e.view().Started; by.Mode == run.Live { // the same words for a drill would touch what is real
-			leave.Hint += ": lifeboat run " + by.Book + " --param " + names[0] + "=…"
-		}
-	}
-	if s.Undoing {
-		g.Options[0] = run.Option{Verb: run.Undo, Text: "Try the undo again", Hint: "It is planned anew and asks again."}
-	} else if s.Changed && e.undoable(u, &s) == "" && e.refuseUndo(e.view(), u.ID) == "" {
-		g.Options = append(g.Options, run.Option{Verb: run.Undo, Text: "Undo this step", Hint: s.Back})
-	}
-	g.Options = append(g.Options,
-		run.Option{Verb: run.Override, Text: "Accept it as it is and go on", Hint: "Asks for a reason, and comes back at the end."},
-		run.Option{Verb: run.Finish, Text: "End the run here, not complete", Hint: "What has been done stays done and on record."},
-		leave,
-	)
-	if last := len(g.Options) - 1; s.Given && !s.Undoing && len(e.pinned(u)) > 0 { // the same fails again
-		g.Options[last].Text = "Abort the run, and begin anew with other values"
-		g.Options = append(g.Options[last:], g.Options[:last]...)
-	}
-	a, err := e.ask(ctx, u.ID, g)
+	a, err := e.ask(ctx, u.ID, run.Gate{Kind: run.Decision, Prompt: s.Error, Options: e.waysOn(u, s)})
 	if err != nil {
 		return err
 	}
 	switch a.Verb {
+	case run.Reopen:
+		if err := e.commit(ctx, run.StepReopened, a.Target, 0, run.Reason{By: a.By, Text: fmt.Sprintf("step %q needs it", u.ID)}); err != nil {
+			return err
+		}
+		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: a.By, Text: "try again"})
 	case run.Retry:
 		return e.commit(ctx, run.StepReopened, u.ID, 0, run.Reason{By: a.By, Text: "try again"})
 	case run.Undo:
@@ -73,76 +53,59 @@ func (e *Engine) decide(ctx context.Context, u *unit, s run.Step) error {
 		}
 	case run.Finish:
 		return e.end(ctx, run.NotComplete, a)
+	case run.Anew:
+		a.Values = e.otherwise(u, s)
+		a.Reason = "to begin anew with another " + inWords(a.Values, "or")
+		return e.abandon(ctx, a)
 	}
 	return e.common(ctx, u, a)
 }
 
-// pinned lists the parameters of the run that the failed work of a step goes by, itself or
-// through what earlier steps have saved, but for the asset: who is advised to take another
-// value has to know that trying again does not ask for one. A run keeps its parameters, as
-// the steps before have gone by them.
-func (e *Engine) pinned(u *unit) []string {
-	seen := map[string]bool{}
-	e.pinnedBy(u, map[*unit]bool{}, seen)
-	var out []string
-	for _, p := range e.program.Book.Params() {
-		if seen[p.Name] && !p.Secret && p.Name != runbook.AssetParam {
-			out = append(out, p.Name)
-		}
+// waysOn lists what can be done about a failed step, first what can help: where the advice
+// is to give the run something else, or a step before has to be done again, the same once
+// more fails once more.
+func (e *Engine) waysOn(u *unit, s run.Step) []run.Option {
+	again := run.Option{Verb: run.Retry, Text: "Try again", Hint: "The target is read anew, and a step that changes something asks again."}
+	if s.Undoing {
+		again = run.Option{Verb: run.Undo, Text: "Try the undo again", Hint: "It is planned anew and asks again."}
 	}
-	return out
+	var anew, out []run.Option
+	if names := e.otherwise(u, s); len(names) > 0 && e.view().Drill == nil {
+		other := inWords(names, "or")
+		again.Hint += " What the run was given for " + inWords(names, "and") + " stays."
+		anew = []run.Option{{Verb: run.Anew, Text: "Begin anew with another " + other,
+			Hint: "Ends this run, and offers to undo what it has changed. The next one has the same values but for " + other + "."}}
+	}
+	gone := e.gone(u)
+	switch {
+	case len(s.Blamed) > 0:
+		out = append(anew, again)
+		anew = nil
+	case gone != nil && !s.Undoing:
+		out = []run.Option{{Verb: run.Reopen, Key: gone.ID, Text: "Do it again: " + gone.Title, Hint: "Then this step is tried again, with what that saves."}}
+	default:
+		out = []run.Option{again}
+	}
+	if !s.Undoing && s.Changed && e.undoable(u, &s) == "" && e.refuseUndo(e.view(), u.ID) == "" {
+		out = append(out, run.Option{Verb: run.Undo, Text: "Undo this step", Hint: s.Back})
+	}
+	out = append(out, anew...)
+	return append(out,
+		run.Option{Verb: run.Override, Text: "Accept it as it is and go on", Hint: "Asks for a reason, and comes back at the end."},
+		run.Option{Verb: run.Finish, Text: "End the run here, not complete", Hint: "What has been done stays done and on record."},
+		run.Option{Verb: run.Abandon, Text: "Abort the run", Hint: "Offers to undo what has been changed."})
 }
 
-func (e *Engine) pinnedBy(u *unit, been map[*unit]bool, seen map[string]bool) {
-	if u.do == nil || been[u] {
-		return
+// otherwise lists the parameters of the run that another run would be given otherwise: those
+// that the failure lies with, else those that the step goes by.
+func (e *Engine) otherwise(u *unit, s run.Step) []string {
+	switch {
+	case s.Undoing || u.do == nil:
+		return nil
+	case len(s.Blamed) > 0:
+		return s.Blamed
 	}
-	been[u] = true
-	if u.do.block.Action == runbook.Shell {
-		for _, p := range u.scope.book.Params() {
-			if mention(u.do.block.Text, p.Name) {
-				e.pinnedIn(u.scope, "${"+p.Name+"}", been, seen)
-			}
-		}
-	}
-	e.pinnedIn(u.scope, u.do.block.Args, been, seen)
-}
-
-// pinnedIn marks the parameters of the run that the references in v lead to.
-func (e *Engine) pinnedIn(sc *scope, v any, been map[*unit]bool, seen map[string]bool) {
-	_, _ = runbook.Expand(v, func(name string) (any, bool) { // only what it asks for counts
-		first, _, saved := strings.Cut(name, ".")
-		switch {
-		case saved:
-			for _, u := range e.program.units {
-				if u.scope == sc && u.step.Do != nil && u.step.Do.Save == first {
-					e.pinnedBy(u, been, seen)
-				}
-			}
-		case sc.parent == nil:
-			seen[name] = true
-		default:
-			e.pinnedIn(sc.parent, sc.args[name], been, seen)
-		}
-		return "", true
-	})
-}
-
-// mention says whether a script reads the variable name.
-func mention(script, name string) bool {
-	for _, form := range []string{"$" + name, "${" + name} {
-		for rest := script; ; {
-			_, after, ok := strings.Cut(rest, form)
-			if !ok {
-				break
-			}
-			if after == "" || !strings.ContainsAny(after[:1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") {
-				return true
-			}
-			rest = after
-		}
-	}
-	return false
+	return e.goesBy(u)
 }
 
 // inWords joins names, three at most: "at", "at and log", "at, log and skip", "at, log and
@@ -299,7 +262,7 @@ func (e *Engine) look(ctx context.Context, u *unit, s run.Step) run.Probe {
 	p, err := guard(func() (action.Probe, error) {
 		if s.Undoing {
 			c, _ := s.Newest()
-			return call.ProbeUndo(ctx, env, livePlan(s.UndoPlan), livePlan(c.Plan), e.resultOf(u, c))
+			return call.ProbeUndo(ctx, env, livePlan(s.UndoPlan), livePlan(c.Plan), resultOf(c))
 		}
 		return call.Probe(ctx, env, livePlan(s.Plan))
 	})
@@ -347,10 +310,6 @@ func (e *Engine) probeBlock(ctx context.Context, u *unit, unknown func(error) ru
 }
 
 // resultOf gives an inverse what the journal kept of the effect.
-func (e *Engine) resultOf(u *unit, c run.Change) action.Result {
-	res := action.Result{Evidence: c.Evidence, Back: c.Back, Facts: c.Facts}
-	if b := u.step.Do; b != nil && b.Save != "" {
-		res.Outputs, _ = e.view().Vars[u.scope.id][b.Save].(map[string]any)
-	}
-	return res
+func resultOf(c run.Change) action.Result {
+	return action.Result{Evidence: c.Evidence, Back: c.Back, Facts: c.Facts, Outputs: c.Saved.Outputs}
 }

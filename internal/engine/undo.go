@@ -111,7 +111,7 @@ func (e *Engine) planUndo(ctx context.Context, u *unit, s run.Step) (planned, er
 			return call.Plan(ctx, env)
 		}
 		c, _ := s.Newest()
-		return call.PlanUndo(ctx, env, livePlan(c.Plan), e.resultOf(u, c))
+		return call.PlanUndo(ctx, env, livePlan(c.Plan), resultOf(c))
 	})
 	if err != nil {
 		return planned{}, err
@@ -157,7 +157,7 @@ func (e *Engine) runUndo(ctx context.Context, u *unit, s run.Step, p planned, ap
 		if u.undo != nil {
 			return p.call.Run(ctx, env, p.plan)
 		}
-		return p.call.RunUndo(ctx, env, p.plan, livePlan(c.Plan), e.resultOf(u, c))
+		return p.call.RunUndo(ctx, env, p.plan, livePlan(c.Plan), resultOf(c))
 	})
 	e.beat("after-undo-effect")
 	spooled := log.close()

@@ -8,6 +8,7 @@ package hint
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 type hinted struct {
@@ -35,29 +36,64 @@ func Wrapf(err error, format string, args ...any) error {
 // New returns an error with a message and advice.
 func New(message, advice string) error { return Wrap(errors.New(message), advice) }
 
+type blamed struct {
+	err  error
+	args []string
+}
+
+func (b *blamed) Error() string    { return b.err.Error() }
+func (b *blamed) Unwrap() error    { return b.err }
+func (b *blamed) Blamed() []string { return b.args }
+
+// Blame says of err that it lies with the values of the named arguments: the same once more
+// fails once more, and another value may help. A nil err stays nil.
+func Blame(err error, args ...string) error {
+	if err == nil || len(args) == 0 {
+		return err
+	}
+	return &blamed{err, args}
+}
+
+// Blamed lists the arguments that err, and everything it wraps, lies with, outermost first,
+// each once: what [Blame] says, and what errors with a method Blamed say.
+func Blamed(err error) []string {
+	var out []string
+	walk(err, func(err error) {
+		if b, ok := err.(interface{ Blamed() []string }); ok {
+			for _, name := range b.Blamed() {
+				if !slices.Contains(out, name) {
+					out = append(out, name)
+				}
+			}
+		}
+	})
+	return out
+}
+
 // All lists the advice found in err and in everything it wraps, outermost first,
 // each sentence once.
 func All(err error) []string {
 	var out []string
-	seen := map[string]bool{}
-	var walk func(error)
-	walk = func(err error) {
-		if err == nil {
-			return
-		}
-		if h, ok := err.(*hinted); ok && !seen[h.advice] {
-			seen[h.advice] = true
+	walk(err, func(err error) {
+		if h, ok := err.(*hinted); ok && !slices.Contains(out, h.advice) {
 			out = append(out, h.advice)
 		}
-		switch u := err.(type) {
-		case interface{ Unwrap() error }:
-			walk(u.Unwrap())
-		case interface{ Unwrap() []error }:
-			for _, e := range u.Unwrap() {
-				walk(e)
-			}
+	})
+	return out
+}
+
+// walk visits err and everything it wraps, outermost first.
+func walk(err error, visit func(error)) {
+	if err == nil {
+		return
+	}
+	visit(err)
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		walk(u.Unwrap(), visit)
+	case interface{ Unwrap() []error }:
+		for _, e := range u.Unwrap() {
+			walk(e, visit)
 		}
 	}
-	walk(err)
-	return out
 }

@@ -68,6 +68,7 @@ type Ended struct {
 	By      string    `json:"by,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	Back    time.Time `json:"back,omitzero"`
+	Anew    []string  `json:"anew,omitempty"` // parameters with other values of which somebody means to begin anew
 }
 
 // Note is a remark.
@@ -173,6 +174,7 @@ const (
 	Reopen     Verb = "reopen"     // at the end: do this skipped step after all
 	Finish     Verb = "finish"     // at the end: that is all
 	Abandon    Verb = "abort"      // end the run here
+	Anew       Verb = "anew"       // end the run here, to begin one with other parameters
 	Unanswered Verb = "unanswered" // the gate was closed by the engine: the plan had changed
 )
 
@@ -293,6 +295,8 @@ type Failure struct {
 	Hints []string `json:"hints,omitempty"`
 	Exit  int      `json:"exit,omitempty"`
 	Log   *Log     `json:"log,omitempty"`
+	// Blamed are the parameters of the run that it lies with: only another value can help.
+	Blamed []string `json:"blamed,omitempty"`
 	// Checks are what the action had verified itself up to there: a backup of ten assets
 	// that failed for one.
 	Checks []Check `json:"checks,omitempty"`

@@ -39,7 +39,7 @@ func (n Run) foldRun(ev Event, illegal refuse) (Run, error) {
 			s.Approval, s.Approved = 0, "" // an approval never outlives the engine that asked for it
 		}
 	case Ended:
-		n.Outcome, n.EndedAt, n.EndedBy, n.Reason, n.Gate = b.Outcome, ev.At, b.By, b.Reason, nil
+		n.Outcome, n.EndedAt, n.EndedBy, n.Reason, n.Anew, n.Gate = b.Outcome, ev.At, b.By, b.Reason, b.Anew, nil
 	case Note:
 		n.Notes = append(slices.Clone(n.Notes), Noted{At: ev.At, Note: b})
 	case Request, Handover:
@@ -96,10 +96,12 @@ func (n *Run) foldStep(s *Step, from State, ev Event, illegal refuse) error {
 				return illegal(s.State, "the doubt is about its undo")
 			}
 			s.By, s.Evidence, s.Back = b.By, b.Reason, b.Extra[BackKey]
-			s.changed(ev.Seq)
+			var saved Saved
 			if p := s.Probe; p != nil && p.Outputs != nil {
-				n.save(p.Scope, p.Save, p.Outputs)
+				saved = Saved{p.Scope, p.Save, p.Outputs}
 			}
+			s.changed(ev.Seq, saved)
+			n.save(saved)
 			break
 		}
 		if n.Gate == nil || n.Gate.Seq != b.Gate || n.Gate.Step != ev.Step {
@@ -119,14 +121,15 @@ func (n *Run) foldStep(s *Step, from State, ev Event, illegal refuse) error {
 	case Finished:
 		s.Evidence, s.Back, s.Log, s.Facts = b.Evidence, b.Back, b.Log, b.Facts
 		s.Checks, s.own = b.Checks, b.Checks
-		s.changed(ev.Seq)
-		n.save(b.Scope, b.Save, b.Outputs)
+		saved := Saved{b.Scope, b.Save, b.Outputs}
+		s.changed(ev.Seq, saved)
+		n.save(saved)
 	case Check:
 		s.Checks = append(slices.Clone(s.Checks), b)
 	case Verdict:
 		n.foldVerdict(s, ev, b)
 	case Failure:
-		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Ended = b.Error, b.Hints, b.Exit, b.Check, b.Busy, b.Given, ev.At
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Blamed, s.Ended = b.Error, b.Hints, b.Exit, b.Check, b.Busy, b.Given, b.Blamed, ev.At
 		if b.Log != nil {
 			s.Log = b.Log
 		}
@@ -168,7 +171,7 @@ func (n *Run) foldBegan(s *Step, from State, ev Event, b Began, illegal refuse) 
 	}
 	s.Attempt, s.Undoing, s.Used, s.Approval, s.Approved = ev.Attempt, undo, b.Gate, 0, ""
 	s.Began, s.Digest, s.LogName = ev.At, b.Digest, b.Log
-	s.Log, s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Probe = nil, "", nil, 0, false, false, false, nil
+	s.Log, s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Blamed, s.Probe = nil, "", nil, 0, false, false, false, nil, nil
 	if undo {
 		s.UndoPlan = b.Plan
 	} else {
@@ -192,14 +195,14 @@ func (n *Run) foldVerdict(s *Step, ev Event, b Verdict) {
 		s.Values = b.Values
 	}
 	if ev.Kind == StepUndone {
-		s.undone(ev.Seq)
+		n.forget(s.undone(ev.Seq), s.Changes)
 	}
-	n.save(b.Scope, b.Save, b.Outputs)
+	n.save(Saved{b.Scope, b.Save, b.Outputs})
 	n.Gate = nil
 }
 
 // changed takes in that the newest attempt had its effect.
-func (s *Step) changed(seq int64) {
+func (s *Step) changed(seq int64, saved Saved) {
 	s.Over = seq
 	if s.effect() == "read" || s.Plan != nil && s.Plan.Nothing {
 		if n := len(s.Changes); n > 0 { // what an earlier attempt did has its way back still
@@ -207,7 +210,7 @@ func (s *Step) changed(seq int64) {
 		}
 		return
 	}
-	s.Changes = append(slices.Clone(s.Changes), Change{Seq: seq, Plan: s.Plan, Evidence: s.Evidence, Back: s.Back, Facts: s.Facts})
+	s.Changes = append(slices.Clone(s.Changes), Change{Seq: seq, Plan: s.Plan, Evidence: s.Evidence, Back: s.Back, Facts: s.Facts, Saved: saved})
 	s.Changed = true
 }
 
@@ -218,15 +221,17 @@ func (s *Step) doubted(from State, seq int64) {
 	}
 }
 
-// undone takes the newest change back. An earlier attempt may have left another.
-func (s *Step) undone(seq int64) {
+// undone takes the newest change back and gives what it had saved. An earlier attempt may
+// have left another.
+func (s *Step) undone(seq int64) (saved Saved) {
 	s.Over, s.Undoing, s.Back = seq, false, ""
-	if len(s.Changes) > 0 {
-		s.Changes = slices.Clone(s.Changes[:len(s.Changes)-1])
+	if last := len(s.Changes) - 1; last >= 0 {
+		saved, s.Changes = s.Changes[last].Saved, slices.Clone(s.Changes[:last])
 	}
 	if s.Changed = len(s.Changes) > 0; s.Changed {
 		s.Back = s.Changes[len(s.Changes)-1].Back
 	}
+	return saved
 }
 
 func (n *Run) foldReason(s *Step, from State, ev Event, b Reason) {
@@ -239,7 +244,7 @@ func (n *Run) foldReason(s *Step, from State, ev Event, b Reason) {
 		}
 	case StepReopened:
 		s.Undoing, s.Approval, s.Approved, s.ElseTo = false, 0, "", ""
-		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Probe = "", nil, 0, false, false, false, nil
+		s.Error, s.Hints, s.Exit, s.CheckFailed, s.Busy, s.Given, s.Blamed, s.Probe = "", nil, 0, false, false, false, nil, nil
 		s.Checks, s.own, s.Evidence = nil, nil, ""
 		if from != Failed && from != InDoubt {
 			s.Values = nil // what was seen long ago is looked at again; a new try goes on with it
@@ -250,19 +255,38 @@ func (n *Run) foldReason(s *Step, from State, ev Event, b Reason) {
 	n.Gate = nil
 }
 
-func (n *Run) save(scope, name string, outputs map[string]any) {
-	if name == "" {
+func (n *Run) save(v Saved) {
+	if v.Name == "" {
 		return
 	}
-	vars := maps.Clone(n.Vars)
-	if vars == nil {
-		vars = map[string]map[string]any{}
+	n.vars(v.Scope)[v.Name] = v.Outputs
+}
+
+// forget takes back what a change saved that was undone: what an earlier change of the step
+// saved, which is still there, is true again.
+func (n *Run) forget(v Saved, left []Change) {
+	if v.Name == "" {
+		return
 	}
-	inner := maps.Clone(vars[scope])
+	inner := n.vars(v.Scope)
+	delete(inner, v.Name)
+	for _, c := range left {
+		if c.Saved.Name == v.Name {
+			inner[v.Name] = c.Saved.Outputs
+		}
+	}
+}
+
+// vars gives the saved values of a scope to change: a copy, which an earlier fold does not see.
+func (n *Run) vars(scope string) map[string]any {
+	all := maps.Clone(n.Vars)
+	if all == nil {
+		all = map[string]map[string]any{}
+	}
+	inner := maps.Clone(all[scope])
 	if inner == nil {
 		inner = map[string]any{}
 	}
-	inner[name] = outputs
-	vars[scope] = inner
-	n.Vars = vars
+	all[scope], n.Vars = inner, all
+	return inner
 }

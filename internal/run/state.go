@@ -89,6 +89,7 @@ type Step struct {
 	CheckFailed bool     // the failure is that of a check
 	Busy        bool     // the failure is a target in use
 	Given       bool     // the failure lies in what the step was given
+	Blamed      []string // parameters of the run that the failure lies with
 	LogName     string   // spool file of the newest attempt
 	Log         *Log     // set when the attempt ended
 	Reason      Reason   // of a skip, an override, a reopening
@@ -111,6 +112,14 @@ type Change struct {
 	Evidence string
 	Back     string
 	Facts    map[string]string
+	Saved    Saved
+}
+
+// Saved is what an effect saved for later steps. It goes with the effect: once that is
+// taken back, nothing says what it was.
+type Saved struct {
+	Scope, Name string
+	Outputs     map[string]any
 }
 
 // Newest is the change to undo first; of a step in doubt it is the attempt itself.
@@ -165,6 +174,7 @@ type Run struct {
 	EndedAt time.Time
 	EndedBy string
 	Reason  string
+	Anew    []string  // it was ended to begin anew, with other values of these parameters
 	Drill   *Exercise // nil: it is no drill of a scenario
 	Score   *Score    // nil: it was not scored
 	history []string

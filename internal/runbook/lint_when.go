@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr"
@@ -30,10 +31,8 @@ func (f *flow) when(b *Block) {
 	}
 	v := &condition{declared: map[string]bool{}}
 	ast.Walk(&tree.Node, v)
-	for _, name := range v.names {
-		if !v.declared[name] {
-			f.name(name, at)
-		}
+	for _, name := range Named(b.When) {
+		f.name(name, at)
 	}
 	for _, c := range v.comparisons {
 		if !f.comparable(c.Left, c.Right, at) {
@@ -89,6 +88,18 @@ func notText(n ast.Node) bool {
 		return notText(n.Node)
 	}
 	return false
+}
+
+// Named lists the names that the condition of a when= goes by; none for one that is no
+// expression.
+func Named(when string) []string {
+	tree, err := exprparser.Parse(when)
+	if err != nil {
+		return nil
+	}
+	v := &condition{declared: map[string]bool{}}
+	ast.Walk(&tree.Node, v)
+	return slices.DeleteFunc(v.names, func(name string) bool { return v.declared[name] })
 }
 
 // condition is what lint looks at in an expression.

@@ -66,7 +66,8 @@ type Finder interface {
 
 // Point finds the restore point of an asset that somebody names: by its id, as of a time
 // in a form of [ParseTime], or, with neither or with "latest", the newest. Where none
-// answers, ErrNoBackup, the advice says which there are.
+// answers, ErrNoBackup, the advice says which there are, and the error lies with the argument
+// "at" or "point".
 func Point(ctx context.Context, v Finder, a Asset, id, at string, now time.Time) (m Manifest, err error) {
 	asset := AssetID(a)
 	switch {
@@ -76,7 +77,7 @@ func Point(ctx context.Context, v Finder, a Asset, id, at string, now time.Time)
 			return m, err
 		}
 		if t.After(now.Add(Skew)) {
-			return m, hint.Wrap(fmt.Errorf("%w as of %s, %s in the future by the clock of this machine", ErrNoBackup, t.Format("2006-01-02 15:04:05 UTC"), printable.Span(t.Sub(now))),
+			return m, hint.Wrap(hint.Blame(fmt.Errorf("%w as of %s, %s in the future by the clock of this machine", ErrNoBackup, t.Format("2006-01-02 15:04:05 UTC"), printable.Span(t.Sub(now))), "at"),
 				"name a time that has passed, or none for the newest point; if the clock is wrong, correct it first")
 		}
 		m, err = v.At(ctx, asset, t)
@@ -92,12 +93,15 @@ func Point(ctx context.Context, v Finder, a Asset, id, at string, now time.Time)
 	if lerr != nil || len(ids) == 0 {
 		return m, hint.Wrapf(err, "%s has no point in %s; lifeboat backup %s makes one", a.Name, v, a.Name)
 	}
-	first := ""
+	first, arg := "", "point"
+	if at != "" {
+		arg = "at"
+	}
 	if oldest, gerr := v.Get(ctx, asset, ids[len(ids)-1]); gerr == nil && at != "" {
 		// To the next millisecond: given back to us it must not be before the point.
 		first = fmt.Sprintf("take the oldest with at: %s, if it is good; ", oldest.Cut.Add(time.Millisecond-1).UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
-	return m, hint.Wrapf(err, "%s%s has %s, the oldest %s, the newest %s; lifeboat vault ls %s lists them",
+	return m, hint.Wrapf(hint.Blame(err, arg), "%s%s has %s, the oldest %s, the newest %s; lifeboat vault ls %s lists them",
 		first, a.Name, printable.Count(len(ids), "point"), ids[len(ids)-1], ids[0], a.Name)
 }
 

@@ -79,7 +79,7 @@ type replay struct {
 func (l Log) Read(ctx context.Context, exec func(Statement) error) (LogFacts, error) {
 	f, err := openPlain(l.Path)
 	if err != nil {
-		return LogFacts{}, hint.Wrap(fmt.Errorf("read log: %w", err), "name a file of SQL statements")
+		return LogFacts{}, hint.Wrap(hint.Blame(fmt.Errorf("read log: %w", err), "log"), "name a file of SQL statements")
 	}
 	defer f.Close()
 	sum := sha256.New()
@@ -112,7 +112,7 @@ func (l Log) Read(ctx context.Context, exec func(Statement) error) (LogFacts, er
 			lines = append(lines, strconv.Itoa(line))
 		}
 		slices.Sort(lines)
-		return LogFacts{}, hint.Wrap(fmt.Errorf("log %q: %w: no statement begins at line %s", l.Path, ErrLog, strings.Join(lines, ", ")),
+		return LogFacts{}, hint.Wrap(hint.Blame(fmt.Errorf("log %q: %w: no statement begins at line %s", l.Path, ErrLog, strings.Join(lines, ", ")), "skip"),
 			"skip: takes the line at which a statement begins, as the errors name it")
 	}
 	r.facts.SHA256 = hex.EncodeToString(sum.Sum(nil))
@@ -290,7 +290,7 @@ func (r *replay) execute(s Statement) error {
 	if !s.At.IsZero() {
 		before = fmt.Sprintf("stop before it, with at: %s", stampWords(s.At.Add(-time.Millisecond)))
 	}
-	return hint.Wrapf(fmt.Errorf("%w: %s", err, s.Shown()), "%s; or leave it out, with skip: [%d]; nothing of the log was applied", before, s.Line)
+	return hint.Wrapf(hint.Blame(fmt.Errorf("%w: %s", err, s.Shown()), "at", "skip"), "%s; or leave it out, with skip: [%d]; nothing of the log was applied", before, s.Line)
 }
 
 // Shown is the statement for a message.

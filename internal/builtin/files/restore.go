@@ -97,7 +97,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		return action.Plan{}, err
 	}
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return action.Plan{}, errors.Join(hint.Wrap(fmt.Errorf("%w: %q is there already", action.ErrRefused, dir), "name a directory that does not exist"), err)
+		return action.Plan{}, errors.Join(hint.Wrap(hint.Blame(fmt.Errorf("%w: %q is there already", action.ErrRefused, dir), "to"), "name a directory that does not exist"), err)
 	}
 	out.Effect, out.Target = action.Write, dir
 	out.Facts["how"], out.Facts["path"], out.Facts["aside"] = howNew, dir, dir+".undone-"+env.Run

@@ -129,7 +129,7 @@ func (g *gate) copies() ([]string, error) {
 // load reads a copy and makes sure that it is one of our branch.
 func (g *gate) load(path string) (Saved, []Field, error) {
 	bad := func(err error, advice string) (Saved, []Field, error) {
-		return Saved{}, nil, hint.Wrap(fmt.Errorf("%w: saved copy %q: %w", action.ErrRefused, path, err), advice)
+		return Saved{}, nil, hint.Wrap(hint.Blame(fmt.Errorf("%w: saved copy %q: %w", action.ErrRefused, path, err), "from"), advice)
 	}
 	const others = "use another copy with from:, or one from the vault (files.restore), or set the protection by hand and save it"
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // opening a pipe would wait for ever
@@ -212,7 +212,7 @@ func (g *gate) choose(env *action.Env, from string) (Saved, []Field, error) {
 				return g.load(path)
 			}
 		}
-		return Saved{}, nil, hint.Wrapf(fmt.Errorf("%w: no copy of %s has the digest %s", action.ErrRefused, g.branch, m[1]), "the copies are: %s", listed(all))
+		return Saved{}, nil, hint.Wrapf(hint.Blame(fmt.Errorf("%w: no copy of %s has the digest %s", action.ErrRefused, g.branch, m[1]), "from"), "the copies are: %s", listed(all))
 	}
 	if from != "newest" {
 		path := absolute(env, from)

@@ -96,7 +96,7 @@ func (g *gate) wish(ctx context.Context, env *action.Env, p restoreParams) (Save
 		}
 	}
 	if len(missing) > 0 {
-		return copied, nil, hint.Wrapf(fmt.Errorf("%w: the copy %q names some whom %s does not know any more: %s", action.ErrRefused, copied.filePath, services[g.Service], strings.Join(missing, ", ")),
+		return copied, nil, hint.Wrapf(hint.Blame(fmt.Errorf("%w: the copy %q names some whom %s does not know any more: %s", action.ErrRefused, copied.filePath, services[g.Service], strings.Join(missing, ", ")), "without"),
 			"bring them back under the same name; or leave them out: without: [%s]; or edit a copy of the file, take its digest out, and restore from that", strings.Join(missing, ", "))
 	}
 	if len(out) == 0 {

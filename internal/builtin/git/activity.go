@@ -91,7 +91,7 @@ func (d Deps) lookAt(ctx context.Context, env *action.Env, r Repo, branch string
 		return nil, "", err
 	}
 	if oid == "" {
-		return nil, "", hint.Wrap(fmt.Errorf("%w: %s of %q: %w %q", action.ErrRefused, r.remoteName(), r.Name, errNoBranch, branch),
+		return nil, "", hint.Wrap(hint.Blame(fmt.Errorf("%w: %s of %q: %w %q", action.ErrRefused, r.remoteName(), r.Name, errNoBranch, branch), "branch"),
 			"name the branch that people work on, as in --param branch=master")
 	}
 	return k, oid, k.see(ctx, r, branch, oid)

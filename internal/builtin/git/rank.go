@@ -97,10 +97,10 @@ func (f finder) recall(ctx context.Context, lost []sighting, rev string) (sighti
 	name := f.r.remoteName() + "/" + f.branch
 	switch {
 	case f.current != "" && f.k.descends(ctx, f.current, oid):
-		return sighting{}, hint.Wrap(fmt.Errorf("%w: remembered: %s is on %s now, so it is not lost", action.ErrRefused, short(oid), name),
+		return sighting{}, hint.Wrap(hint.Blame(fmt.Errorf("%w: remembered: %s is on %s now, so it is not lost", action.ErrRefused, short(oid), name), "remembered"),
 			"leave out remembered: to see what is lost, or ask for the commit that is missing")
 	case f.current != "" && f.k.mergeBase(ctx, f.current, oid) == "":
-		return sighting{}, hint.Wrap(fmt.Errorf("%w: remembered: %s has no history in common with %s", action.ErrRefused, short(oid), name),
+		return sighting{}, hint.Wrap(hint.Blame(fmt.Errorf("%w: remembered: %s has no history in common with %s", action.ErrRefused, short(oid), name), "remembered"),
 			"it belongs to another repository or to a branch that was begun anew; leave out remembered: to see what is lost")
 	}
 	return sighting{oid: oid, where: "as an object", places: []string{"what can be read here"}}, nil

@@ -21,7 +21,7 @@ const mostNear = 4
 // noCommit is the error for a token that names no commit of this repository.
 func (k *desk) noCommit(ctx context.Context, dir, arg, rev string) error {
 	refuse := func(what, advice string) error {
-		return hint.Wrap(fmt.Errorf("%w: %s: %s", action.ErrRefused, arg, what), advice)
+		return hint.Wrap(hint.Blame(fmt.Errorf("%w: %s: %s", action.ErrRefused, arg, what), arg), advice)
 	}
 	shown := printable.Line(rev)
 	if oid, kind := k.whatIs(ctx, dir, rev); kind != "" && kind != "commit" {

@@ -149,7 +149,11 @@ func plan(_ context.Context, env *action.Env, p params) (action.Plan, error) {
 	if p.Effect == string(action.Read) {
 		out.Stop = "Yes: it only reads."
 	}
-	for _, name := range names {
+	reads := action.Variables(p.Script)
+	for _, name := range names { // all are there, and approved; those that it names matter to a reader
+		if !slices.Contains(reads, name) {
+			continue
+		}
 		text := secret.Mask
 		if _, hidden := env.Secrets[name]; !hidden {
 			text = env.Vars[name]

@@ -325,9 +325,9 @@ func TestFullLogDiskBreaksNothing(t *testing.T) {
 }
 
 func TestPlanShowsValuesAndBindsThem(t *testing.T) {
-	env, _ := environ(t, map[string]string{"branch": "main"})
+	env, _ := environ(t, map[string]string{"branch": "main", "branches": "not named by the script"})
 	env.Secrets = map[string]secret.String{"token": secret.New("hunter22")}
-	c := sh(t, map[string]any{"script": "# why\ndrop \"$branch\"\n", "effect": "destroy", "target": "booking"})
+	c := sh(t, map[string]any{"script": "# why\ndrop \"${branch}\" \"$token\"\n", "effect": "destroy", "target": "booking"})
 	plan, err := c.Plan(t.Context(), env)
 	if err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func (p points) outside(at time.Time, next *vault.Manifest) error {
 	if len(p.all) == 1 {
 		there = "It is the only point there is"
 	}
-	return hint.Wrapf(action.Given(fmt.Errorf("%w of %q at or before %s", vault.ErrNoBackup, p.asset.Name, precise(at))),
+	return hint.Wrapf(hint.Blame(fmt.Errorf("%w of %q at or before %s", vault.ErrNoBackup, p.asset.Name, precise(at)), "at"),
 		"the nearest point after it is of %s, %s later: take that with at: %s, if the harm is not in it yet. %s. What was lost before them may still be in a copy of the vault",
 		precise(next.Cut), printable.Span(next.Cut.Sub(at)), exact(next.Cut), there)
 }
@@ -158,7 +158,7 @@ func (p points) moment(text string, now time.Time) (time.Time, error) {
 		return at, err
 	}
 	if at.After(now.Add(vault.Skew)) {
-		err := fmt.Errorf("%w: %s is %s in the future by the clock of this machine, which says %s", action.ErrRefused, clock(at), printable.Span(at.Sub(now)), clock(now))
+		err := hint.Blame(fmt.Errorf("%w: %s is %s in the future by the clock of this machine, which says %s", action.ErrRefused, clock(at), printable.Span(at.Sub(now)), clock(now)), "at")
 		if len(p.all) == 0 {
 			return at, hint.Wrap(err, "name a time that has passed; if the clock is wrong, correct it first")
 		}
@@ -171,7 +171,7 @@ func (p points) moment(text string, now time.Time) (time.Time, error) {
 func (p points) named(ctx context.Context, id string) (c choice, err error) {
 	if c.Manifest, err = p.vault.Get(ctx, vault.AssetID(p.asset.stored()), id); err != nil {
 		if errors.Is(err, vault.ErrNoBackup) && len(p.all) > 0 {
-			err = hint.Wrapf(err, "the newest is %s of %s; lifeboat vault ls %s lists them", p.all[0].ID, clock(p.all[0].Cut), p.asset.Name)
+			err = hint.Wrapf(hint.Blame(err, "point"), "the newest is %s of %s; lifeboat vault ls %s lists them", p.all[0].ID, clock(p.all[0].Cut), p.asset.Name)
 		}
 		return c, err
 	}

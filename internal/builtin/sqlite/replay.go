@@ -134,10 +134,10 @@ func bounds(p replayParams, now time.Time) (after, until time.Time, err error) {
 			return after, until, err
 		}
 		if until.After(now.Add(vault.Skew)) {
-			return after, until, hint.Wrap(fmt.Errorf("%w: %s is in the future by the clock of this machine, which says %s", action.ErrRefused, clock(until), clock(now)), "leave at: out to apply the whole log; if the clock is wrong, correct it first")
+			return after, until, hint.Wrap(hint.Blame(fmt.Errorf("%w: %s is in the future by the clock of this machine, which says %s", action.ErrRefused, clock(until), clock(now)), "at"), "leave at: out to apply the whole log; if the clock is wrong, correct it first")
 		}
 		if !until.After(after) {
-			return after, until, hint.Wrap(fmt.Errorf("%w: at: %s is not later than after: %s", action.ErrRefused, clock(until), clock(after)), "nothing of the log lies between them; exchange the two, or go back further with sqlite.rewind")
+			return after, until, hint.Wrap(hint.Blame(fmt.Errorf("%w: at: %s is not later than after: %s", action.ErrRefused, clock(until), clock(after)), "at"), "nothing of the log lies between them; exchange the two, or go back further with sqlite.rewind")
 		}
 	}
 	return after, until, nil

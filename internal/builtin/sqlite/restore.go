@@ -138,7 +138,7 @@ func (d Deps) planRestore(ctx context.Context, env *action.Env, p restoreParams)
 		return action.Plan{}, err
 	}
 	if p.To != "" && (t.how != howNew || db.Free(t.path) != t.path) {
-		return action.Plan{}, hint.Wrap(fmt.Errorf("%w: %q, or a -wal, -shm or -journal of it, is there already", action.ErrRefused, t.path), "name a file that does not exist, or leave to: out to replace the database itself")
+		return action.Plan{}, hint.Wrap(hint.Blame(fmt.Errorf("%w: %q, or a -wal, -shm or -journal of it, is there already", action.ErrRefused, t.path), "to"), "name a file that does not exist, or leave to: out to replace the database itself")
 	}
 	if err := fits(t, want); err != nil {
 		return action.Plan{}, err

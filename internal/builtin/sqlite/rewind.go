@@ -120,7 +120,7 @@ func (d Deps) planRewind(ctx context.Context, env *action.Env, p rewindParams) (
 		return action.Plan{}, err
 	}
 	if c.Cut.After(at) {
-		return action.Plan{}, hint.Wrapf(fmt.Errorf("%w: point %s is of %s, after the wanted time", action.ErrRefused, c.ID, clock(c.Cut)), "leave point: out, or go to its time with at: %s", exact(c.Cut))
+		return action.Plan{}, hint.Wrapf(hint.Blame(fmt.Errorf("%w: point %s is of %s, after the wanted time", action.ErrRefused, c.ID, clock(c.Cut)), "point", "at"), "leave point: out, or go to its time with at: %s", exact(c.Cut))
 	}
 	path, err := d.newFile(env, a, p.To, at)
 	if err != nil {
@@ -196,7 +196,7 @@ func (d Deps) newFile(env *action.Env, a Asset, to string, at time.Time) (string
 	}
 	keep := path + ".before-" + env.Run
 	if db.Free(path) != path && !db.CutShort(path, keep) {
-		return "", hint.Wrap(fmt.Errorf("%w: %q, or a -wal, -shm or -journal of it, is there already", action.ErrRefused, path), "name another new file with to:, or move that one away")
+		return "", hint.Wrap(hint.Blame(fmt.Errorf("%w: %q, or a -wal, -shm or -journal of it, is there already", action.ErrRefused, path), "to"), "name another new file with to:, or move that one away")
 	}
 	return path, nil
 }

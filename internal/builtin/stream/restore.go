@@ -102,7 +102,7 @@ func planNew(env *action.Env, out action.Plan, dir string, m vault.Manifest) (ac
 		return action.Plan{}, err
 	}
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return action.Plan{}, errors.Join(hint.Wrap(fmt.Errorf("%w: %q is there already", action.ErrRefused, dir), "name a directory that does not exist"), err)
+		return action.Plan{}, errors.Join(hint.Wrap(hint.Blame(fmt.Errorf("%w: %q is there already", action.ErrRefused, dir), "to"), "name a directory that does not exist"), err)
 	}
 	out.Effect, out.Target = action.Write, dir
 	out.Facts["how"], out.Facts["path"] = howNew, dir
