@@ -89,11 +89,11 @@ func (e *Engine) waysOn(u *unit, s run.Step) []run.Option {
 	if !s.Undoing && s.Changed && e.undoable(u, &s) == "" && e.refuseUndo(e.view(), u.ID) == "" {
 		out = append(out, run.Option{Verb: run.Undo, Text: "Undo this step", Hint: s.Back})
 	}
-	out = append(out, anew...)
-	return append(out,
+	out = append(out,
 		run.Option{Verb: run.Override, Text: "Accept it as it is and go on", Hint: "Asks for a reason, and comes back at the end."},
-		run.Option{Verb: run.Finish, Text: "End the run here, not complete", Hint: "What has been done stays done and on record."},
-		run.Option{Verb: run.Abandon, Text: "Abort the run", Hint: "Offers to undo what has been changed."})
+		run.Option{Verb: run.Finish, Text: "End the run here, not complete", Hint: "What has been done stays done and on record."})
+	out = append(out, anew...)
+	return append(out, run.Option{Verb: run.Abandon, Text: "Abort the run", Hint: "Offers to undo what has been changed."})
 }
 
 // otherwise lists the parameters of the run that another run would be given otherwise: those
