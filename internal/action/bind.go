@@ -120,6 +120,22 @@ func (a Action) Around(f func(ctx context.Context, env *Env, plan Plan, run func
 	return a
 }
 
+// AroundPlan gives the action with f in the place of its look at the target, before its
+// effect and before its inverse; plan has it. f may look twice.
+func (a Action) AroundPlan(f func(env *Env, plan func() (Plan, error)) (Plan, error)) Action {
+	if inner := a.plan; inner != nil {
+		a.plan = func(ctx context.Context, env *Env, p any) (Plan, error) {
+			return f(env, func() (Plan, error) { return inner(ctx, env, p) })
+		}
+	}
+	if inner := a.undo.Plan; inner != nil {
+		a.undo.Plan = func(ctx context.Context, env *Env, p any, plan Plan, r Result) (Plan, error) {
+			return f(env, func() (Plan, error) { return inner(ctx, env, p, plan, r) })
+		}
+	}
+	return a
+}
+
 // Call is an action with decoded arguments.
 type Call struct {
 	Action Action

@@ -58,6 +58,7 @@ func TestNothingRunsByItself(t *testing.T) {
 		{"theme ls", exitComplete},
 		{"drill", exitComplete},
 		{"lint", exitComplete},
+		{"print wipe", exitComplete},
 		{"actions", exitComplete},
 		{"audit verify", exitComplete},
 		{"run wipe --yes", exitPerson},

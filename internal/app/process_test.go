@@ -150,7 +150,7 @@ func TestEnvironmentOfSteps(t *testing.T) {
 	drop := func(env string) string { // they name the run
 		var out []string
 		for line := range strings.Lines(env) {
-			if !strings.HasPrefix(line, "LIFEBOAT_RUN=") && !strings.HasPrefix(line, "LIFEBOAT_OUTPUT=") {
+			if !strings.HasPrefix(line, "LIFEBOAT_RUN=") && !strings.HasPrefix(line, "LIFEBOAT_MARK=") && !strings.HasPrefix(line, "LIFEBOAT_OUTPUT=") {
 				out = append(out, line)
 			}
 		}

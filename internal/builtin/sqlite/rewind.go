@@ -183,7 +183,7 @@ func (c choice) describe(out *action.Plan) {
 
 // newFile is where a side file goes: a place at which nothing is.
 func (d Deps) newFile(env *action.Env, a Asset, to string, at time.Time) (string, error) {
-	path := a.Path + ".at-" + at.UTC().Format("20060102T150405Z")
+	path := a.Path + ".at-" + at.UTC().Format("20060102T150405Z") + "-" + env.Run
 	if to != "" {
 		path = absolute(env, to)
 	}
