@@ -32,7 +32,7 @@ E2E_KUBE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lifeboat-e2
 e2e-kube: ## kube.scale and kube.wait against a real kube-apiserver, which it builds (ten minutes, once); needs kubectl and etcd (Debian: kubernetes-client, etcd-server)
 	LIFEBOAT_E2E_KUBE=$(E2E_KUBE) $(GO) test -count=1 -v -timeout 60m -run TestRealAPIServer ./internal/builtin/workload
 
-mutants: ## test the tests of the runbooks: every step that changes something is played without its effect (a quarter of an hour)
+mutants: ## test the tests of the runbooks: every step that changes something is played without its effect (half an hour or more)
 	LIFEBOAT_MUTANTS=all $(GO) test -count=1 -v -timeout 120m -run TestMutants ./internal/app
 
 golden: ## rewrite golden files after a wanted change; read the diff
