@@ -63,6 +63,17 @@ func oldSettings(ctx context.Context, r Repo, s site) (out [][2]string) {
 	return out
 }
 
+// within says whether the files of a submodule lie in the clone: git writes and deletes there,
+// and the setting comes from a repository that nobody has proven.
+func within(module, worktree, clone string) bool {
+	if !filepath.IsAbs(worktree) {
+		worktree = filepath.Join(module, worktree)
+	}
+	rel, err := filepath.Rel(clone, worktree)
+	first, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+	return err == nil && filepath.IsLocal(rel) && first != "." && !strings.EqualFold(first, ".git")
+}
+
 // speakable says whether an address is one that we would fetch from.
 func speakable(address string) bool {
 	_, err := repo.ParseSource(address)
@@ -206,6 +217,9 @@ func settleModules(ctx context.Context, old, build string, notes []string) ([]st
 			remote, isURL := strings.CutSuffix(kv[0], ".url")
 			switch {
 			case isURL && !speakable(kv[1]):
+				continue
+			case kv[0] == "core.worktree" && !within(filepath.Join(old, rel), kv[1], filepath.Dir(old)):
+				notes = append(notes, fmt.Sprintf("the submodule %s had its files outside of the clone: set it up anew with git submodule update --init", printable.Line(filepath.ToSlash(rel))))
 				continue
 			case isURL:
 				settings = append(settings, [2]string{remote + ".fetch", "+refs/heads/*:refs/" + strings.Replace(remote, "remote.", "remotes/", 1) + "/*"})

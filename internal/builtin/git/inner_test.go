@@ -49,9 +49,23 @@ func TestReplaceTakesInnerThingsOver(t *testing.T) {
 	b.git(b.clone, "stash", "push", "--quiet", "-m", "half an idea")
 	stash := b.git(b.clone, "stash", "list", "--format=%gs")
 	status, there := b.git(b.clone, "status", "--porcelain"), b.git(other, "status", "--porcelain")
+	strays := map[string]string{"up": "../../../..", "away": b.dir, "git": "../../../.git/hooks"}
+	for name, place := range strays { // where git would write and delete is not for a foreign setting to say
+		stray := filepath.Join(b.clone, ".git/modules", name)
+		if err := os.CopyFS(stray, os.DirFS(filepath.Join(b.clone, ".git/modules/vendor/lib"))); err != nil {
+			t.Fatal(err)
+		}
+		b.git("", "config", "--file", filepath.Join(stray, "config"), "core.worktree", place)
+	}
 	b.breakObject("two.txt")
 
 	r := b.do("git.restore", map[string]any{"asset": "monorepo", "replace": "clone", "from": "origin"})
+	for name := range strays {
+		text, err := os.ReadFile(filepath.Join(b.clone, ".git/modules", name, "config"))
+		if err != nil || strings.Contains(string(text), "worktree") {
+			t.Errorf("the submodule %s has its files outside: %q, %v", name, text, err)
+		}
+	}
 	plainGit := func(dir string, args ...string) string { // as a person, with every hook and setting of the clone
 		c := command.Cmd{Argv: append([]string{"git", "-C", dir}, args...), Env: map[string]string{"HOME": b.dir, "LC_ALL": "C"}}
 		out, err := command.Output(t.Context(), c)
@@ -86,7 +100,7 @@ func TestReplaceTakesInnerThingsOver(t *testing.T) {
 		t.Error("a program of the clone ran")
 	}
 	plainGit(filepath.Join(b.clone, "vendor/lib"), "fetch", "--quiet")
-	if notes := r.Outputs["notes"].([]string); len(notes) > 0 {
+	if notes := r.Outputs["notes"].([]string); len(notes) != len(strays) || !strings.Contains(strings.Join(notes, ""), "modules/up had its files outside") {
 		t.Errorf("notes: %v", notes)
 	}
 }
