@@ -79,16 +79,21 @@ func (d Deps) others(ctx context.Context, env *action.Env) (list []*vault.Vault,
 	return list, broken, nil
 }
 
+// pairs opens what is copied from and to: the vault with the assets that are meant, and the
+// [Deps.others].
+func (d Deps) pairs(ctx context.Context, env *action.Env, asset string) (v *vault.Vault, names []string, copies []*vault.Vault, broken, err error) {
+	if v, err = d.Vault(ctx); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if names, err = d.held(ctx, v, asset); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	copies, broken, err = d.others(ctx, env)
+	return v, names, copies, broken, err
+}
+
 func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan action.Plan, err error) {
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return plan, err
-	}
-	names, err := d.held(ctx, v, p.Asset)
-	if err != nil {
-		return plan, err
-	}
-	copies, broken, err := d.others(ctx, env)
+	v, names, copies, broken, err := d.pairs(ctx, env, p.Asset)
 	if err != nil {
 		return plan, err
 	}
@@ -116,21 +121,13 @@ func (d Deps) planCopy(ctx context.Context, env *action.Env, p copyParams) (plan
 }
 
 func (d Deps) runCopy(ctx context.Context, env *action.Env, p copyParams, _ action.Plan) (res action.Result, err error) {
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return res, err
-	}
-	names, err := d.held(ctx, v, p.Asset)
-	if err != nil {
-		return res, err
-	}
 	since := time.Time{}
 	if p.Since != "" {
 		if since, err = vault.ParseTime(p.Since, env.Now()); err != nil {
 			return res, err
 		}
 	}
-	copies, broken, err := d.others(ctx, env)
+	v, names, copies, broken, err := d.pairs(ctx, env, p.Asset)
 	if err != nil {
 		return res, err
 	}

@@ -61,15 +61,7 @@ func (d Deps) planCopied(ctx context.Context, env *action.Env, p copiedParams) (
 }
 
 func (d Deps) runCopied(ctx context.Context, env *action.Env, p copiedParams, _ action.Plan) (res action.Result, err error) {
-	v, err := d.Vault(ctx)
-	if err != nil {
-		return res, err
-	}
-	names, err := d.held(ctx, v, p.Asset)
-	if err != nil {
-		return res, err
-	}
-	copies, broken, err := d.others(ctx, env)
+	v, names, copies, broken, err := d.pairs(ctx, env, p.Asset)
 	if err != nil {
 		return res, err
 	}
